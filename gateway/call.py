@@ -1,0 +1,152 @@
+"""The one shared context of a request, and the nouns that it is made of.
+
+A `Call` is one HTTP request. An `Operation` is one thing asked for in it: a model call, or one MCP method
+(a batch holds several). Policies decide per operation; what became of an operation is a `Record`.
+Each field of `Call` has one writer, named beside it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from gateway.metering.record import Record
+from gateway.metering.usage import Usage
+
+if TYPE_CHECKING:
+    from gateway.policies import Policies
+    from gateway.refusals import Refusal
+    from gateway.types import Scope
+
+Dialect = Literal[
+    "anthropic", "openai-chat", "openai-responses", "gemini", "bedrock", "vertex", "mcp", "http"
+]
+Kind = Literal["llm", "mcp", "http"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls. `id` is unique over all kinds (`key:k_1a2b`, `jwt:ISSUER#SUB`, `anonymous`)."""
+
+    id: str
+    kind: Literal["key", "jwt", "anonymous"]
+    name: str = ""  # for people: the key's owner, the e-mail or the subject
+    groups: tuple[str, ...] = ()
+    scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] | None = None  # verified JWT claims; None without a JWT
+    key: Mapping[str, Any] | None = None  # the virtual key's record (id, owner, groups, models, limits)
+    expires: float = float("inf")  # seconds since the epoch
+
+
+ANONYMOUS = Principal("anonymous", "anonymous")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Whom to charge. A verified claim beats a header; what came from a header only is in `unverified`."""
+
+    user: str = ""
+    agent: str = ""
+    project: str = ""
+    session: str = ""
+    unverified: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Operation:
+    """One thing asked for. `method` is `messages`, `chat`, `responses`, `generate`, `embeddings`, `count_tokens`, `models`
+    for models, and the JSON-RPC method for MCP (`tools/call`); other HTTP requests have `GET` and the like."""
+
+    kind: Kind
+    method: str
+    charged: bool = True  # False for count_tokens, model lists, probes, lists, pings
+    # models
+    model: str = ""
+    stream: bool = False
+    max_tokens: int | None = None
+    # MCP: the subject of the operation, None where it has none (`initialize`, a list as a whole)
+    subject: Literal["tool", "prompt", "resource", "task"] | None = None
+    server: str = ""
+    name: str = ""  # the upstream's own name (or URI)
+    exposed: str = ""  # what the client sees and sends
+    arguments: Any = None
+    tool_use_id: str = ""  # `_meta["claudecode/toolUseId"]`: joins the LLM trace to the MCP trace
+    meta: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one policy said of one operation; kept for the log, the span and the audit."""
+
+    policy: str  # auth | authz | ratelimit | guard | kill | pins | scope
+    action: Literal["allow", "refuse", "mask", "audit", "would_refuse"]
+    rule: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Call:
+    """One HTTP request on its way. Reached only through `Call.of(scope)`."""
+
+    id: str  # access
+    at: float  # access: seconds since the epoch
+    started: int  # access: perf_counter_ns
+    path: str  # access: decoded once; routing and policy read this and nothing else
+    dialect: Dialect = "http"  # access
+    ip: str = ""  # access
+    headers: Mapping[str, str] = field(default_factory=dict)  # access: lower-case names, first value
+    route: str = ""  # the router
+    principal: Principal = ANONYMOUS  # auth
+    attribution: Attribution = Attribution()  # auth
+    body: bytes | None = None  # whoever reads it first, by `body.read`
+    operation: Operation | None = None  # whoever needs it first, by `operations.of`
+    policies: Policies | None = None  # each policy's own middleware fills its slot
+    verdicts: list[Verdict] = field(default_factory=list)  # each policy appends
+    usage: Usage | None = None  # the handler that saw the provider's own figures, else the usage middleware
+    provider: str = ""  # LLMApp
+    upstream_model: str = ""  # LLMApp
+    attempts: int = 0  # LLMApp
+    first_byte: int = 0  # LLMApp: perf_counter_ns of the upstream's first body byte
+    upstream_ns: int = 0  # LLMApp, MCPApp: time spent waiting for upstreams
+    status: int = 0  # access: what was sent
+    refusal: Refusal | None = None  # `refusals.send`
+    records: list[Record] = field(default_factory=list)  # the usage policy: one an operation
+    labels: dict[str, str] = field(default_factory=dict)  # the usage policy
+    trace_id: str = ""  # access
+    span_id: str = ""  # access
+    parent_span_id: str = ""  # access
+    abort: Callable[[], None] | None = None  # the relay: ends the upstream at once
+    stopped: Refusal | None = None  # `stop`
+
+    @classmethod
+    def of(cls, scope: Scope) -> Call:
+        """The call of this request, made on first use, so that any middleware works alone."""
+        state: dict[str, Any] = scope.setdefault("state", {})
+        call = state.get("gateway")
+        if call is None:
+            call = state["gateway"] = cls.new(scope)
+        return call
+
+    @classmethod
+    def new(cls, scope: Scope) -> Call:
+        client = scope.get("client")
+        headers: dict[str, str] = {}
+        for name, value in scope.get("headers", ()):
+            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        return cls(
+            id="req_" + secrets.token_hex(12),
+            at=time.time(),
+            started=time.perf_counter_ns(),
+            path=scope.get("path", ""),
+            ip=client[0] if client else "",
+            headers=headers,
+        )
+
+    def stop(self, refusal: Refusal) -> None:
+        """End this call now, even while it streams: a kill switch was thrown, or the process leaves."""
+        self.stopped = refusal
+        if self.abort is not None:
+            self.abort()

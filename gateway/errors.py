@@ -1,0 +1,63 @@
+"""Every exception the package raises on purpose.
+
+GatewayError
+├── ConfigError         the file or the arguments are wrong (start-up, reload, `check`)
+├── Refused             a policy said no; carries the Refusal that the client is shown
+├── BadRequest          the client's bytes are not a request; rendered as a 4xx
+├── ClientGone          the client left; nothing more can be sent
+├── UpstreamError       the upstream failed
+│   ├── UpstreamTimeout     it was silent for too long
+│   └── UpstreamClosed      the connection could not be made, or broke
+└── StoreError          the store is slow, absent, throttled, or says no
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.refusals import Refusal
+
+
+class GatewayError(Exception):
+    pass
+
+
+class ConfigError(GatewayError):
+    pass
+
+
+class Refused(GatewayError):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class BadRequest(GatewayError):
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ClientGone(GatewayError):
+    pass
+
+
+class UpstreamError(GatewayError):
+    pass
+
+
+class UpstreamTimeout(UpstreamError):
+    pass
+
+
+class UpstreamClosed(UpstreamError):
+    """`sent` is False when no byte of the request can have been acted upon, so it may be sent again."""
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class StoreError(GatewayError):
+    pass

@@ -1,0 +1,52 @@
+"""What became of one operation: the row of the ledger, and all that metrics, audit and the page are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.metering.usage import Usage
+
+Outcome = Literal["ok", "tool_error", "refused", "timeout", "upstream_error", "client_gone", "error"]
+
+
+@dataclass(slots=True)
+class Record:
+    id: str  # unique: a ledger write may be repeated, and counts once
+    call: str  # Call.id
+    at: float  # seconds since the epoch
+    kind: str  # llm | mcp | http
+    method: str
+    route: str
+    outcome: Outcome
+    status: int = 0
+    principal: str = ""
+    user: str = ""
+    agent: str = ""
+    project: str = ""
+    session: str = ""
+    groups: tuple[str, ...] = ()
+    provider: str = ""
+    model: str = ""  # as asked for
+    upstream_model: str = ""  # as sent and billed
+    server: str = ""
+    tool: str = ""
+    exposed: str = ""
+    tool_use_id: str = ""
+    usage: Usage | None = None
+    usd: float = 0.0
+    priced: bool = True  # False: no price is known, the ceiling was charged
+    policy: str = ""  # of a refusal: which policy, which rule, why
+    rule: str = ""
+    reason: str = ""
+    duration_ms: float = 0.0
+    first_byte_ms: float = 0.0
+    upstream_ms: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    attempts: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    arguments: Any = None  # masked; only for the audit
+    trace_id: str = ""
+    span_id: str = ""
