@@ -7,23 +7,24 @@ Each field of `Call` has one writer, named beside it.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
 
+from gateway.endpoints import Endpoint, match
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
+from gateway.types import Dialect
 
 if TYPE_CHECKING:
     from gateway.policies import Policies
     from gateway.refusals import Refusal
     from gateway.types import Scope
 
-Dialect = Literal[
-    "anthropic", "openai-chat", "openai-responses", "gemini", "bedrock", "vertex", "mcp", "http"
-]
 Kind = Literal["llm", "mcp", "http"]
 
 
@@ -95,7 +96,8 @@ class Call:
     at: float  # access: seconds since the epoch
     started: int  # access: perf_counter_ns
     path: str  # access: decoded once; routing and policy read this and nothing else
-    dialect: Dialect = "http"  # access
+    dialect: Dialect = "http"  # access; the router, for MCP routes
+    endpoint: Endpoint | None = None  # access: which model API's path this is
     ip: str = ""  # access
     headers: Mapping[str, str] = field(default_factory=dict)  # access: lower-case names, first value
     route: str = ""  # the router
@@ -112,6 +114,7 @@ class Call:
     first_byte: int = 0  # LLMApp: perf_counter_ns of the upstream's first body byte
     upstream_ns: int = 0  # LLMApp, MCPApp: time spent waiting for upstreams
     status: int = 0  # access: what was sent
+    bytes_out: int = 0  # access
     refusal: Refusal | None = None  # `refusals.send`
     records: list[Record] = field(default_factory=list)  # the usage policy: one an operation
     labels: dict[str, str] = field(default_factory=dict)  # the usage policy
@@ -136,11 +139,15 @@ class Call:
         headers: dict[str, str] = {}
         for name, value in scope.get("headers", ()):
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        path = _below(scope.get("root_path", ""), _path(scope))
+        endpoint = match(path, headers)
         return cls(
             id="req_" + secrets.token_hex(12),
             at=time.time(),
             started=time.perf_counter_ns(),
-            path=scope.get("path", ""),
+            path=path,
+            endpoint=endpoint,
+            dialect=endpoint.dialect if endpoint is not None else "http",
             ip=client[0] if client else "",
             headers=headers,
         )
@@ -150,3 +157,18 @@ class Call:
         self.stopped = refusal
         if self.abort is not None:
             self.abort()
+
+
+def _below(root: str, path: str) -> str:
+    """The path below the place where the app is mounted."""
+    if root and path.startswith(root) and (len(path) == len(root) or path[len(root)] == "/"):
+        return path[len(root) :]
+    return path
+
+
+def _path(scope: Scope) -> str:
+    """Decoded once, but for the slash: an encoded one belongs to its segment (Bedrock's model ids hold some)."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" not in raw.lower():
+        return scope.get("path", "")  # type: ignore[no-any-return]
+    return unquote(re.sub("%2f", "%252F", raw.decode("latin-1"), flags=re.IGNORECASE))

@@ -1,0 +1,104 @@
+"""The outermost middleware: makes the `Call`, answers what went wrong inside, and tells the observers at the end."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway import refusals
+from gateway.call import Call
+from gateway.errors import BadRequest, ClientGone, Refused, StoreError, UpstreamError, UpstreamTimeout
+from gateway.refusals import Refusal
+from gateway.types import App, Message, Receive, Scope, Send
+
+log = logging.getLogger("gateway")
+CLIENT_GONE = 499
+# One reading for routing and policy: a path that two parsers could read differently is refused.
+_AMBIGUOUS = re.compile(r"//|/\.{1,2}(?:/|$)|[;\\\x00-\x1f\x7f]|%(?!2F)")
+
+
+class Observer(Protocol):
+    def finished(self, call: Call) -> None:
+        """Cheap, and never raises: it runs in the request's own time."""
+
+
+class AccessMiddleware:
+    """Gives every request its `Call` and every end its observers.
+
+    `AccessMiddleware(app, observers=[AccessLog()])`
+    """
+
+    def __init__(self, app: App, *, observers: Sequence[Observer] = ()) -> None:
+        self.app = app
+        self.observers = tuple(observers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        call = Call.new(scope)
+        scope.setdefault("state", {})["gateway"] = call
+        answer = _Answer(call, send)
+        try:
+            if _AMBIGUOUS.search(call.path):
+                raise BadRequest("the path can be read in more than one way: send it normalised")
+            await self.app(scope, receive, answer)
+        except Exception as error:
+            await _explain(call, error, answer)
+        finally:
+            for observer in self.observers:
+                observer.finished(call)
+
+
+class _Answer:
+    """The `send` of one request: notes what was sent, and names the call in the response."""
+
+    __slots__ = ("_call", "_send", "started")
+
+    def __init__(self, call: Call, send: Send) -> None:
+        self._call = call
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self._call.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-gateway-call", self._call.id.encode())]
+        else:
+            self._call.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+
+async def _explain(call: Call, error: Exception, answer: _Answer) -> None:
+    if isinstance(error, ClientGone):
+        call.status = call.status or CLIENT_GONE
+        return
+    refusal = _refusal(error)
+    if refusal.status >= 500:
+        log.error(
+            "%s %s: %s", call.id, call.path, error, exc_info=not isinstance(error, UpstreamError | StoreError)
+        )
+    if answer.started:
+        call.refusal = refusal
+        raise error  # the server breaks the connection, so that the answer does not look whole
+    await refusals.send_refusal(call, refusal, answer)
+
+
+def _refusal(error: Exception) -> Refusal:
+    match error:
+        case Refused():
+            return error.refusal
+        case BadRequest():
+            return refusals.invalid(str(error), status=error.status)
+        case UpstreamTimeout():
+            return Refusal(504, "timeout_error", str(error))
+        case UpstreamError():
+            return Refusal(502, "api_error", str(error))
+        case StoreError():
+            return refusals.overloaded("the gateway's store does not answer; try again")
+        case _:
+            return Refusal(
+                500, "api_error", "the gateway failed; its log has the reason under this request's id"
+            )

@@ -1,0 +1,92 @@
+"""What a request asks for, read from its body once and only as far as policies need it.
+
+The bytes travel on as they came, so what is authorised here must be what any upstream will read in them: a body that says
+a thing twice, or in another spelling, is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway import endpoints
+from gateway.call import Call, Operation
+from gateway.errors import BadRequest
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_UNCHARGED = frozenset({"count_tokens", "models", "model"})
+_SUBJECTS = {"tools/call": "tool", "prompts/get": "prompt", "resources/read": "resource"}
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_READ = frozenset({"model", "stream", *_LIMITS})
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def of(call: Call, *, method: str, body: bytes) -> Operation:
+    """The operation of a request that holds one; raises BadRequest where the body is none of the dialect's."""
+    if call.operation is None:
+        call.operation = _read(call.endpoint, method, body)
+    return call.operation
+
+
+def _read(endpoint: endpoints.Endpoint | None, method: str, body: bytes) -> Operation:
+    if endpoint is not None:
+        return _llm(endpoint, body)
+    if method == "POST" and b'"method"' in body:
+        return _mcp(body)
+    return Operation("http", method, charged=method not in ("GET", "HEAD", "OPTIONS"))
+
+
+def _llm(endpoint: endpoints.Endpoint, body: bytes) -> Operation:
+    name, charged = endpoint.method, endpoint.method not in _UNCHARGED
+    if name in ("models", "model"):
+        return Operation("llm", name, charged, endpoint.model)
+    fields = members(body)
+    if endpoint.dialect == "gemini":
+        config = members(fields["generationConfig"]) if "generationConfig" in fields else {}
+        limit = _value(config, "maxOutputTokens", int)
+        return Operation("llm", name, charged, endpoint.model, endpoint.stream, limit)
+    model = endpoint.model or _value(fields, "model", str)
+    if not model:
+        raise BadRequest("model: field required")
+    stream = endpoint.stream or bool(_value(fields, "stream", bool))
+    limits = [_value(fields, key, int) for key in _LIMITS if key in fields]
+    return Operation("llm", name, charged, model, stream, max((n for n in limits if n), default=None))
+
+
+def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object, each still as its bytes; refuses duplicate keys and other spellings of those read."""
+    try:
+        fields = _members(body)
+    except _BROKEN as error:
+        raise BadRequest(f"the request body is not a JSON object: {error}") from None
+    text = bytes(body)
+    # Every quote belongs to a key or to a value that was kept; those of a key that was overwritten are missing.
+    if text.count(b'"') != 2 * len(fields) + sum(bytes(raw).count(b'"') for raw in fields.values()):
+        raise BadRequest("the request body holds a key twice, or a key with escaped quotes")
+    for key in fields:
+        if key not in _READ and key.lower() in _READ:
+            raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
+    return fields
+
+
+def _value(fields: dict[str, msgspec.Raw], key: str, kind: type) -> Any:
+    raw = fields.get(key)
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=kind | None)
+    except _BROKEN as error:
+        raise BadRequest(f"{key}: {error}") from None
+
+
+def _mcp(body: bytes) -> Operation:
+    """One JSON-RPC message in front of somebody else's MCP server. MCPApp reads its own, strictly."""
+    fields = members(body)
+    method = _value(fields, "method", str) or ""
+    params = members(fields["params"]) if "params" in fields else {}
+    name = _value(params, "uri" if method == "resources/read" else "name", str) or ""
+    subject = _SUBJECTS.get(method)
+    arguments = _value(params, "arguments", object) if subject == "tool" else None
+    return Operation("mcp", method, charged=subject is not None, subject=subject,  # type: ignore[arg-type]
+                     name=name, exposed=name, arguments=arguments)  # fmt: skip
