@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from gateway.endpoints import Endpoint, match
@@ -88,6 +88,15 @@ class Verdict:
     reason: str = ""
 
 
+class Phase(NamedTuple):
+    """A stretch of a call: `auth`, `authz`, `ratelimit`, `guard`, or one `attempt` at an upstream."""
+
+    name: str
+    started: int  # perf_counter_ns
+    ended: int
+    detail: str = ""  # of an attempt: which upstream, and what came of it
+
+
 @dataclass(slots=True)
 class Call:
     """One HTTP request on its way. Reached only through `Call.of(scope)`."""
@@ -117,6 +126,7 @@ class Call:
     bytes_out: int = 0  # access
     refusal: Refusal | None = None  # `refusals.send`
     records: list[Record] = field(default_factory=list)  # the usage policy: one an operation
+    phases: list[Phase] = field(default_factory=list)  # whoever spent the time, by `took`
     labels: dict[str, str] = field(default_factory=dict)  # the usage policy
     trace_id: str = ""  # access
     span_id: str = ""  # access
@@ -151,6 +161,10 @@ class Call:
             ip=client[0] if client else "",
             headers=headers,
         )
+
+    def took(self, name: str, started: int, detail: str = "") -> None:
+        """Note a phase that began at `started` (perf_counter_ns) and ends now."""
+        self.phases.append(Phase(name, started, time.perf_counter_ns(), detail))
 
     def stop(self, refusal: Refusal) -> None:
         """End this call now, even while it streams: a kill switch was thrown, or the process leaves."""
