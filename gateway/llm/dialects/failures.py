@@ -1,0 +1,70 @@
+"""Upstream errors in Anthropic's terms: one table for every provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+
+from gateway.llm.dialects.protocol import ErrorInfo, Event
+
+KINDS: dict[int, tuple[int, str]] = {
+    400: (400, "invalid_request_error"),
+    422: (400, "invalid_request_error"),
+    401: (401, "authentication_error"),
+    402: (402, "billing_error"),
+    403: (403, "permission_error"),
+    404: (404, "not_found_error"),
+    408: (504, "timeout_error"),
+    409: (409, "invalid_request_error"),
+    413: (413, "request_too_large"),
+    429: (429, "rate_limit_error"),
+    503: (529, "overloaded_error"),
+    504: (504, "timeout_error"),
+    529: (529, "overloaded_error"),
+}
+STATUSES = {kind: status for status, kind in KINDS.values() if status != 409} | {"api_error": 500}
+
+
+def classify(status: int, message: str, *, retry_after: float | None = None) -> ErrorInfo:
+    """An HTTP status of an upstream, as the client should see it."""
+    if status in KINDS:
+        shown, kind = KINDS[status]
+    elif 400 <= status < 500:
+        shown, kind = status, "invalid_request_error"
+    else:
+        shown, kind = 500, "api_error"
+    return ErrorInfo(shown, kind, message or f"the upstream answered {status}", retry_after)
+
+
+def event(info: ErrorInfo, *, retry: bool = False) -> Event:
+    """The hub's `error` event."""
+    failure: Event = {
+        "type": "error",
+        "error": {"type": info.type, "message": info.message},
+        "status": info.status,
+    }
+    return {**failure, "retry": True} if retry else failure
+
+
+def of_event(failure: Event) -> ErrorInfo:
+    """What a hub `error` event says."""
+    error = failure.get("error") or {}
+    kind = error.get("type") or "api_error"
+    status = failure.get("status") or STATUSES.get(kind, 500)
+    return ErrorInfo(status, kind, error.get("message") or "the upstream failed")
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date)."""
+    try:
+        if (milliseconds := headers.get("retry-after-ms")) is not None:
+            return float(milliseconds) / 1000
+        value = headers.get("retry-after")
+        if value is None:
+            return None
+        if value.strip().replace(".", "", 1).isdigit():
+            return float(value)
+        return max(0.0, parsedate_to_datetime(value).timestamp() - (time() if now is None else now))
+    except (ValueError, TypeError):
+        return None

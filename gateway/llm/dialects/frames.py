@@ -1,0 +1,79 @@
+"""JSON in server-sent events: what every reader but Bedrock's starts from, and the cheap look of a watcher."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from gateway import sse
+
+
+class Garbage(ValueError):
+    """The upstream sent a frame that is not JSON (or not an object)."""
+
+
+class JsonFrames:
+    """Bytes in any pieces -> `(event name, object)`; `[DONE]` is an object with the one key `done`."""
+
+    __slots__ = ("_splitter",)
+
+    def __init__(self) -> None:
+        self._splitter = sse.Splitter()
+
+    def feed(self, chunk: bytes) -> list[tuple[str, dict[str, Any]]]:
+        return self._decode(self._splitter.feed(chunk))
+
+    def end(self) -> list[tuple[str, dict[str, Any]]]:
+        """A last frame whose blank line never came."""
+        rest, self._splitter.rest = self._splitter.rest, b""
+        return self._decode([rest]) if rest.strip() else []
+
+    def _decode(self, frames: list[bytes]) -> list[tuple[str, dict[str, Any]]]:
+        found = []
+        for frame in frames:
+            event = sse.parse(frame)
+            if event is not None and event.data:
+                found.append((event.name, load(event.data)))
+        return found
+
+
+def load(data: bytes) -> dict[str, Any]:
+    if data.strip() == b"[DONE]":
+        return {"done": True}
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise Garbage("the upstream sent an event that is not JSON") from error
+    if not isinstance(value, dict):
+        raise Garbage("the upstream sent an event that is not a JSON object")
+    return value
+
+
+class Sieve:
+    """Of a stream that passes untouched, only the frames in which one of the marks stands."""
+
+    __slots__ = ("_marks", "_rest")
+
+    def __init__(self, marks: re.Pattern[bytes]) -> None:
+        self._marks = marks
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The data of the marked frames that this chunk completes."""
+        data = self._rest + chunk if self._rest else chunk
+        cut = max(_after(data, b"\n\n"), _after(data, b"\n\r\n"))
+        self._rest = data[cut:]
+        if len(self._rest) > sse.LIMIT:
+            self._rest = b""  # not ours to refuse: the bytes pass anyway
+        if not cut or not self._marks.search(data, 0, cut):
+            return []
+        events = (sse.parse(frame) for frame in sse.Splitter().feed(data[:cut]) if self._marks.search(frame))
+        return [event.data for event in events if event is not None]
+
+
+def _after(data: bytes, mark: bytes) -> int:
+    """Where the last such mark ends; 0 without one."""
+    at = data.rfind(mark)
+    return at + len(mark) if at >= 0 else 0

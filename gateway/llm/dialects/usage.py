@@ -1,0 +1,57 @@
+"""The hub's `usage` object and the gateway's `Usage`: the same figures, written in two ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.llm.dialects.protocol import Json
+from gateway.metering.usage import Usage
+
+
+def write(usage: Usage) -> Json:
+    """A hub `usage` object (Messages shape: input excludes the cache, output includes the thinking)."""
+    body: Json = {
+        "input_tokens": max(0, usage.input),
+        "output_tokens": max(0, usage.output),
+        "cache_read_input_tokens": max(0, usage.cache_read),
+        "cache_creation_input_tokens": max(0, usage.cache_write + usage.cache_write_1h),
+    }
+    if usage.cache_write_1h:
+        body["cache_creation"] = {
+            "ephemeral_5m_input_tokens": usage.cache_write,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        }
+    if usage.reasoning:
+        body["reasoning_tokens"] = usage.reasoning
+    if usage.estimated:
+        body["estimated"] = True
+    return body
+
+
+def read(usage: Mapping[str, Any] | None) -> Usage | None:
+    if not usage:
+        return None
+    creation = usage.get("cache_creation") or {}
+    hour = creation.get("ephemeral_1h_input_tokens") or 0
+    written = usage.get("cache_creation_input_tokens") or 0
+    details = usage.get("output_tokens_details") or {}
+    return Usage(
+        input=usage.get("input_tokens") or 0,
+        output=usage.get("output_tokens") or 0,
+        cache_read=usage.get("cache_read_input_tokens") or 0,
+        cache_write=max(0, written - hour),
+        cache_write_1h=hour,
+        reasoning=usage.get("reasoning_tokens") or details.get("thinking_tokens") or 0,
+        estimated=bool(usage.get("estimated")),
+    )
+
+
+def merge(earlier: Json, later: Mapping[str, Any] | None) -> Json:
+    """`message_delta.usage` is cumulative: what it names replaces, what it leaves out or nulls stays."""
+    return {**earlier, **{key: value for key, value in (later or {}).items() if value is not None}}
+
+
+def estimate(prompt_estimate: int, output_characters: int) -> Usage:
+    """Where a provider reported nothing: about four characters a token, and it says so."""
+    return Usage(input=prompt_estimate, output=-(-output_characters // 4), estimated=True)
