@@ -1,0 +1,161 @@
+"""What the gateway counts. One update costs well under a microsecond; a call costs a handful of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.call import Call
+from gateway.metering.record import Record
+from gateway.metering.usage import Usage
+from gateway.telemetry import outcomes
+from gateway.telemetry.registry import Exemplar, Histogram, Labels, Registry
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.4, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+# The buckets that the OpenTelemetry GenAI conventions ask for.
+TOKENS = tuple(4.0**power for power in range(14))
+FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+GEN_AI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_response_model")
+OPERATIONS = {"messages": "chat", "chat": "chat", "responses": "chat", "generate": "generate_content"}
+STATUS = {status: str(status) for status in range(600)}
+
+
+class Metrics:
+    """Observer that counts every finished call into a registry.
+
+    `Metrics(labels=["team"], prefix="agentgateway")`: `labels` are those of the usage policy that become labels of the
+    GenAI and tool metrics; `prefix` also shows the metrics under agentgateway's names.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: Sequence[str] = (),
+        prefix: str = "",
+        exemplars: bool = True,
+        registry: Registry | None = None,
+        now: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.registry = registry or Registry()
+        self._custom = tuple(labels)
+        self._exemplars = exemplars
+        self._now = now
+        self._requests_families()
+        self._gen_ai_families()
+        self._mcp_families()
+        self._policy_families()
+        if prefix:
+            self._second_names(prefix)
+
+    def _requests_families(self) -> None:
+        new = self.registry
+        self.requests = new.counter("gateway_requests_total", "Requests by route, kind of traffic and status sent.",
+                                    "route", "kind", "status")  # fmt: skip
+        self.duration = new.histogram("gateway_request_duration_seconds", "From the first byte received to the last sent.",
+                                      "route", "kind", buckets=SECONDS)  # fmt: skip
+        self.overhead = new.histogram("gateway_overhead_seconds", "Duration without the time spent waiting for upstreams.",
+                                      "route", "kind", buckets=OVERHEAD)  # fmt: skip
+        self.bytes = new.counter(
+            "gateway_bytes_total", "Bytes of bodies received and sent.", "route", "direction"
+        )
+
+    def _gen_ai_families(self) -> None:
+        new, names = self.registry, (*GEN_AI, *self._custom)
+        self.tokens = new.histogram("gen_ai_client_token_usage", "Tokens of one model call by type.",
+                                    "gen_ai_token_type", *names, buckets=TOKENS)  # fmt: skip
+        self.cost = new.counter("gen_ai_client_cost_usd_total", "Dollars spent on models.", *names)
+        self.first_token = new.histogram("gen_ai_server_time_to_first_token_seconds", "Until the model's first byte.",
+                                         *names, buckets=FIRST_TOKEN)  # fmt: skip
+        self.model_time = new.histogram("gen_ai_server_request_duration_seconds", "A model call from end to end.",
+                                        *names, buckets=SECONDS)  # fmt: skip
+
+    def _mcp_families(self) -> None:
+        new = self.registry
+        self.tools = new.counter("mcp_tool_calls_total", "Tool calls by server, tool and what came of them.",
+                                 "server", "tool", "outcome", *self._custom)  # fmt: skip
+        self.tool_time = new.histogram("mcp_tool_call_duration_seconds", "A tool call from end to end.",
+                                       "server", "tool", buckets=SECONDS)  # fmt: skip
+        self.auth_failures = new.counter("mcp_auth_failures_total", "Requests to MCP routes without a valid identity.",
+                                         "route", "reason")  # fmt: skip
+
+    def _policy_families(self) -> None:
+        new = self.registry
+        self.refusals = new.counter("gateway_refusals_total", "Operations refused, by policy and reason.",
+                                    "policy", "reason")  # fmt: skip
+        self.verdicts = new.counter("gateway_verdicts_total", "What policies said apart from `allow`.",
+                                    "policy", "action", "rule")  # fmt: skip
+        self.store_errors = new.counter("gateway_store_errors_total", "The store failed; what was decided without it.",
+                                        "verb", "verdict")  # fmt: skip
+        self.budget = new.gauge("gateway_budget_used_ratio", "Share of a budget that is spent; 1 is all of it.",
+                                "budget", "key")  # fmt: skip
+        self.dropped = new.counter("gateway_telemetry_dropped_total", "Spans and audit lines given up, by reason.",
+                                   "signal", "reason")  # fmt: skip
+
+    def _second_names(self, prefix: str) -> None:
+        old = {"gen_ai_provider_name": "gen_ai_system"}
+        for name, family, renamed in (
+            ("requests_total", self.requests, {}),
+            ("request_duration_seconds", self.duration, {}),
+            ("request_processing_seconds", self.overhead, {}),
+            ("gen_ai_client_token_usage", self.tokens, old),
+            ("gen_ai_client_cost_usd_total", self.cost, old),
+            ("gen_ai_server_time_to_first_token", self.first_token, old),
+            ("gen_ai_server_request_duration", self.model_time, old),
+            ("mcp_requests_total", self.tools, {"tool": "resource"}),
+        ):
+            self.registry.alias(f"{prefix}_{name}", family, renamed)
+
+    def finished(self, call: Call) -> None:
+        now = self._now()
+        found = outcomes.of(call, now=now)
+        kind, route = found[0].kind, call.route or "none"
+        took = (now - call.started) / 1e9
+        self.requests.add((route, kind, STATUS.get(call.status, "0")))
+        self._timed(self.duration, (route, kind), took, call)
+        self.overhead.observe((route, kind), max(0.0, took - call.upstream_ns / 1e9))
+        self.bytes.add((route, "in"), len(call.body or b""))
+        self.bytes.add((route, "out"), call.bytes_out)
+        for verdict in call.verdicts:
+            if verdict.action != "allow":
+                self.verdicts.add((verdict.policy, verdict.action, verdict.rule))
+        for record in found:
+            self._record(record, call)
+
+    def _record(self, record: Record, call: Call) -> None:
+        if record.outcome == "refused":
+            self.refusals.add((record.policy, record.reason or record.rule))
+            if record.policy == "auth" and call.dialect == "mcp":
+                self.auth_failures.add((call.route or "none", record.reason))
+        if record.kind == "mcp" and record.tool:
+            # A name that no server has is the caller's invention, and must not become a series.
+            names = (record.server, record.tool) if record.server else ("unknown", "unknown")
+            self.tools.add((*names, record.outcome, *self._labels(record)))
+            self._timed(self.tool_time, names, record.duration_ms / 1e3, call)
+        elif record.usage is not None:
+            self._model(record, record.usage, call)
+
+    def _model(self, record: Record, usage: Usage, call: Call) -> None:
+        operation = OPERATIONS.get(record.method, record.method)
+        answered = record.upstream_model or record.model
+        names = (operation, record.provider, record.model, answered, *self._labels(record))
+        for kind, amount in (
+            ("input", usage.prompt),
+            ("output", usage.output),
+            ("input_cache_read", usage.cache_read),
+            ("input_cache_write", usage.cache_write + usage.cache_write_1h),
+        ):
+            if amount:
+                self.tokens.observe((kind, *names), amount)
+        self.cost.add(names, record.usd)
+        self._timed(self.model_time, names, record.duration_ms / 1e3, call)
+        if record.first_byte_ms:
+            self.first_token.observe(names, record.first_byte_ms / 1e3)
+
+    def _labels(self, record: Record) -> Labels:
+        return tuple(record.labels.get(name, "unknown") for name in self._custom) if self._custom else ()
+
+    def _timed(self, family: Histogram, labels: Labels, seconds: float, call: Call) -> None:
+        family.observe(labels, seconds)
+        if self._exemplars and call.trace_id:
+            family.exemplify(labels, Exemplar(seconds, call.trace_id, call.at))

@@ -1,0 +1,153 @@
+"""Counters, gauges and histograms as plain lists in a dict keyed by label values: an update is one look-up and one addition.
+
+Updates come from the event loop only. Whoever renders copies a family's items first, so no lock is needed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+Labels = tuple[str, ...]
+OTHER = "other"
+LONGEST = 128
+
+
+class Exemplar(NamedTuple):
+    value: float
+    trace_id: str
+    at: float
+
+
+class Family:
+    """One metric with its series. A label takes at most `values` distinct values; later ones are counted as `other`."""
+
+    kind: Literal["counter", "gauge", "histogram"] = "counter"
+
+    def __init__(
+        self,
+        name: str,
+        help: str,
+        labels: Sequence[str] = (),
+        *,
+        values: int = 200,
+        series: int = 5000,
+    ) -> None:
+        self.name = name
+        self.help = help
+        self.labels = tuple(labels)
+        self.series: dict[Labels, list[float]] = {}
+        self._values = values
+        self._series = series
+        self._seen: list[set[str]] = [set() for _ in self.labels]
+
+    def cell(self, labels: Labels) -> list[float]:
+        return self.series.get(labels) or self._open(labels)
+
+    def _open(self, labels: Labels) -> list[float]:
+        capped = tuple(map(self._capped, labels, self._seen))
+        if capped not in self.series and len(self.series) >= self._series:
+            capped = (OTHER,) * len(labels)
+        found = self.series.get(capped)
+        if found is None:
+            found = self.series[capped] = self._empty()
+        return found
+
+    def _capped(self, value: str, seen: set[str]) -> str:
+        value = value[:LONGEST]
+        if value not in seen:
+            if len(seen) >= self._values:
+                return OTHER
+            seen.add(value)
+        return value
+
+    def _empty(self) -> list[float]:
+        return [0.0]
+
+
+class Counter(Family):
+    kind = "counter"
+
+    def add(self, labels: Labels = (), amount: float = 1.0) -> None:
+        self.cell(labels)[0] += amount
+
+
+class Gauge(Family):
+    kind = "gauge"
+
+    def set(self, labels: Labels, value: float) -> None:
+        self.cell(labels)[0] = value
+
+    def add(self, labels: Labels, amount: float) -> None:
+        self.cell(labels)[0] += amount
+
+
+class Histogram(Family):
+    """A series is a list: one count a bucket, the count above the last, and the sum."""
+
+    kind = "histogram"
+
+    def __init__(
+        self,
+        name: str,
+        help: str,
+        labels: Sequence[str] = (),
+        *,
+        buckets: Sequence[float],
+        values: int = 200,
+        series: int = 2000,
+    ) -> None:
+        super().__init__(name, help, labels, values=values, series=series)
+        self.buckets = tuple(buckets)
+        self.exemplars: dict[
+            int, dict[int, Exemplar]
+        ] = {}  # by the identity of a series' list, then by bucket
+
+    def observe(self, labels: Labels, value: float) -> None:
+        cell = self.series.get(labels) or self._open(labels)
+        cell[bisect_left(self.buckets, value)] += 1
+        cell[-1] += value
+
+    def exemplify(self, labels: Labels, exemplar: Exemplar) -> None:
+        """Remember one call of this bucket, so that a slow bar in a dashboard leads to its trace."""
+        bucket = bisect_left(self.buckets, exemplar.value)
+        self.exemplars.setdefault(id(self.cell(labels)), {})[bucket] = exemplar
+
+    def _empty(self) -> list[float]:
+        return [0.0] * (len(self.buckets) + 2)
+
+
+class Alias(NamedTuple):
+    """The same series under a second name, with some labels renamed."""
+
+    name: str
+    family: Family
+    renamed: dict[str, str]
+
+
+class Registry:
+    """All families of a process, in the order in which they are shown."""
+
+    def __init__(self) -> None:
+        self.families: list[Family] = []
+        self.aliases: list[Alias] = []
+        self.before: list[Callable[[], None]] = []  # set gauges that are only worth computing for a scrape
+
+    def counter(self, name: str, help: str, *labels: str) -> Counter:
+        family = Counter(name, help, labels)
+        self.families.append(family)
+        return family
+
+    def gauge(self, name: str, help: str, *labels: str) -> Gauge:
+        family = Gauge(name, help, labels)
+        self.families.append(family)
+        return family
+
+    def histogram(self, name: str, help: str, *labels: str, buckets: Sequence[float]) -> Histogram:
+        family = Histogram(name, help, labels, buckets=buckets)
+        self.families.append(family)
+        return family
+
+    def alias(self, name: str, family: Family, renamed: dict[str, str] | None = None) -> None:
+        self.aliases.append(Alias(name, family, renamed or {}))
