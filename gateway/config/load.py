@@ -1,0 +1,100 @@
+"""From a YAML file to plain data: references resolved, every problem found at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.config.schema import Problem, Reading
+from gateway.errors import ConfigError
+
+_REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+Resolver = Callable[[str], str]
+
+
+class Broken(ConfigError):
+    """The file cannot be used; `problems` says every reason."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        self.problems = sorted(problems)
+        lines = [f"{source}:{p.line}: {p.where + ': ' if p.where else ''}{p.text}" for p in self.problems]
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    data: dict[str, Any]
+    source: str
+    lines: Mapping[str, int] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()  # all that the configuration was read from: a change of any reloads it
+
+
+def load(path: Path, *, env: Mapping[str, str] | None = None) -> Loaded:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    return loads(text, source=str(path), folder=path.parent, env=env)
+
+
+def loads(text: str, *, source: str, folder: Path, env: Mapping[str, str] | None = None) -> Loaded:
+    from gateway.config.shape import FILE
+
+    references = _References(os.environ if env is None else env, folder)
+    reading = Reading(references.resolve)
+    try:
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise Broken(source, [Problem(line, "", f"not YAML: {error.problem}")]) from None
+    if node is None:
+        raise Broken(source, [Problem(1, "", "the file is empty; see examples/ for a start")])
+    data = FILE.read(node, "", reading)
+    if reading.problems:
+        raise Broken(source, reading.problems)
+    files = (*references.files, *((Path(source),) if Path(source).exists() else ()))
+    return Loaded(data, source, reading.lines, files)
+
+
+class _References:
+    """`${ENV}`, `${ENV:-default}` and `$$` in any string; whole-value references in secrets."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self.env = env
+        self.folder = folder
+        self.files: list[Path] = []
+
+    def resolve(self, text: str, whole: bool) -> str:
+        value = _REFERENCE.sub(self._one, text) if "$" in text else text
+        scheme, found, rest = value.partition(":")
+        if not whole or not found:
+            return value
+        if scheme == "file":
+            return self._file(rest)
+        if scheme in ("ssm", "secretsmanager"):
+            from gateway.config.aws_secrets import fetch
+
+            return fetch(scheme, rest)
+        return value
+
+    def _one(self, found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        value = self.env.get(found[1], found[2])
+        if value is None:
+            raise ValueError(f"the environment variable {found[1]} is not set")
+        return value
+
+    def _file(self, name: str) -> str:
+        path = self.folder / name
+        self.files.append(path)
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None

@@ -1,0 +1,174 @@
+"""The shape of the five policies, wherever they stand."""
+
+from __future__ import annotations
+
+from gateway.config.schema import (
+    Anything,
+    Choice,
+    Duration,
+    Either,
+    Flag,
+    Key,
+    ListOf,
+    MapOf,
+    Number,
+    Object,
+    Secret,
+    Text,
+)
+
+ENFORCE = Key(Flag(), "false observes instead of refusing, and logs what it would have done")
+RULES = ListOf(Text(), lone=True)
+
+JWT = Object(
+    {
+        "issuer": Key(Text(), "the `iss` that its tokens carry", required=True),
+        "audiences": Key(
+            ListOf(Text(), lone=True), "the `aud` values accepted; this route's own URL where none is set"
+        ),
+        "jwks": Key(
+            Object({"url": Key(Text(), "a JWKS URL"), "file": Key(Text(), "a JWKS or PEM file")}),
+            "the keys; found by discovery at the issuer where neither this nor a secret is set",
+        ),
+        "secret": Key(Secret(), "HS256 with at least 32 bytes"),
+        "algorithms": Key(ListOf(Text()), "narrower than what the keys allow"),
+        "leeway": Key(Duration(), "how wrong a clock may be"),
+        "scopes": Key(ListOf(Text()), "scopes that every token must have"),
+    }
+)
+
+KEY = Object(
+    {
+        "key": Key(Secret(), "the key itself, best as a reference; only its hash is kept", required=True),
+        "id": Key(Text()),
+        "owner": Key(Text()),
+        "groups": Key(ListOf(Text())),
+        "models": Key(ListOf(Text()), "the models it may use, by name or pattern"),
+        "expires": Key(Text(), "a date, or a date and time"),
+    }
+)
+
+ATTRIBUTION = Object(
+    {
+        "user": Key(RULES, "claims (`jwt.email`) or headers (`header:x-team-user`), the first that is there"),
+        "agent": Key(RULES),
+        "project": Key(RULES),
+        "required": Key(ListOf(Choice(("user", "agent", "project"))), "refuse calls without these"),
+    }
+)
+
+RESOURCE = Object(
+    {
+        "scopes": Key(ListOf(Text()), "the scopes that the metadata document offers"),
+        "documentation": Key(Text()),
+        "policy": Key(Text()),
+        "bearer_methods": Key(
+            ListOf(Choice(("header", "query", "body"))), "query needs query_tokens; body is refused"
+        ),
+    }
+)
+
+AUTH = Object(
+    {
+        "mode": Key(
+            Choice(("strict", "optional", "permissive")), "what becomes of a call without a credential"
+        ),
+        "jwt": Key(ListOf(JWT, lone=True), "issuers of tokens"),
+        "keys": Key(
+            Either(scalar=Flag(), sequence=ListOf(KEY)), "virtual keys: those of the store, or a list"
+        ),
+        "resource": Key(RESOURCE, "the OAuth metadata of this route"),
+        "query_tokens": Key(Flag(), "accept tokens in the query string, against the specification"),
+        "attribution": Key(ATTRIBUTION, "who is charged"),
+        "enforce": ENFORCE,
+    }
+)
+
+AUTHZ = Either(
+    sequence=ListOf(Text()),
+    mapping=Object(
+        {
+            "allow": Key(RULES, "at least one must be true"),
+            "deny": Key(RULES, "none may be true"),
+            "require": Key(RULES, "each must be true"),
+            "scopes": Key(MapOf(ListOf(Text(), lone=True)), "OAuth scopes that a tool needs"),
+            "enforce": ENFORCE,
+        }
+    ),
+)
+
+PER = Either(scalar=Text())
+COUNT = Number(0)
+FAILURE = Choice(("open", "closed"))
+
+LIMIT = Object(
+    {
+        "name": Key(Text(), "what a refusal calls it"),
+        "requests": Key(COUNT, "requests in a period"),
+        "tokens": Key(COUNT, "tokens in a period, of prompt and answer"),
+        "concurrency": Key(COUNT, "calls at once"),
+        "per": Key(Duration(), "the period"),
+        "burst": Key(COUNT, "how many at once at most"),
+        "key": Key(Text(), "CEL: whose limit it is; a list charges every member"),
+        "when": Key(Text(), "CEL: which calls it counts"),
+        "on_failure": Key(FAILURE, "when the store does not answer"),
+    }
+)
+
+BUDGET = Object(
+    {
+        "name": Key(Text(), "what a refusal calls it"),
+        "usd": Key(COUNT, "dollars in a period", required=True),
+        "per": Key(Choice(("day", "week", "month")), "the period", required=True),
+        "key": Key(Text(), "CEL: whose budget it is; a list charges every member"),
+        "when": Key(Text(), "CEL: which calls it counts"),
+        "warn": Key(ListOf(Number(0, 100)), "percentages that raise a warning"),
+        "on_failure": Key(FAILURE, "when the store does not answer"),
+    }
+)
+
+RATELIMIT = Object(
+    {
+        "limits": Key(ListOf(LIMIT)),
+        "budgets": Key(ListOf(BUDGET)),
+        "instances": Key(
+            Number(1, whole=True), "how many share the limits, for the local share when the store fails"
+        ),
+        "enforce": ENFORCE,
+    }
+)
+
+GUARD_RULE = Either(scalar=Text(), mapping=MapOf(Anything()))
+GUARD = Object(
+    {
+        "request": Key(ListOf(GUARD_RULE), "prompts"),
+        "response": Key(ListOf(GUARD_RULE), "answers"),
+        "discovery": Key(ListOf(GUARD_RULE), "tool definitions"),
+        "invocation": Key(ListOf(GUARD_RULE), "tool arguments"),
+        "result": Key(ListOf(GUARD_RULE), "tool results"),
+        "budget": Key(Duration(), "the time that one inspection may take"),
+        "on_overrun": Key(Choice(("pass", "reject")), "what an inspection that took longer means"),
+        "enforce": ENFORCE,
+    }
+)
+
+PRICE = MapOf(Number(0))
+USAGE = Object(
+    {
+        "labels": Key(MapOf(Text()), "CEL: labels for metrics, log, ledger, spans and audit"),
+        "prices": Key(
+            MapOf(PRICE), "dollars per million tokens, by model: input, output, cache_read, cache_write"
+        ),
+        "ceiling": Key(PRICE, "what a model without a price costs"),
+    }
+)
+
+POLICIES = Object(
+    {
+        "auth": Key(AUTH, "who calls"),
+        "authz": Key(AUTHZ, "what they may do"),
+        "ratelimit": Key(RATELIMIT, "how much"),
+        "guard": Key(GUARD, "what is looked for in prompts, answers and tools"),
+        "usage": Key(USAGE, "what is counted and what it costs"),
+    }
+)

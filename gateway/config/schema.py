@@ -1,0 +1,295 @@
+"""The parts a configuration's shape is declared with: each reads a YAML node and describes itself as JSON schema.
+
+Reading never stops at the first mistake: a problem is noted with its line, and the reading goes on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from yaml.constructor import SafeConstructor
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    line: int
+    where: str
+    text: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of a file: how references are resolved, and what was found wrong."""
+
+    resolve: Callable[[str, bool], str]  # raises ValueError; the flag: whole-value references are allowed
+    problems: list[Problem] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)  # where each key stands, for problems found later
+
+    def wrong(self, node: Node, where: str, text: str) -> None:
+        self.problems.append(Problem(node.start_mark.line + 1, where, text))
+
+
+class Shape(Protocol):
+    def read(self, node: Node, where: str, reading: Reading) -> Any: ...
+    def json(self) -> Json: ...
+
+
+def _scalar(node: Node, where: str, reading: Reading, wanted: str) -> str | None:
+    if not isinstance(node, ScalarNode):
+        reading.wrong(node, where, f"must be {wanted}")
+        return None
+    try:
+        return reading.resolve(node.value, False)
+    except ValueError as error:
+        reading.wrong(node, where, str(error))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string; `check` says what is wrong with it, or nothing."""
+
+    check: Callable[[str], str | None] | None = None
+    format: str = ""
+
+    def read(self, node: Node, where: str, reading: Reading) -> str | None:
+        value = _scalar(node, where, reading, "a string")
+        if value is not None and self.check is not None and (wrong := self.check(value)):
+            reading.wrong(node, where, wrong)
+        return value
+
+    def json(self) -> Json:
+        return {"type": "string"} | ({"format": self.format} if self.format else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A string that may be a reference as a whole: file:PATH, ssm:/name, secretsmanager:id."""
+
+    def read(self, node: Node, where: str, reading: Reading) -> str | None:
+        if not isinstance(node, ScalarNode):
+            reading.wrong(node, where, "must be a string, or a reference such as ${NAME} or file:PATH")
+            return None
+        try:
+            return reading.resolve(node.value, True)
+        except ValueError as error:
+            reading.wrong(node, where, str(error))
+            return None
+
+    def json(self) -> Json:
+        return {"type": "string", "description": "${ENV}, file:PATH, ssm:/name or secretsmanager:id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    least: float = float("-inf")
+    most: float = float("inf")
+    whole: bool = False
+
+    def read(self, node: Node, where: str, reading: Reading) -> float | int | None:
+        kind = "a whole number" if self.whole else "a number"
+        text = _scalar(node, where, reading, kind)
+        if text is None:
+            return None
+        try:
+            value = int(text) if self.whole else float(text)
+        except ValueError:
+            reading.wrong(node, where, f"must be {kind}, not {text!r}")
+            return None
+        if not self.least <= value <= self.most:
+            reading.wrong(node, where, f"must be between {self.least:g} and {self.most:g}")
+        return value
+
+    def json(self) -> Json:
+        out: Json = {"type": "integer" if self.whole else "number"}
+        if self.least != float("-inf"):
+            out["minimum"] = self.least
+        if self.most != float("inf"):
+            out["maximum"] = self.most
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    def read(self, node: Node, where: str, reading: Reading) -> bool | None:
+        text = _scalar(node, where, reading, "true or false")
+        if text is None:
+            return None
+        if text.lower() not in ("true", "false"):
+            reading.wrong(node, where, f"must be true or false, not {text!r}")
+        return text.lower() == "true"
+
+    def json(self) -> Json:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    values: Sequence[str]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, node: Node, where: str, reading: Reading) -> str | None:
+        text = _scalar(node, where, reading, "one of " + ", ".join(self.values))
+        if text is None:
+            return None
+        value = self.aliases.get(text, text)
+        if value not in self.values:
+            reading.wrong(node, where, f"must be one of {', '.join(self.values)}{_meant(text, self.values)}")
+        return value
+
+    def json(self) -> Json:
+        # YAML 1.1 editors read a bare `off` as false
+        return {"enum": [*self.values, *self.aliases, *([False] if "off" in self.values else [])]}
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
+_UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    def read(self, node: Node, where: str, reading: Reading) -> float | None:
+        text = _scalar(node, where, reading, "a duration such as 250ms, 60s, 5m, 2h or 90d")
+        if text is None:
+            return None
+        found = _DURATION.fullmatch(text)
+        if found is None:
+            reading.wrong(node, where, f"must be a duration such as 250ms, 60s, 5m, 2h or 90d, not {text!r}")
+            return None
+        return float(found[1]) * _UNITS[found[2]]
+
+    def json(self) -> Json:
+        return {"type": ["string", "number"], "pattern": f"^{_DURATION.pattern}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    of: Shape
+    lone: bool = False  # one entry may stand without its brackets
+
+    def read(self, node: Node, where: str, reading: Reading) -> list[Any]:
+        if isinstance(node, SequenceNode):
+            return [self.of.read(each, f"{where}[{at}]", reading) for at, each in enumerate(node.value)]
+        if self.lone:
+            return [self.of.read(node, where, reading)]
+        reading.wrong(node, where, "must be a list")
+        return []
+
+    def json(self) -> Json:
+        many: Json = {"type": "array", "items": self.of.json()}
+        return {"anyOf": [self.of.json(), many]} if self.lone else many
+
+
+def _pairs(node: Node, where: str, reading: Reading) -> list[tuple[str, Node, Node]]:
+    if not isinstance(node, MappingNode):
+        reading.wrong(node, where, "must be a mapping (key: value)")
+        return []
+    out: dict[str, tuple[str, Node, Node]] = {}
+    for key, value in node.value:
+        name = str(key.value)
+        if name in out:
+            reading.wrong(key, where, f"{name} stands twice")
+        reading.lines[f"{where}.{name}" if where else name] = key.start_mark.line + 1
+        out[name] = (name, key, value)
+    return list(out.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    of: Shape
+
+    def read(self, node: Node, where: str, reading: Reading) -> dict[str, Any]:
+        return {
+            name: self.of.read(value, f"{where}.{name}", reading)
+            for name, _, value in _pairs(node, where, reading)
+        }
+
+    def json(self) -> Json:
+        return {"type": "object", "additionalProperties": self.of.json()}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    shape: Shape
+    doc: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A mapping with known keys. Keys that are not in the file are not in what was read: defaults stand once, in the
+    constructors."""
+
+    keys: Mapping[str, Key]
+    doc: str = ""
+
+    def read(self, node: Node, where: str, reading: Reading) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, key, value in _pairs(node, where, reading):
+            known = self.keys.get(name)
+            if known is None:
+                reading.wrong(key, where, f"{name} is not a key here{_meant(name, self.keys)}")
+            elif not (isinstance(value, ScalarNode) and value.tag.endswith(":null")):
+                out[name] = known.shape.read(value, f"{where}.{name}" if where else name, reading)
+        for name, known in self.keys.items():
+            if known.required and name not in out and isinstance(node, MappingNode):
+                reading.wrong(node, where, f"{name} is missing: {known.doc}")
+        return out
+
+    def json(self) -> Json:
+        properties = {name: key.shape.json() | ({"description": key.doc} if key.doc else {})
+                      for name, key in self.keys.items()}  # fmt: skip
+        required = [name for name, key in self.keys.items() if key.required]
+        return {"type": "object", "properties": properties, "additionalProperties": False} | (
+            {"required": required} if required else {}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of several shapes, told apart by the kind of node: scalar, sequence, mapping."""
+
+    scalar: Shape | None = None
+    sequence: Shape | None = None
+    mapping: Shape | None = None
+
+    def read(self, node: Node, where: str, reading: Reading) -> Any:
+        kinds = {ScalarNode: self.scalar, SequenceNode: self.sequence, MappingNode: self.mapping}
+        shape = kinds.get(type(node))
+        if shape is None:
+            allowed = [word for word, each in (("a value", self.scalar), ("a list", self.sequence),
+                                               ("a mapping", self.mapping)) if each]  # fmt: skip
+            return reading.wrong(node, where, f"must be {' or '.join(allowed)}")
+        return shape.read(node, where, reading)
+
+    def json(self) -> Json:
+        return {"anyOf": [s.json() for s in (self.scalar, self.sequence, self.mapping) if s is not None]}
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Plain YAML data that its own reader checks."""
+
+    def read(self, node: Node, where: str, reading: Reading) -> Any:
+        if isinstance(node, SequenceNode):
+            return [self.read(each, f"{where}[{at}]", reading) for at, each in enumerate(node.value)]
+        if isinstance(node, MappingNode):
+            return {name: self.read(value, f"{where}.{name}", reading)
+                    for name, _, value in _pairs(node, where, reading)}  # fmt: skip
+        plain = SafeConstructor().construct_object(node)
+        return _scalar(node, where, reading, "a string") if isinstance(plain, str) else plain
+
+    def json(self) -> Json:
+        return {}
+
+
+def _meant(word: str, words: Sequence[str] | Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, list(words), 1, 0.6)
+    return f"; did you mean {close[0]}?" if close else ""

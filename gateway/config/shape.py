@@ -1,0 +1,228 @@
+"""The shape of the configuration file: every key, what it takes, and the line that explains it.
+
+`check` and the server read files with it, and `gateway schema` prints it for editors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.config.mcp_shape import MCP
+from gateway.config.policies_shape import POLICIES
+from gateway.config.schema import (
+    Anything,
+    Choice,
+    Duration,
+    Either,
+    Flag,
+    Key,
+    ListOf,
+    MapOf,
+    Number,
+    Object,
+    Secret,
+    Text,
+)
+
+PORT = Number(0, 65535, whole=True)
+
+
+def _url(value: str) -> str | None:
+    return None if value.startswith(("http://", "https://")) else "must begin with https:// or http://"
+
+
+def _store(value: str) -> str | None:
+    if value == "memory:" or value.startswith(("sqlite:///", "dynamodb://")):
+        return None
+    return "must be memory:, sqlite:///PATH or dynamodb://TABLE?region=REGION"
+
+
+def _path(value: str) -> str | None:
+    return None if value.startswith("/") else "must begin with /"
+
+
+TIMEOUT = Object(
+    {
+        "request": Key(Duration(), "the whole request, from the first byte to the last"),
+        "upstream": Key(Duration(), "one attempt at an upstream"),
+    }
+)
+
+LISTEN = Object(
+    {
+        "host": Key(Text(), "the address to listen on"),
+        "port": Key(Either(PORT, ListOf(PORT)), "one port, or several"),
+        "metrics": Key(PORT, "the metrics' own port; 0 switches it off"),
+        "admin": Key(PORT, "the page's own port; 0 switches it off"),
+        "tls": Key(
+            Object(
+                {
+                    "cert": Key(Text(), "the certificate chain's file", required=True),
+                    "key": Key(Text(), "the private key's file", required=True),
+                }
+            ),
+            "TLS of our own, read again when the files change; Fly and Lambda end TLS themselves",
+        ),
+        "trusted_hops": Key(Number(0, 16, whole=True), "how many proxies of yours stand in front"),
+        "address_header": Key(Text(), "the header that your own edge sets to the client's address"),
+        "max_body": Key(Number(1024, whole=True), "bytes of a request body"),
+        "hosts": Key(ListOf(Text()), "Host names that MCP routes answer to, besides public_url's"),
+        "origins": Key(ListOf(Text()), "web origins that may call MCP routes"),
+    }
+)
+
+PROVIDER = Object(
+    {
+        "type": Key(Text(), "the provider's row in the table; the name, where it is missing"),
+        "dialect": Key(
+            Choice(("anthropic", "openai-chat", "openai-responses", "gemini", "bedrock", "vertex")),
+            "the wire format, for an endpoint that no row describes",
+        ),
+        "base_url": Key(Text(_url), "where the API stands"),
+        "api_key": Key(Secret(), "the credential"),
+        "credential": Key(
+            Choice(("key", "passthrough", "none")), "passthrough sends the client's own credential on"
+        ),
+        "headers": Key(MapOf(Secret()), "headers that every request to it carries"),
+        "project": Key(Text(), "Google Cloud project"),
+        "location": Key(Text(), "Google Cloud location"),
+        "region": Key(Text(), "AWS region"),
+        "api_version": Key(Text(), "Azure's api-version"),
+        "timeout": Key(
+            Object(
+                {
+                    "connect": Key(Duration()),
+                    "first_byte": Key(Duration()),
+                    "idle": Key(Duration()),
+                    "total": Key(Duration()),
+                }
+            ),
+            "how long the provider may be silent",
+        ),
+        "retries": Key(Number(0, 5, whole=True), "further attempts before the first byte"),
+        "proxy": Key(Text(_url), "an HTTP proxy for this provider"),
+    }
+)
+
+TARGET = Either(
+    scalar=Text(),
+    mapping=Object(
+        {
+            "provider": Key(Text(), "a provider, or provider/model", required=True),
+            "weight": Key(Number(0), "its share of the calls"),
+        }
+    ),
+)
+
+MODEL = Object(
+    {
+        "match": Key(Text(), "the models this row is for: a name, or a pattern with *", required=True),
+        "when": Key(Text(), "CEL: only calls for which this is true"),
+        "to": Key(
+            Either(Text(), ListOf(TARGET)),
+            "a provider or provider/model; a list is tried in order",
+            required=True,
+        ),
+        "model": Key(Text(), "CEL: the model's name at the provider"),
+    }
+)
+
+LLM = Object(
+    {
+        "providers": Key(MapOf(PROVIDER), "who serves models, by a name of yours", required=True),
+        "models": Key(ListOf(MODEL), "which model goes where; the first match wins"),
+    }
+)
+
+ROUTE = Object(
+    {
+        "path": Key(
+            Either(Text(_path), mapping=Object({"exact": Key(Text(_path), "this path only", required=True)})),
+            "where it stands; the longest match by whole segments wins",
+            required=True,
+        ),
+        "port": Key(PORT, "only on this port"),
+        "llm": Key(LLM, "models behind this route"),
+        "mcp": Key(MCP, "MCP servers behind this route"),
+        "policies": Key(POLICIES, "merged over the file's own, by name"),
+        "timeout": Key(TIMEOUT, "bounds of this route"),
+    }
+)
+
+TELEMETRY = Object(
+    {
+        "traces": Key(
+            Object(
+                {
+                    "exporter": Key(Choice(("otlp", "xray", "none"))),
+                    "endpoint": Key(Text(_url)),
+                    "protocol": Key(Choice(("http/protobuf",), {"http": "http/protobuf"})),
+                    "headers": Key(MapOf(Secret())),
+                    "service": Key(Text()),
+                    "sample": Key(Number(0, 1), "the share of calls; errors and refusals always"),
+                    "arguments": Key(Flag(), "tool arguments on spans, masked"),
+                }
+            ),
+            "traces by OpenTelemetry",
+        ),
+        "metrics": Key(
+            Object(
+                {
+                    "prefix": Key(Choice(("gateway", "agentgateway")), "agentgateway also emits its names"),
+                    "emf": Key(Flag(), "CloudWatch embedded metrics on standard output"),
+                }
+            ),
+            "Prometheus metrics",
+        ),
+        "audit": Key(
+            Object(
+                {
+                    "file": Key(Text(), "a file, or - for standard output"),
+                    "max_bytes": Key(Number(4096, whole=True), "when to start a new file"),
+                    "retention": Key(Duration(), "when to remove old ones"),
+                    "mask": Key(ListOf(Text()), "arguments that are never written, by name"),
+                }
+            ),
+            "one line for every call",
+        ),
+        "log": Key(Choice(("json", "text", "off")), "the access log on standard output"),
+    }
+)
+
+ADMIN = Object(
+    {
+        "token": Key(Secret(), "the credential for changing anything, and for being reached from elsewhere"),
+        "path": Key(Text(_path), "serve the page under this path of the main port too"),
+    }
+)
+
+FILE = Object(
+    {
+        "public_url": Key(Text(_url), "the address that clients type"),
+        "listen": Key(LISTEN, "where to listen"),
+        "store": Key(Text(_store), "memory:, sqlite:///PATH or dynamodb://TABLE?region=REGION"),
+        "policies": Key(POLICIES, "the policies of every route"),
+        "routes": Key(ListOf(ROUTE), "what is served where", required=True),
+        "telemetry": Key(TELEMETRY, "what is told, and to whom"),
+        "admin": Key(ADMIN, "the page and its API"),
+        "tests": Key(
+            ListOf(
+                Object(
+                    {
+                        "name": Key(Text()),
+                        "route": Key(Text()),
+                        "as": Key(MapOf(Anything())),
+                        "call": Key(MapOf(Anything()), required=True),
+                        "expect": Key(Choice(("allow", "refuse")), required=True),
+                    }
+                )
+            ),
+            "examples of what the rules must say; `gateway check` runs them",
+        ),
+    }
+)
+
+
+def json_schema() -> dict[str, Any]:
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "asgi-gateway"}
+    return head | FILE.json()
