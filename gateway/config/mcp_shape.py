@@ -74,8 +74,6 @@ SERVER = Object(
         ),
         "env": Key(MapOf(Secret()), "its environment; nothing else is passed on"),
         "cwd": Key(Text(), "its folder"),
-        "demo": Key(Choice(("math", "filesystem")), "a server that is built in, to try things with"),
-        "root": Key(Text(), "the demo filesystem's folder"),
         "prefix": Key(Text(), "stands before its tools' names"),
         "auth": Key(CREDENTIAL, "what it is shown"),
         "headers": Key(NAMES, "headers of the caller that are passed on"),

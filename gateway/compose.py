@@ -1,0 +1,104 @@
+"""One ASGI app from routes: the stack of each, and the router in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from gateway import refusals
+from gateway.call import Call
+from gateway.middleware.access import AccessMiddleware, Observer
+from gateway.types import App, Receive, Scope, Send
+
+Layer = Callable[[App], App]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The policies of a route, each still waiting for the app that it goes around. None: switched off."""
+
+    auth: Layer | None = None
+    authz: Layer | None = None
+    ratelimit: Layer | None = None
+    guard: Layer | None = None
+    usage: Layer | None = None
+
+    def around(self, app: App) -> App:
+        for layer in (self.usage, self.guard, self.ratelimit, self.authz, self.auth):
+            if layer is not None:
+                app = layer(app)
+        return app
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    path: str  # "/" or "/mcp": matched by whole segments
+    app: App
+    exact: bool = False
+    ports: frozenset[int] = frozenset()  # empty: every port
+    mcp: bool = False
+
+
+class Router:
+    """Finds the route: fixed paths first, then the longest path that matches by whole segments."""
+
+    def __init__(self, routes: Sequence[Route], *, fixed: Mapping[str, App]) -> None:
+        self.fixed = dict(fixed)
+        self.routes = sorted(routes, key=lambda r: (not r.exact, -len(r.path)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call.of(scope)
+        app = self.fixed.get(call.path)
+        if app is not None:
+            return await app(scope, receive, send)
+        port = (scope.get("server") or (None, None))[1]
+        for route in self.routes:
+            if _matches(route, call.path) and (not route.ports or port in route.ports):
+                call.route = route.path
+                if route.mcp:
+                    call.dialect, call.endpoint = "mcp", None
+                return await route.app(scope, receive, send)
+        refusal = refusals.invalid(f"no route of this gateway serves {call.path}", status=404)
+        await refusals.send_refusal(call, refusal, send)
+
+
+def _matches(route: Route, path: str) -> bool:
+    prefix = route.path
+    if prefix == "/":
+        return not route.exact or path == "/"
+    if not path.startswith(prefix):
+        return False
+    return len(path) == len(prefix) or (not route.exact and path[len(prefix)] == "/")
+
+
+class Status:
+    """`/healthz` says that the process lives, `/readyz` that it may be sent requests."""
+
+    def __init__(self, wrong: Callable[[], Awaitable[str]]) -> None:
+        self.wrong = wrong
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reason = await self.wrong()
+        body = orjson.dumps({"status": "unavailable", "reason": reason} if reason else {"status": "ok"})
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 503 if reason else 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+async def _alive() -> str:
+    return ""
+
+
+def compose(
+    routes: Sequence[Route],
+    *,
+    observers: Sequence[Observer] = (),
+    fixed: Mapping[str, App] | None = None,
+    ready: Callable[[], Awaitable[str]] = _alive,
+) -> App:
+    """The whole gateway as one ASGI app."""
+    alive = Status(_alive)
+    paths = {"/healthz": alive, "/health": alive, "/readyz": Status(ready), **(fixed or {})}
+    return AccessMiddleware(Router(routes, fixed=paths), observers=observers)
