@@ -127,6 +127,7 @@ class Call:
     refusal: Refusal | None = None  # `refusals.send`
     records: list[Record] = field(default_factory=list)  # the usage policy: one an operation
     phases: list[Phase] = field(default_factory=list)  # whoever spent the time, by `took`
+    tool_uses: list[str] = field(default_factory=list)  # the relay: ids of the tool uses that the model asked for
     labels: dict[str, str] = field(default_factory=dict)  # the usage policy
     trace_id: str = ""  # access
     span_id: str = ""  # access
