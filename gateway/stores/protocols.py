@@ -1,13 +1,13 @@
 """What a store is. One contract suite over memory, SQLite and DynamoDB is the definition of correct.
 
-On the request path a verb is one conditional write of one item, or nothing. `list` and `usage` are paged and bounded,
-for commands and the page only.
+On the request path a verb is one conditional write of one item, or nothing. `list`, `usage`, `records` and `buckets` are
+paged and bounded, for commands and the page only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.metering.record import Record
@@ -15,21 +15,31 @@ from gateway.metering.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One limit's share of a decision. `rate` a second, `burst` at most at once; both in the limit's own unit."""
+    """One limit's share of a decision. `rate` a second, `burst` at most at once; both in the limit's own unit.
+
+    With `since` it is a budget: `burst` in all, counted anew from each later `since` (a midnight, UTC). With `slot` it is one
+    of `burst` places, held under that name until settled, or for `hold` seconds if its holder dies.
+    """
 
     limit: str  # the limit's name: one attribute of the entity's item
     rate: float
     burst: float
     cost: float
+    since: float = 0.0
+    slot: str = ""
+    hold: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """`denied` names the first limit that said no; then nothing at all was taken."""
+    """`denied` names the first limit that said no; then nothing at all was taken.
+
+    `retry_after` is in seconds, and 0 where time alone does not help (a budget).
+    """
 
     denied: str = ""
     retry_after: float = 0.0
-    remaining: Mapping[str, float] = ()  # type: ignore[assignment]  # limit name → what is left
+    remaining: Mapping[str, float] = field(default_factory=dict)  # limit name → what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +48,44 @@ class Item:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What one group of records adds up to. `group` has one value for each `by`."""
+
+    group: tuple[str, ...]
+    calls: int = 0
+    refused: int = 0
+    failed: int = 0
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    usd: float = 0.0
+    estimated: int = 0  # calls whose usage the provider did not say
+    unpriced: int = 0  # calls charged at the ceiling
+
+    @property
+    def tokens(self) -> int:
+        return self.input + self.output + self.cache_read + self.cache_write
+
+
+# What records can be grouped and filtered by.
+GROUPS = ("user", "principal", "agent", "project", "session", "kind", "method", "route", "provider", "model",
+          "upstream_model", "server", "tool", "outcome", "policy", "day")  # fmt: skip
+
+
 class Buckets(Protocol):
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
         """All of them or none, in one write. Raises StoreError."""
 
     async def settle(self, entity: str, takes: Sequence[Take]) -> None:
-        """Charge `cost` more (negative: give back), unconditionally."""
+        """Charge `cost` more (negative: give back), unconditionally; a place is given back."""
+
+    async def buckets(
+        self, *, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        """The entities in use, in an order of the store's own, after `after`, and the state of their limits (see `limits.bucket`)."""
 
 
 class Documents(Protocol):
@@ -73,6 +115,22 @@ class Documents(Protocol):
 class Ledger(Protocol):
     async def append(self, records: Sequence[Record]) -> None:
         """Each record counts once, however often it is appended."""
+
+    async def usage(
+        self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None
+    ) -> Sequence[Total]:
+        """What was used from `since` up to `until`, in groups of GROUPS, the dearest first."""
+
+    async def records(
+        self,
+        *,
+        since: float = 0.0,
+        until: float = float("inf"),
+        where: Mapping[str, str] | None = None,
+        before: str = "",
+        limit: int = 100,
+    ) -> Sequence[Record]:
+        """The newest first. The next page is the one `before` the `rows.position` of the last record seen."""
 
 
 class Store(Buckets, Documents, Ledger, Protocol):

@@ -1,0 +1,138 @@
+"""Everything in this process: for a laptop, for tests, and for one worker that may forget."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left, insort
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.limits import bucket
+from gateway.metering.record import Record
+from gateway.stores import rows
+from gateway.stores.protocols import Item, Take, Taken, Total
+
+LEDGER_LIMIT = 100_000
+SWEEP = 4096  # entities more than at the last sweep
+
+
+class MemoryStore:
+    """`MemoryStore()`; the ledger keeps the newest `ledger_limit` records."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, ledger_limit: int = LEDGER_LIMIT) -> None:
+        self._clock = clock
+        self._entities: dict[str, dict[str, int | bucket.Places]] = {}
+        self._sweep_at = SWEEP
+        self._documents: dict[str, dict[str, tuple[Item, float]]] = {}
+        self._order: list[str] = []
+        self._records: dict[str, Record] = {}
+        self._ids: set[str] = set()
+        self._ledger_limit = ledger_limit
+
+    async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
+        now = int(self._clock() * 1_000_000)
+        state = self._entities.get(entity)
+        denied, retry, changes = bucket.decide(state or {}, takes, now)
+        if denied:
+            return Taken(
+                denied, retry, {t.limit: bucket.left(t, (state or {}).get(t.limit), now) for t in takes}
+            )
+        if state is None:
+            if len(self._entities) >= self._sweep_at:
+                self._sweep(now)
+            self._entities[entity] = changes
+        else:
+            state.update(changes)
+        return Taken("", 0.0, {t.limit: bucket.left(t, changes[t.limit], now) for t in takes})
+
+    async def settle(self, entity: str, takes: Sequence[Take]) -> None:
+        state = self._entities.get(entity)
+        if state is not None:
+            state.update(bucket.settled(state, takes))
+
+    async def buckets(
+        self, *, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        names = sorted(name for name in self._entities if name.startswith(prefix) and name > after)
+        return [(name, dict(self._entities[name])) for name in names[:limit]]
+
+    def _sweep(self, now: int) -> None:
+        """Forget the entities that stand as if nobody had ever come."""
+        for entity in [name for name, state in self._entities.items() if bucket.idle(state, now)]:
+            del self._entities[entity]
+        self._sweep_at = len(self._entities) + SWEEP
+
+    async def get(self, kind: str, key: str) -> Item | None:
+        item, expires = self._documents.get(kind, {}).get(key, (None, 0.0))
+        return item if expires > self._clock() else None
+
+    async def put(
+        self,
+        kind: str,
+        key: str,
+        value: Mapping[str, Any],
+        *,
+        expires: float | None = None,
+        expect: int | None = None,
+    ) -> bool:
+        standing = await self.get(kind, key)
+        version = standing.version if standing else 0
+        if expect is not None and expect != version:
+            return False
+        end = float("inf") if expires is None else expires
+        self._documents.setdefault(kind, {})[key] = (Item(dict(value), version + 1), end)
+        return True
+
+    async def delete(self, kind: str, key: str) -> None:
+        self._documents.get(kind, {}).pop(key, None)
+
+    async def list(
+        self, kind: str, *, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[tuple[str, Item]]:
+        now, found = self._clock(), []
+        for key, (item, expires) in sorted(self._documents.get(kind, {}).items()):
+            if key > after and key.startswith(prefix) and expires > now:
+                found.append((key, item))
+        return found[:limit]
+
+    async def append(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.id not in self._ids:
+                self._ids.add(record.id)
+                place = rows.position(record)
+                insort(self._order, place)
+                self._records[place] = record
+        while len(self._order) > self._ledger_limit:
+            self._ids.discard(self._records.pop(self._order.pop(0)).id)
+
+    async def usage(
+        self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None
+    ) -> Sequence[Total]:
+        totals = rows.Totals(by)
+        for record in self._records.values():
+            if since <= record.at < until and rows.matches(record, where):
+                totals.add(record)
+        return totals.result()
+
+    async def records(
+        self,
+        *,
+        since: float = 0.0,
+        until: float = float("inf"),
+        where: Mapping[str, str] | None = None,
+        before: str = "",
+        limit: int = 100,
+    ) -> Sequence[Record]:
+        index = bisect_left(self._order, before) if before else len(self._order)
+        found: list[Record] = []
+        while index > 0 and len(found) < limit:
+            index -= 1
+            record = self._records[self._order[index]]
+            if record.at < since:
+                break
+            if record.at < until and rows.matches(record, where):
+                found.append(record)
+        return found
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,125 @@
+"""A record as a store keeps it: small, in order, and in groups."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from gateway.errors import ConfigError
+from gateway.metering.record import Record
+from gateway.metering.usage import Usage
+from gateway.stores.protocols import GROUPS, Total
+
+SUMS = ("calls", "refused", "failed", "input", "output", "cache_read", "cache_write", "reasoning",
+         "usd", "estimated", "unpriced")  # fmt: skip
+_NONE = Usage()
+
+
+def _default(field: Any) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+_RECORD = {f.name: _default(f) for f in fields(Record)}
+_USAGE = {f.name: _default(f) for f in fields(Usage)}
+_DROPPED = frozenset(("arguments",))  # the audit's own
+
+
+def pack(record: Record) -> bytes:
+    """JSON without what stands at its default, so that a row stays below DynamoDB's unit of 1 KB."""
+    row = _unusual(record, _RECORD)
+    if record.usage is not None:
+        row["usage"] = _unusual(record.usage, _USAGE)
+    return msgspec.json.encode(row)
+
+
+def _unusual(value: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    found = ((name, getattr(value, name)) for name in defaults if name not in _DROPPED)
+    return {name: item for name, item in found if item != defaults[name]}
+
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+def unpack(row: bytes | str) -> Record:
+    return _decoder.decode(row)
+
+
+def position(record: Record) -> str:
+    """Sorts by time; unique."""
+    return f"{int(record.at * 1_000_000):017d}#{record.id}"
+
+
+def day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
+def checked(by: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(by)
+    for name in names:
+        if name not in GROUPS and not name.startswith("label."):
+            raise ConfigError(
+                f"cannot group or filter by {name!r}; there are {', '.join(GROUPS)} and label.NAME"
+            )
+    return names
+
+
+def value(record: Record, name: str) -> str:
+    if name == "day":
+        return day(record.at)
+    if name.startswith("label."):
+        return record.labels.get(name[6:], "")
+    if name == "model":
+        return record.model or record.upstream_model
+    return str(attrgetter(name)(record))
+
+
+def matches(record: Record, where: Mapping[str, str] | None) -> bool:
+    return all(value(record, name) == wanted for name, wanted in where.items()) if where else True
+
+
+def amounts(record: Record) -> tuple[float, ...]:
+    """One record's share of a Total, in the order of its fields."""
+    usage = record.usage or _NONE
+    refused = record.outcome == "refused"
+    failed = record.outcome in ("timeout", "upstream_error", "error")
+    return (1, refused, failed, usage.input, usage.output, usage.cache_read,
+            usage.cache_write + usage.cache_write_1h, usage.reasoning, record.usd, usage.estimated,
+            not record.priced)  # fmt: skip
+
+
+class Totals:
+    """Adds records up by group; a record seen twice counts once."""
+
+    def __init__(self, by: Sequence[str]) -> None:
+        self._by = checked(by)
+        self._seen: set[str] = set()
+        self._sums: dict[tuple[str, ...], list[float]] = {}
+
+    def add(self, record: Record) -> None:
+        if record.id in self._seen:
+            return
+        self._seen.add(record.id)
+        group = tuple(value(record, name) for name in self._by)
+        sums = self._sums.setdefault(group, [0] * len(SUMS))
+        for index, amount in enumerate(amounts(record)):
+            sums[index] += amount
+
+    def result(self) -> list[Total]:
+        rows = [total(group, sums) for group, sums in self._sums.items()]
+        return sorted(rows, key=dearest)
+
+
+def dearest(row: Total) -> tuple[Any, ...]:
+    return (-row.usd, -row.tokens, -row.calls, row.group)
+
+
+def total(group: tuple[str, ...], sums: Sequence[float]) -> Total:
+    figures: dict[str, Any] = {
+        name: amount if name == "usd" else int(amount) for name, amount in zip(SUMS, sums, strict=True)
+    }
+    return Total(group, **figures)

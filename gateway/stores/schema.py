@@ -1,0 +1,76 @@
+"""The tables of the SQLite store. A record's groups and sums are columns, so that a question about a month is one query."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.errors import StoreError
+from gateway.metering.record import Record
+from gateway.stores import rows
+from gateway.stores.protocols import GROUPS
+
+VERSION = 1
+BUSY = 0.25  # seconds to wait while another process writes
+
+_SUMS = rows.SUMS
+SUMS = [f"SUM({name})" for name in ("1", *_SUMS[1:])]
+_COLUMNS = ", ".join([f"{name} TEXT" for name in GROUPS] + [f"{name} NUMERIC" for name in _SUMS[1:]])
+_TABLES = f"""
+CREATE TABLE IF NOT EXISTS buckets (entity TEXT PRIMARY KEY, state BLOB, touched INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS documents (kind TEXT, key TEXT, value BLOB, version INTEGER, expires REAL,
+    PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (id TEXT UNIQUE, position TEXT PRIMARY KEY, at REAL, row BLOB, {_COLUMNS}) WITHOUT ROWID;
+PRAGMA user_version = {VERSION};
+"""
+INSERT = f"INSERT OR IGNORE INTO records VALUES ({', '.join('?' * (4 + len(GROUPS) + len(_SUMS) - 1))})"  # noqa: S608
+
+
+def connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: safe against the end of the process
+    return connection
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Several workers may start at once, on a file that is not there yet."""
+    connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute("PRAGMA journal_mode = WAL")
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise StoreError(f"the SQLite store was written by a newer version of the gateway (schema {found})")
+    if found < VERSION:
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
+
+
+def row(record: Record) -> tuple[Any, ...]:
+    groups = (rows.value(record, name) for name in GROUPS)
+    return (
+        record.id,
+        rows.position(record),
+        record.at,
+        rows.pack(record),
+        *groups,
+        *rows.amounts(record)[1:],
+    )
+
+
+def column(name: str) -> str:
+    """The SQL of a group; the name was checked, a label's is quoted."""
+    if name.startswith("label."):
+        path = name[6:].replace("'", "").replace('"', "")
+        return f"COALESCE(json_extract(CAST(row AS TEXT), '$.labels.\"{path}\"'), '')"
+    return name
+
+
+def condition(since: float, until: float, where: Mapping[str, str] | None) -> tuple[str, list[Any]]:
+    first = f"{int(since * 1_000_000):017d}"
+    last = f"{int(until * 1_000_000):017d}" if until < 1e10 else "~"
+    parts, values = ["position >= ?", "position < ?"], [first, last]
+    for name, wanted in (where or {}).items():
+        rows.checked([name])
+        parts.append(f"{column(name)} = ?")
+        values.append(wanted)
+    return " AND ".join(parts), values

@@ -1,0 +1,196 @@
+"""One file for all the workers of one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.errors import StoreError
+from gateway.limits import bucket
+from gateway.metering.record import Record
+from gateway.stores import rows, schema
+from gateway.stores.protocols import Item, Take, Taken, Total
+from gateway.stores.writer import Writer
+
+T = TypeVar("T")
+SWEEP = 60.0  # seconds between two looks for buckets that may be forgotten
+
+_state = msgspec.json.Decoder(dict[str, int | dict[str, int]])
+
+
+class SqliteStore:
+    """`SqliteStore("gateway.db")`. Reads see what was committed; every write goes through one thread."""
+
+    def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        try:
+            self._reader = schema.connect(path)
+            schema.create(self._reader)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open the SQLite store {path}: {error}") from error
+        self._writer = Writer(lambda: schema.connect(path))
+        self._sweep_at = 0.0
+
+    async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
+        return await self._writer.do(lambda connection: self._take(connection, entity, takes))
+
+    def _take(self, connection: sqlite3.Connection, entity: str, takes: Sequence[Take]) -> Taken:
+        now = int(self._clock() * bucket.MICRO)
+        self._sweep(connection, now)
+        state = _read(connection, entity)
+        denied, retry, changes = bucket.decide(state, takes, now)
+        if not denied:
+            state |= changes
+            _write(connection, entity, state)
+        return Taken(denied, retry, {t.limit: bucket.left(t, state.get(t.limit), now) for t in takes})
+
+    async def settle(self, entity: str, takes: Sequence[Take]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            state = _read(connection, entity)
+            if state:
+                _write(connection, entity, state | bucket.settled(state, takes))
+
+        self._writer.later(work)
+
+    def _sweep(self, connection: sqlite3.Connection, now: int) -> None:
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + SWEEP * bucket.MICRO
+        full = connection.execute(
+            "SELECT entity, state FROM buckets WHERE touched < ?", (now - SWEEP * bucket.MICRO,)
+        )
+        gone = [(entity,) for entity, state in full.fetchall() if bucket.idle(_state.decode(state), now)]
+        connection.executemany("DELETE FROM buckets WHERE entity = ?", gone)
+
+    async def buckets(
+        self, *, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        found = await self._read(
+            "SELECT entity, state FROM buckets WHERE substr(entity, 1, ?) = ? AND entity > ? ORDER BY entity LIMIT ?",
+            (len(prefix), prefix, after, limit),
+        )
+        return [(entity, _state.decode(state)) for entity, state in found]
+
+    async def get(self, kind: str, key: str) -> Item | None:
+        try:
+            return _document(self._reader, kind, key, self._clock())
+        except sqlite3.Error as error:
+            raise StoreError(f"the SQLite store failed: {error}") from error
+
+    async def put(
+        self,
+        kind: str,
+        key: str,
+        value: Mapping[str, Any],
+        *,
+        expires: float | None = None,
+        expect: int | None = None,
+    ) -> bool:
+        text = msgspec.json.encode(value)
+
+        def work(connection: sqlite3.Connection) -> bool:
+            standing = _document(connection, kind, key, self._clock())
+            version = standing.version if standing else 0
+            if expect is not None and expect != version:
+                return False
+            connection.execute(
+                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
+                (kind, key, text, version + 1, expires),
+            )
+            return True
+
+        return await self._writer.do(work)
+
+    async def delete(self, kind: str, key: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+
+        await self._writer.do(work)
+
+    async def list(
+        self, kind: str, *, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[tuple[str, Item]]:
+        found = await self._read(
+            "SELECT key, value, version FROM documents WHERE kind = ? AND key > ? AND substr(key, 1, ?) = ?"
+            " AND (expires IS NULL OR expires > ?) ORDER BY key LIMIT ?",
+            (kind, after, len(prefix), prefix, self._clock(), limit),
+        )
+        return [(key, Item(msgspec.json.decode(value), version)) for key, value, version in found]
+
+    async def append(self, records: Sequence[Record]) -> None:
+        lines = [schema.row(record) for record in records]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(schema.INSERT, lines)
+
+        await self._writer.do(work)
+
+    async def usage(
+        self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None
+    ) -> Sequence[Total]:
+        groups = [schema.column(name) for name in rows.checked(by)]
+        condition, values = schema.condition(since, until, where)
+        query = f"SELECT {', '.join([*groups, *schema.SUMS])} FROM records WHERE {condition}"  # noqa: S608
+        if groups:
+            query += " GROUP BY " + ", ".join(str(index + 1) for index in range(len(groups)))
+        found = await self._read(query, values)
+        totals = [rows.total(line[: len(groups)], [n or 0 for n in line[len(groups) :]]) for line in found]
+        return sorted((t for t in totals if t.calls), key=rows.dearest)
+
+    async def records(
+        self,
+        *,
+        since: float = 0.0,
+        until: float = float("inf"),
+        where: Mapping[str, str] | None = None,
+        before: str = "",
+        limit: int = 100,
+    ) -> Sequence[Record]:
+        condition, values = schema.condition(since, until, where)
+        if before:
+            condition, values = condition + " AND position < ?", [*values, before]
+        query = f"SELECT row FROM records WHERE {condition} ORDER BY position DESC LIMIT ?"  # noqa: S608
+        return [rows.unpack(row) for (row,) in await self._read(query, [*values, limit])]
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._writer.close)
+        self._reader.close()
+
+    async def _read(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
+        """A read that may be long: beside the event loop, on a connection of its own."""
+
+        def work() -> Sequence[Any]:
+            connection = schema.connect(self._path)
+            try:
+                return connection.execute(query, values).fetchall()
+            finally:
+                connection.close()
+
+        try:
+            return await asyncio.to_thread(work)
+        except sqlite3.Error as error:
+            raise StoreError(f"the SQLite store failed: {error}") from error
+
+
+def _read(connection: sqlite3.Connection, entity: str) -> dict[str, int | bucket.Places]:
+    found = connection.execute("SELECT state FROM buckets WHERE entity = ?", (entity,)).fetchone()
+    return _state.decode(found[0]) if found else {}
+
+
+def _write(connection: sqlite3.Connection, entity: str, state: bucket.State) -> None:
+    values = (entity, msgspec.json.encode(state), time.time_ns() // 1000)
+    connection.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)", values)
+
+
+def _document(connection: sqlite3.Connection, kind: str, key: str, now: float) -> Item | None:
+    found = connection.execute(
+        "SELECT value, version FROM documents WHERE kind = ? AND key = ? AND (expires IS NULL OR expires > ?)",
+        (kind, key, now),
+    ).fetchone()
+    return Item(msgspec.json.decode(found[0]), found[1]) if found else None
