@@ -1,0 +1,76 @@
+"""The one boundary to everything upstream: send a request, get an answer that is read piece by piece.
+
+`Pool` is the client of the data plane; `HttpxClient` lets a user bring any httpx transport. Both keep these promises:
+the answer's bytes are handed on as they came (no decompression), redirects are returned and never followed, every wait has
+an end, and `close` gives the connection back where it can be used again and aborts it otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.types import Headers
+
+READ_LIMIT = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `idle` is the silence between two pieces of an answer; time in which nobody reads does not count."""
+
+    connect: float = 10.0
+    first_byte: float = 600.0
+    idle: float = 300.0
+    total: float = 3600.0
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+class Response(Protocol):
+    """An answer whose head has arrived."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Headers:
+        """Lower-case names, in the order in which they came."""
+
+    @property
+    def ended(self) -> bool:
+        """The whole answer is here: nothing more has to be waited for."""
+
+    async def chunk(self) -> bytes:
+        """The next bytes of the body, b"" at its end. Raises UpstreamClosed where it was cut, UpstreamTimeout."""
+
+    async def read(self, limit: int = READ_LIMIT) -> bytes:
+        """The rest of the body. Raises UpstreamError when it is larger than `limit`."""
+
+    def close(self) -> None:
+        """Done with it. May be called at any time and more than once."""
+
+
+class Client(Protocol):
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        body: bytes = b"",
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    ) -> Response:
+        """Returns when the answer's head has arrived. The client itself adds `host` and `content-length`, nothing else."""
+
+    async def close(self) -> None: ...
+
+
+def header(headers: Headers, name: bytes) -> bytes:
+    """The first value of a header, b"" without one. `name` in lower case."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return b""

@@ -1,0 +1,251 @@
+"""The data plane's client: HTTP/1.1, kept-alive connections by origin, one pool for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from gateway.errors import UpstreamClosed, UpstreamTimeout
+from gateway.net import tls as _tls
+from gateway.net.client import DEFAULT_TIMEOUTS, Timeouts
+from gateway.net.connection import Connection
+from gateway.net.dial import Origin, dial
+from gateway.net.exchange import Exchange
+from gateway.net.proxies import Proxies, Proxy
+
+JOIN_BELOW = 64 * 1024  # a larger body is written on its own, so that it is not copied
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    limit: int = 1000  # connections to one origin; who comes later waits for one
+    keep_alive: float = 55.0  # below the 60 s after which load balancers drop a connection
+
+
+class Pool:
+    """A `Client`. Made anywhere, used from any event loop; connections never cross from one loop to another.
+
+        pool = Pool()
+        response = await pool.send("POST", "https://api.example.com/v1/messages", headers=[...], body=b"{}")
+        while chunk := await response.chunk():
+            ...
+
+    `tls` builds the context on first use; `proxies` defaults to HTTPS_PROXY, NO_PROXY and their kin.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings | None = None,
+        tls: Callable[[], ssl.SSLContext] = _tls.context,
+        proxies: Proxies | None = None,
+    ) -> None:
+        self._settings = settings or Settings()
+        self._make_tls = tls
+        self._tls: ssl.SSLContext | None = None
+        self._proxies = Proxies.from_env(os.environ) if proxies is None else proxies
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Origins] = WeakKeyDictionary()
+        self._loop: asyncio.AbstractEventLoop | None = None  # the last one seen, and its connections
+        self._here: Origins = {}
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        body: bytes = b"",
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    ) -> Exchange:
+        slash = url.find("/", 8)
+        prefix, target = (url, "/") if slash < 0 else (url[:slash], url[slash:])
+        connections = self._connections(prefix)
+        parts = connections.encode(method, target, headers, body)
+        no_body = method == "HEAD"
+        connection = connections.idle() or await connections.open(timeouts.connect)
+        try:
+            return await _ask(connection, parts, timeouts, no_body=no_body)
+        except UpstreamClosed as error:
+            if error.sent:
+                raise
+        # The server closed the idle connection while it was taken up again. A fresh one cannot have that fate.
+        return await _ask(await connections.open(timeouts.connect), parts, timeouts, no_body=no_body)
+
+    async def close(self) -> None:
+        """Drops every connection of the running loop. The pool can be used again."""
+        here = self._by_loop.pop(asyncio.get_running_loop(), {})
+        self._here = {}
+        self._loop = None
+        for connections in here.values():
+            connections.close()
+
+    def _connections(self, prefix: str) -> Connections:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._here = loop, self._by_loop.setdefault(loop, {})
+        found = self._here.get(prefix)
+        if found is None:
+            origin = Origin.parse(prefix)
+            proxy = self._proxies.of(origin.scheme, origin.host, origin.port)
+            found = Connections(loop, origin, settings=self._settings, tls=self._context, proxy=proxy)
+            self._here[prefix] = found
+        return found
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = self._make_tls()
+        return self._tls
+
+
+async def _ask(
+    connection: Connection, parts: tuple[bytes, ...], timeouts: Timeouts, *, no_body: bool
+) -> Exchange:
+    exchange = Exchange(connection, timeouts, no_body=no_body)
+    connection.start(exchange, parts)
+    try:
+        await exchange.head(timeouts.first_byte)
+    except BaseException:
+        exchange.close()
+        raise
+    return exchange
+
+
+class Connections:
+    """All connections to one origin in one event loop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        origin: Origin,
+        *,
+        settings: Settings,
+        tls: Callable[[], ssl.SSLContext],
+        proxy: Proxy | None,
+    ) -> None:
+        self._loop = loop
+        self._origin = origin
+        self._settings = settings
+        self._tls = tls
+        self._proxy = proxy
+        self._free: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._dialling = 0
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._prefix, self._fixed = self._framing()
+
+    def _framing(self) -> tuple[bytes, bytes]:
+        """What stands before each target and after each request line."""
+        host = b"host: " + self._origin.authority.encode("ascii") + b"\r\n"
+        if self._proxy is None or self._origin.scheme == "https":
+            return b"", host
+        secret = self._proxy.authorization
+        asked = b"proxy-authorization: " + secret + b"\r\n" if secret else b""
+        return f"http://{self._origin.authority}".encode("ascii"), host + asked
+
+    def encode(
+        self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[bytes, ...]:
+        lines = [
+            method.encode("ascii"),
+            b" ",
+            self._prefix,
+            target.encode("ascii"),
+            b" HTTP/1.1\r\n",
+            self._fixed,
+        ]
+        for name, value in headers:
+            lines += (name, b": ", value, b"\r\n")
+        framed = body or method in ("POST", "PUT", "PATCH")
+        lines.append(b"content-length: %d\r\n\r\n" % len(body) if framed else b"\r\n")
+        head = b"".join(lines)
+        expected = len(headers) + self._fixed.count(b"\n") + (3 if framed else 2)
+        if head.count(b"\n") != expected or head.count(b"\r") != expected or " " in target:
+            raise ValueError("a line break or space in a header or target of the request")
+        return (head + body,) if len(body) < JOIN_BELOW else (head, body)
+
+    def idle(self) -> Connection | None:
+        while self._free:
+            connection = self._free.pop()
+            if connection.usable:
+                return connection
+            connection.abort()
+        return None
+
+    async def open(self, timeout: float) -> Connection:
+        """A fresh connection, or, at the limit, the first one that becomes free."""
+        if len(self._all) + self._dialling >= self._settings.limit:
+            freed = await self._wait(timeout)
+            if freed is not None:
+                return freed
+        self._dialling += 1
+        try:
+            connection = await dial(
+                self._origin, self._connection, proxy=self._proxy, tls=self._tls, timeout=timeout
+            )
+        finally:
+            self._dialling -= 1
+        if connection.transport.is_closing():
+            raise UpstreamClosed(f"{self._origin.host} closed the connection at once", sent=False)
+        self._all.add(connection)
+        return connection
+
+    def _connection(self) -> Connection:
+        return Connection(self._loop, self)
+
+    async def _wait(self, timeout: float) -> Connection | None:
+        turn: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(timeout):
+                return await turn
+        except BaseException as error:
+            self._forgo(turn)
+            if isinstance(error, TimeoutError):
+                raise UpstreamTimeout(f"all connections to {self._origin.host} are busy") from None
+            raise
+
+    def _forgo(self, turn: asyncio.Future[Connection | None]) -> None:
+        """Who waited is gone: what it was just handed belongs to the next."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        elif turn.done() and not turn.cancelled():
+            freed = turn.result()
+            if freed is None:
+                self._next(None)
+            else:
+                self.released(freed)
+
+    def _next(self, connection: Connection | None) -> bool:
+        """Hand a connection, or the right to open one, to whoever waits longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(connection)
+                return True
+        return False
+
+    def released(self, connection: Connection) -> None:
+        connection.keep(self._settings.keep_alive)
+        if not self._next(connection):
+            self._free.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        if connection in self._all:
+            self._all.discard(connection)
+            if connection in self._free:
+                self._free.remove(connection)
+            self._next(None)
+
+    def close(self) -> None:
+        for connection in tuple(self._all):
+            connection.abort()
+        for turn in self._waiting:
+            turn.cancel()
+
+
+Origins = dict[str, Connections]
