@@ -1,0 +1,100 @@
+"""A bounded queue with one thread behind it: requests put and go on, whatever the receiver does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+log = logging.getLogger("gateway.telemetry")
+Item = TypeVar("Item")
+
+
+class Background(Generic[Item]):
+    """Sends items in batches from its own thread, and drops what does not fit.
+
+    `Background(send, name="traces")`: `send(batch)` may take its time and may raise. The thread starts with the first item.
+    `dropped` counts what was given up; `on_drop(reason, count)` is told as well.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[Item]], None],
+        *,
+        name: str,
+        size: int = 4096,
+        batch: int = 512,
+        every: float = 0.5,
+        on_drop: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self._send = send
+        self._name = name
+        self._size = size
+        self._batch = batch
+        self._every = every
+        self._on_drop = on_drop
+        self._items: deque[Item] = deque()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._idle = threading.Condition()
+        self._sending = 0
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, item: Item) -> None:
+        if len(self._items) >= self._size or self._closed:
+            self._drop("full", 1)
+            return
+        self._items.append(item)
+        if self._thread is None:
+            self._start()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until all that was put before is sent or given up; False where that took too long."""
+        until = time.monotonic() + timeout
+        self._wake.set()
+        with self._idle:
+            while self._thread is not None and (self._items or self._sending):
+                if not self._idle.wait(max(0.0, until - time.monotonic())):
+                    return False
+        return True
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Send what is left, within the time given."""
+        self.flush(timeout)
+        self._closed = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=0.1)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=f"gateway-{self._name}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.wait(self._every)
+            self._wake.clear()
+            while self._items:
+                self._send_some()
+            with self._idle:
+                self._idle.notify_all()
+
+    def _send_some(self) -> None:
+        self._sending = 1  # before the items leave the queue, so that `flush` never sees neither
+        batch = [self._items.popleft() for _ in range(min(self._batch, len(self._items)))]
+        try:
+            self._send(batch)
+        except Exception as error:
+            log.warning("%s: %d given up: %s", self._name, len(batch), error)
+            self._drop("failed", len(batch))
+        finally:
+            self._sending = 0
+
+    def _drop(self, reason: str, count: int) -> None:
+        self.dropped += count
+        if self._on_drop is not None:
+            self._on_drop(reason, count)

@@ -1,0 +1,84 @@
+"""Which calls become traces, and how the calls of one agent turn find each other."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from gateway.call import Call
+from gateway.telemetry import outcomes, spans, w3c
+from gateway.telemetry.background import Background
+from gateway.telemetry.spans import Ended, Link, Span
+
+REMEMBERED = 10_000  # tool uses that wait for their tool call
+
+
+class Exporter(Protocol):
+    def send(self, spans: Iterable[Span]) -> None:
+        """In the exporter's own thread; may take its time, may raise."""
+
+
+class Traces:
+    """Observer that makes spans of finished calls and hands them to an exporter, outside the request.
+
+    `Traces(OtlpSpans(), sample=0.1)`: one call in ten by its trace id, where the client's `traceparent` does not decide,
+    and every call that failed, was refused, or would have been. `content` adds tool arguments.
+    """
+
+    def __init__(
+        self,
+        exporter: Exporter,
+        *,
+        sample: float = 1.0,
+        content: bool = False,
+        size: int = 4096,
+        on_drop: Callable[[str, int], None] | None = None,
+        now: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self._exporter = exporter
+        self._threshold = int(sample * (1 << 56))
+        self._content = content
+        self._now = now
+        self._uses: OrderedDict[str, Link] = OrderedDict()
+        self.queue: Background[Ended] = Background(self._send, name="traces", size=size, on_drop=on_drop)
+
+    def begin(self, call: Call) -> None:
+        """Join the client's trace, or begin one. For the access middleware, before anything else."""
+        context = w3c.parse(call.headers.get("traceparent", ""))
+        call.span_id = w3c.new_span_id()
+        if context is None:
+            call.trace_id = w3c.new_trace_id()
+        else:
+            call.trace_id, call.parent_span_id = context.trace_id, context.span_id
+
+    def outgoing(self, call: Call, span_id: str = "") -> str:
+        """The `traceparent` for an upstream: same trace, the operation's span as the parent."""
+        return w3c.write(w3c.Context(call.trace_id, span_id or call.span_id, self._chosen(call)))
+
+    def finished(self, call: Call) -> None:
+        if not call.trace_id:
+            self.begin(call)
+        for use in call.tool_uses:
+            self._remember(use, Link(call.trace_id, call.span_id))
+        ended = self._now()
+        records = outcomes.of(call, now=ended)
+        if self._chosen(call) or any(map(outcomes.bad, records)) or outcomes.refused_in_part(call):
+            joined = (self._uses.get(r.tool_use_id) for r in records if r.tool_use_id)
+            links = tuple(link for link in joined if link)
+            self.queue.put(Ended.of(call, records, ended, links))
+
+    def _chosen(self, call: Call) -> bool:
+        if call.parent_span_id:
+            context = w3c.parse(call.headers.get("traceparent", ""))
+            return context is not None and context.sampled
+        return int(call.trace_id[-14:], 16) < self._threshold
+
+    def _remember(self, use: str, link: Link) -> None:
+        self._uses[use] = link
+        if len(self._uses) > REMEMBERED:
+            self._uses.popitem(last=False)
+
+    def _send(self, batch: list[Ended]) -> None:
+        self._exporter.send(span for ended in batch for span in spans.of(ended, content=self._content))

@@ -1,0 +1,86 @@
+"""Spans as X-Ray segments, by UDP to the daemon that runs beside a Lambda function or on a host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from aws_xray_sdk.core.emitters.udp_emitter import UDPEmitter
+
+from gateway.telemetry.spans import CLIENT, SERVER, Span
+
+MOST = 60_000  # bytes of one datagram
+
+
+class _Document:
+    """What the emitter wants of an entity: that it can write itself."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def serialize(self) -> str:
+        return self._text
+
+
+class XraySpans:
+    """Exporter of spans: one datagram each. On Lambda they hang below the segment that the runtime names.
+
+    `XraySpans(service="gateway")`; the daemon's address comes from `AWS_XRAY_DAEMON_ADDRESS`.
+    """
+
+    def __init__(self, *, service: str = "gateway", environ: Mapping[str, str] = os.environ) -> None:
+        self._service = service
+        self._environ = environ
+        self._emitter = UDPEmitter(environ.get("AWS_XRAY_DAEMON_ADDRESS") or "127.0.0.1:2000")
+
+    def send(self, spans: Iterable[Span]) -> None:
+        root = _header(self._environ.get("_X_AMZN_TRACE_ID", ""))
+        for span in spans:
+            text = orjson.dumps(document(span, service=self._service, root=root)).decode()
+            if len(text) < MOST:
+                self._emitter.send_entity(_Document(text))
+
+
+def document(span: Span, *, service: str, root: Mapping[str, str]) -> dict[str, Any]:
+    """A segment for the request itself, subsegments below; with Lambda's own segment as `root`, all are subsegments."""
+    below = bool(span.parent) and span.kind != SERVER
+    parent = span.parent if below else root.get("Parent", span.parent)
+    found: dict[str, Any] = {
+        "trace_id": root.get("Root") or f"1-{span.trace_id[:8]}-{span.trace_id[8:]}",
+        "id": span.span_id,
+        "name": service if span.kind == SERVER else _name(span.name),
+        "start_time": span.started / 1e9,
+        "end_time": span.ended / 1e9,
+        "annotations": {_key(name): value for name, value in span.attributes.items() if _plain(value)},
+    }
+    if parent:
+        found["parent_id"] = parent
+    if below or root:
+        found["type"] = "subsegment"
+    if span.kind == CLIENT:
+        found["namespace"] = "remote"
+    if "http.response.status_code" in span.attributes:
+        found["http"] = {"request": {"url": span.attributes["url.path"]},
+                         "response": {"status": span.attributes["http.response.status_code"]}}  # fmt: skip
+    if span.error:
+        found["fault" if span.error.startswith("5") else "error"] = True
+    return found
+
+
+def _header(value: str) -> dict[str, str]:
+    return dict(part.split("=", 1) for part in value.split(";") if "=" in part)
+
+
+def _name(name: str) -> str:
+    """X-Ray allows letters, digits, space and a few signs."""
+    return "".join(sign if sign.isalnum() or sign in " _.:/%&#=+\\-@" else "_" for sign in name)[:200]
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str | bool | int | float)
