@@ -105,7 +105,10 @@ class Call:
     at: float  # access: seconds since the epoch
     started: int  # access: perf_counter_ns
     path: str  # access: decoded once; routing and policy read this and nothing else
+    verb: str = "GET"  # access: the HTTP method
     dialect: Dialect = "http"  # access; the router, for MCP routes
+    method: str = ""  # access
+    query: str = ""  # access: undecoded
     endpoint: Endpoint | None = None  # access: which model API's path this is
     ip: str = ""  # access
     headers: Mapping[str, str] = field(default_factory=dict)  # access: lower-case names, first value
@@ -157,6 +160,7 @@ class Call:
             at=time.time(),
             started=time.perf_counter_ns(),
             path=path,
+            verb=scope.get("method", "GET"),
             endpoint=endpoint,
             dialect=endpoint.dialect if endpoint is not None else "http",
             ip=client[0] if client else "",

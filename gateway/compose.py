@@ -100,5 +100,5 @@ def compose(
 ) -> App:
     """The whole gateway as one ASGI app."""
     alive = Status(_alive)
-    paths = {"/healthz": alive, "/health": alive, "/readyz": Status(ready), **(fixed or {})}
+    paths: dict[str, App] = {"/healthz": alive, "/health": alive, "/readyz": Status(ready), **(fixed or {})}
     return AccessMiddleware(Router(routes, fixed=paths), observers=observers)
