@@ -107,7 +107,6 @@ class Call:
     path: str  # access: decoded once; routing and policy read this and nothing else
     verb: str = "GET"  # access: the HTTP method
     dialect: Dialect = "http"  # access; the router, for MCP routes
-    method: str = ""  # access
     query: str = ""  # access: undecoded
     endpoint: Endpoint | None = None  # access: which model API's path this is
     ip: str = ""  # access
@@ -161,6 +160,7 @@ class Call:
             started=time.perf_counter_ns(),
             path=path,
             verb=scope.get("method", "GET"),
+            query=scope.get("query_string", b"").decode("latin-1"),
             endpoint=endpoint,
             dialect=endpoint.dialect if endpoint is not None else "http",
             ip=client[0] if client else "",
