@@ -18,11 +18,9 @@ it in debt: what is admitted in t seconds is at most max(burst, largest cost adm
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple, cast
-
-if TYPE_CHECKING:
-    from gateway.stores.protocols import Take
+from typing import NamedTuple, cast
 
 MICRO = 1_000_000
 DAY = 86_400
@@ -33,6 +31,35 @@ PLACE_RETRY = 1.0  # nobody knows when a place is given back
 
 Places = dict[str, int]  # who holds a place → until when it is believed (µs)
 State = Mapping[str, "int | Places"]  # one entity: limit → tat or places
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One limit's share of a decision. `rate` a second, `burst` at most at once; both in the limit's own unit.
+
+    With `since` it is a budget: `burst` in all, counted anew from each later `since` (a midnight, UTC). With `slot` it is one
+    of `burst` places, held under that name until settled, or for `hold` seconds if its holder dies.
+    """
+
+    limit: str  # the limit's name: one attribute of the entity's item
+    rate: float
+    burst: float
+    cost: float
+    since: float = 0.0
+    slot: str = ""
+    hold: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """`denied` names the first limit that said no; then nothing at all was taken.
+
+    `retry_after` is in seconds, and 0 where time alone does not help (a budget).
+    """
+
+    denied: str = ""
+    retry_after: float = 0.0
+    remaining: Mapping[str, float] = field(default_factory=dict)  # limit name → what is left
 
 
 class Terms(NamedTuple):

@@ -7,39 +7,12 @@ paged and bounded, for commands and the page only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.limits.bucket import Take as Take
+from gateway.limits.bucket import Taken as Taken
 from gateway.metering.record import Record
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """One limit's share of a decision. `rate` a second, `burst` at most at once; both in the limit's own unit.
-
-    With `since` it is a budget: `burst` in all, counted anew from each later `since` (a midnight, UTC). With `slot` it is one
-    of `burst` places, held under that name until settled, or for `hold` seconds if its holder dies.
-    """
-
-    limit: str  # the limit's name: one attribute of the entity's item
-    rate: float
-    burst: float
-    cost: float
-    since: float = 0.0
-    slot: str = ""
-    hold: float = 900.0
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """`denied` names the first limit that said no; then nothing at all was taken.
-
-    `retry_after` is in seconds, and 0 where time alone does not help (a budget).
-    """
-
-    denied: str = ""
-    retry_after: float = 0.0
-    remaining: Mapping[str, float] = field(default_factory=dict)  # limit name → what is left
 
 
 @dataclass(frozen=True, slots=True)
