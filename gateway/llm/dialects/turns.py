@@ -58,7 +58,7 @@ def _merged(out: list[Json], content: list[Json]) -> list[Json]:
 
 def _answer(out: list[Json], calls: list[str], content: list[Json], held: list[Json]) -> list[str]:
     """Write a user turn that answers every open call, then what was held back. No calls are open afterwards."""
-    results = {b.get("tool_use_id"): b for b in content if b.get("type") == "tool_result"}
+    results: Json = {b["tool_use_id"]: b for b in content if b.get("type") == "tool_result"}
     ordered = [results.pop(call, None) or _missing(call) for call in calls]
     rest = [_orphan(b) if b.get("tool_use_id") in results else b for b in content if _kept(b, results)]
     if ordered or rest:

@@ -1,0 +1,209 @@
+"""Hub request -> chat completion request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.errors import BadRequest
+from gateway.llm.dialects.content import system_of, text_of, unknown_block
+from gateway.llm.dialects.names import Names
+from gateway.llm.dialects.openai_chat.ids import call_id
+from gateway.llm.dialects.openai_content import (
+    data_url,
+    document_text,
+    effort,
+    identity,
+    parameters,
+    search_result_text,
+    strictable,
+)
+from gateway.llm.dialects.protocol import Json, Options, Outbound, Reply
+from gateway.llm.dialects.turns import turns
+
+_WHERE = "OpenAI chat"
+_CARRIED = {
+    "model", "messages", "system", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "stop_sequences",
+    "stream", "thinking", "output_config", "metadata",
+}  # fmt: skip
+_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+
+
+def write_request(hub: Json, options: Options) -> Outbound:
+    names = Names()
+    losses = [key for key in hub if key not in _CARRIED]
+    body: Json = {"model": options.model, "messages": _messages(hub, names, options.quirks)}
+    body |= _tools(hub, names, losses)
+    body |= _limits(hub, options, losses)
+    body |= _format(hub, options.quirks, losses)
+    if "identity" in options.quirks and (user := identity(hub)):
+        body |= {"safety_identifier": user, "prompt_cache_key": user}
+    if options.stream:
+        body["stream"] = True
+        if "no-stream-options" not in options.quirks:
+            body["stream_options"] = {"include_usage": True}
+    reply = Reply(model=options.model, names=names.back, prompt_estimate=options.prompt_estimate)
+    return Outbound(path="/chat/completions", body=body, reply=reply, losses=losses)
+
+
+def _limits(hub: Json, options: Options, losses: list[str]) -> Json:
+    out: Json = {}
+    if (most := hub.get("max_tokens")) is not None:
+        out["max_tokens" if "max-tokens" in options.quirks else "max_completion_tokens"] = most
+    level = effort(hub, options.quirks)
+    if "reasoning" in options.quirks:
+        out |= {"reasoning_effort": level} if level else {}
+        losses += [key for key in ("temperature", "top_p") if key in hub]
+    else:
+        losses += ["thinking"] if level and (hub.get("thinking") or {}).get("type") != "disabled" else []
+        out |= {key: hub[key] for key in ("temperature", "top_p") if hub.get(key) is not None}
+    if "top-k" in options.quirks and hub.get("top_k") is not None:
+        out["top_k"] = hub["top_k"]
+        losses.remove("top_k")
+    if stops := hub.get("stop_sequences"):
+        out["stop"] = stops[:4]
+        losses += ["stop_sequences"] if len(stops) > 4 else []
+    return out
+
+
+def _format(hub: Json, quirks: frozenset[str], losses: list[str]) -> Json:
+    wanted = (hub.get("output_config") or {}).get("format")
+    if not wanted:
+        return {}
+    if "json-object" in quirks:
+        losses.append("output_config.format")
+        return {"response_format": {"type": "json_object"}}
+    schema = wanted.get("schema") or {}
+    named = {"name": "answer", "schema": schema, "strict": strictable(schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def _tools(hub: Json, names: Names, losses: list[str]) -> Json:
+    tools = [made for tool in hub.get("tools") or () if (made := _tool(tool, names, losses))]
+    if hub.get("mcp_servers") or hub.get("container"):
+        raise BadRequest("mcp_servers and container work with Anthropic's own API only")
+    if not tools:
+        return {}
+    out: Json = {"tools": tools}
+    choice = hub.get("tool_choice") or {}
+    if kind := choice.get("type"):
+        chosen: Any = _CHOICES.get(kind)
+        if kind == "tool":
+            chosen = {"type": "function", "function": {"name": names.send(choice["name"])}}
+        out["tool_choice"] = chosen
+    if choice.get("disable_parallel_tool_use"):
+        out["parallel_tool_calls"] = False
+    return out
+
+
+def _tool(tool: Json, names: Names, losses: list[str]) -> Json | None:
+    kind = str(tool.get("type") or "custom")
+    if kind.startswith("tool_search_tool"):  # every tool is sent, so there is nothing to search
+        losses.append("defer_loading")
+        return None
+    if kind != "custom":
+        raise BadRequest(f"the tool {kind!r} works with Anthropic's own API only")
+    function: Json = {"name": names.send(tool["name"]), "parameters": parameters(tool.get("input_schema"))}
+    if tool.get("description"):
+        function["description"] = tool["description"]
+    if tool.get("strict") and strictable(function["parameters"]):
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def _messages(hub: Json, names: Names, quirks: frozenset[str]) -> list[Json]:
+    out: list[Json] = []
+    if system := text_of(system_of(hub), "\n\n"):
+        out.append({"role": "system", "content": system})
+    later = "system" if "no-developer" in quirks else "developer"
+    for turn in turns(hub.get("messages") or ()):
+        if turn["role"] == "assistant":
+            out.append(_assistant(turn["content"], names, quirks))
+        elif turn["role"] == "user":
+            _user(turn["content"], out, quirks)
+        elif text := text_of(turn["content"], "\n\n"):
+            out.append({"role": later, "content": text})
+    return out
+
+
+def _assistant(content: list[Json], names: Names, quirks: frozenset[str]) -> Json:
+    texts, calls, thoughts = [], [], []
+    for block in content:
+        kind = block.get("type")
+        if kind == "text":
+            texts.append(block["text"])
+        elif kind == "tool_use":
+            arguments = orjson.dumps(block.get("input") or {}).decode()
+            function = {"name": names.send(block["name"]), "arguments": arguments}
+            calls.append({"id": call_id(block["id"], quirks), "type": "function", "function": function})
+        elif kind == "thinking":
+            thoughts.append(block["thinking"])
+        elif kind != "redacted_thinking":
+            raise unknown_block(block, _WHERE)
+    message: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
+    if calls:
+        message["tool_calls"] = calls
+    if thoughts and "replay-reasoning" in quirks:
+        message["reasoning_content"] = "\n".join(thoughts)
+    return message
+
+
+def _user(content: list[Json], out: list[Json], quirks: frozenset[str]) -> None:
+    """Tool messages stand straight after their calls; what they show follows in a user message, then the user's own."""
+    parts: list[Json] = []
+    for block in content:
+        if block.get("type") == "tool_result":
+            out.append(_result(block, parts, quirks))
+        else:
+            parts.append(_part(block))
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        out.append({"role": "user", "content": parts[0]["text"]})
+    elif parts:
+        out.append({"role": "user", "content": parts})
+
+
+def _result(block: Json, parts: list[Json], quirks: frozenset[str]) -> Json:
+    content = block.get("content")
+    texts, media = [], []
+    for part in [{"type": "text", "text": content}] if isinstance(content, str) else content or []:
+        made = _part(part)
+        if made["type"] == "text":
+            texts.append(made["text"])
+        else:
+            media.append(made)
+    ident = call_id(block["tool_use_id"], quirks)
+    if media:
+        parts += [{"type": "text", "text": f"From the result of the tool call {ident}:"}, *media]
+        texts = texts or ["See the next user message."]
+    text = "\n".join(texts)
+    return {
+        "role": "tool",
+        "tool_call_id": ident,
+        "content": f"Error: {text}" if block.get("is_error") else text,
+    }
+
+
+def _part(block: Json) -> Json:
+    kind = block.get("type")
+    if kind == "text":
+        return {"type": "text", "text": block["text"]}
+    if kind == "image":
+        return {"type": "image_url", "image_url": {"url": data_url(block["source"], "image")}}
+    if kind == "document":
+        return _document(block)
+    if kind == "search_result":
+        return {"type": "text", "text": search_result_text(block)}
+    if kind == "tool_reference":
+        return {"type": "text", "text": f"Tool: {block.get('tool_name')}"}
+    raise unknown_block(block, _WHERE)
+
+
+def _document(block: Json) -> Json:
+    if (text := document_text(block)) is not None:
+        return {"type": "text", "text": text}
+    source = block.get("source") or {}
+    if source.get("type") != "base64":
+        raise BadRequest("document: this provider takes the file itself, not a URL or an uploaded file")
+    name = block.get("title") or "document.pdf"
+    return {"type": "file", "file": {"filename": name, "file_data": data_url(source, "document")}}

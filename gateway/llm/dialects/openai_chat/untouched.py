@@ -1,0 +1,94 @@
+"""Chat to chat: the client's bytes go on, and the provider's come back, as they are.
+
+One thing is asked for on the client's behalf: the usage at the end of a stream, without which nothing can be billed.
+A client that did not ask for it never sees that chunk; everything else passes byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from gateway import sse
+from gateway.llm.dialects import openai_errors, openai_usage
+from gateway.llm.dialects.frames import Garbage, Sieve, load
+from gateway.llm.dialects.openai_chat.answers import STOPS
+from gateway.llm.dialects.patch import members, patch, value
+from gateway.llm.dialects.protocol import ErrorInfo, Options
+from gateway.metering.usage import Usage
+
+_MARKS = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|data:\s*\[DONE\]')
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+
+
+def forward(body: bytes, options: Options) -> bytes:
+    changes: dict[str, object] = {"model": options.model}
+    if options.stream and "no-stream-options" not in options.quirks:
+        asked = value(members(body), "stream_options") or {}
+        changes["stream_options"] = {**asked, "include_usage": True}
+    return patch(body, changes)
+
+
+class Trimmer:
+    """Takes the usage chunk out of a stream, in whatever pieces it comes."""
+
+    __slots__ = ("_splitter",)
+
+    def __init__(self) -> None:
+        self._splitter = sse.Splitter()
+
+    def feed(self, chunk: bytes) -> bytes:
+        frames = self._splitter.feed(chunk)
+        return b"".join(f for f in frames if not (_NO_CHOICES.search(f) and _USAGE.search(f)))
+
+    def end(self) -> bytes:
+        rest, self._splitter.rest = self._splitter.rest, b""
+        return rest
+
+
+def trimmer(body: bytes) -> Trimmer | None:
+    """For the client's own body: None where it asked for the usage itself, or does not stream."""
+    found = members(body)
+    if not value(found, "stream") or (value(found, "stream_options") or {}).get("include_usage"):
+        return None
+    return Trimmer()
+
+
+class Watcher:
+    __slots__ = ("_sieve", "error", "finished", "stop_reason", "usage")
+
+    def __init__(self) -> None:
+        self._sieve = Sieve(_MARKS)
+        self.usage: Usage | None = None
+        self.stop_reason = ""
+        self.finished = False
+        self.error: ErrorInfo | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        for data in self._sieve.feed(chunk):
+            try:
+                found = load(data)
+            except Garbage:
+                continue  # not ours to judge: it passes
+            self.finished = self.finished or "done" in found
+            if found.get("error"):
+                self.error = openai_errors.of_event(found["error"])
+            self.usage = openai_usage.of_chat(found.get("usage")) or self.usage
+            for choice in found.get("choices") or ():
+                if choice.get("finish_reason"):
+                    self.stop_reason = STOPS.get(choice["finish_reason"], "end_turn")
+
+
+def watcher() -> Watcher:
+    return Watcher()
+
+
+def usage_of(answer: bytes) -> Usage | None:
+    """Of a whole chat completion, or of embeddings: both name their figures alike."""
+    try:
+        found = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return None
+    return openai_usage.of_chat(found.get("usage")) if isinstance(found, dict) else None
