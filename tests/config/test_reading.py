@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+
+from gateway.config import load, shape
+from gateway.config.load import Broken
+
+GOOD = """
+store: "memory:"
+routes:
+  - path: /
+    llm: {providers: {anthropic: {api_key: "${KEY}"}}}
+"""
+
+
+def read(text: str, *, folder: Path = Path("."), **env: str) -> dict:
+    return load.loads(text, source="gateway.yaml", folder=folder, env=env).data
+
+
+def problems(text: str, **env: str) -> list[str]:
+    with pytest.raises(Broken) as caught:
+        read(text, **env)
+    return str(caught.value).splitlines()
+
+
+def test_a_reference_to_the_environment_is_resolved() -> None:
+    assert read(GOOD, KEY="sk-1")["routes"][0]["llm"]["providers"]["anthropic"] == {"api_key": "sk-1"}
+
+
+def test_a_missing_variable_is_named_with_its_line() -> None:
+    assert problems(GOOD) == [
+        "gateway.yaml:5: routes[0].llm.providers.anthropic.api_key: the environment variable KEY is not set"
+    ]
+
+
+def test_a_variable_may_have_a_default_and_two_dollars_are_one() -> None:
+    text = GOOD.replace("${KEY}", "${KEY:-none}$$5")
+    assert read(text)["routes"][0]["llm"]["providers"]["anthropic"]["api_key"] == "none$5"
+
+
+def test_a_secret_is_read_from_a_file_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text("sk-file\n")
+    data = read(GOOD.replace("${KEY}", "file:key.txt"), folder=tmp_path)
+    assert data["routes"][0]["llm"]["providers"]["anthropic"]["api_key"] == "sk-file"
+
+
+def test_every_problem_is_shown_at_once_with_its_line_and_a_suggestion() -> None:
+    text = """
+stor: "memory:"
+listen: {port: 99999, host: [1]}
+routes:
+  - path: mcp
+    mcp:
+      pins: aprove
+      servers:
+        fs: {command: npx, timeout: soon}
+"""
+    assert problems(text) == [
+        "gateway.yaml:2: stor is not a key here; did you mean store?",
+        "gateway.yaml:3: listen.host: must be a string",
+        "gateway.yaml:3: listen.port: must be between 0 and 65535",
+        "gateway.yaml:5: routes[0].path: must begin with /",
+        "gateway.yaml:7: routes[0].mcp.pins: must be one of off, trust-first, approve; did you mean approve?",
+        "gateway.yaml:9: routes[0].mcp.servers.fs.command: must be a list",
+        "gateway.yaml:9: routes[0].mcp.servers.fs.timeout: must be a duration such as 250ms, 60s, 5m, 2h or 90d,"
+        " not 'soon'",
+    ]
+
+
+def test_what_is_not_yaml_is_said_with_its_line() -> None:
+    assert problems("routes: [}")[0].startswith("gateway.yaml:1: not YAML:")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_an_empty_file_is_refused(text: str) -> None:
+    assert "the file is empty" in problems(text)[0]
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    assert "store stands twice" in problems('store: "memory:"\nstore: "memory:"\nroutes: []\n')[0]
+
+
+def test_pins_off_is_a_word_and_not_a_falsehood() -> None:
+    text = "routes: [{path: /mcp, mcp: {pins: off, servers: {a: {url: 'http://127.0.0.1:1'}}}}]"
+    assert read(text)["routes"][0]["mcp"]["pins"] == "off"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("250ms", 0.25), ("60s", 60), ("5m", 300), ("2h", 7200), ("90d", 7776000), ("3", 3)]
+)
+def test_durations_are_seconds(text: str, seconds: float) -> None:
+    data = read(f"routes: [{{path: /, timeout: {{request: {text}}}}}]")
+    assert data["routes"][0]["timeout"]["request"] == seconds
+
+
+def test_the_json_schema_accepts_what_the_reader_accepts_and_refuses_what_it_refuses() -> None:
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(shape.json_schema())
+    validator = Draft202012Validator(shape.json_schema())
+    assert validator.is_valid({"store": "memory:", "routes": [{"path": "/", "llm": {"providers": {}}}]})
+    assert not validator.is_valid({"stor": "memory:", "routes": []})
+    assert not validator.is_valid({"routes": [{"path": "/", "timeout": {"request": "soon"}}]})
