@@ -1,0 +1,149 @@
+"""The audit: one line for every tool call, model call and admin action, encoded and chained outside the request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from gateway.call import Call, Principal, Verdict
+from gateway.metering.record import Record
+from gateway.telemetry import outcomes
+from gateway.telemetry.background import Background
+from gateway.telemetry.chain import Chain
+from gateway.telemetry.masking import Masking
+from gateway.telemetry.sinks import Sink
+
+CLAIMS: Final = ("iss", "sub", "email", "email_verified", "role", "roles", "groups", "org", "scope", "azp")
+HEADERS: Final = ("user-agent", "x-claude-code-session-id", "x-solo-org")
+# What a record has and an audit line needs, under the same name.
+KEPT: Final = (
+    "id", "call", "kind", "method", "route", "outcome", "status", "principal", "user", "agent", "project", "session",
+    "provider", "model", "upstream_model", "server", "tool", "exposed", "tool_use_id", "usd", "policy", "rule", "reason",
+    "bytes_in", "bytes_out", "attempts", "trace_id",
+)  # fmt: skip
+
+
+class Noted(NamedTuple):
+    """What the request leaves for its line: references, and not the body."""
+
+    record: Record
+    principal: Principal
+    ip: str
+    path: str
+    dialect: str
+    headers: Mapping[str, str]
+    verdicts: Sequence[Verdict]
+
+
+class Audit:
+    """Observer that writes what was done, by whom, and what the policies said of it.
+
+    `Audit(FileSink("audit.jsonl"), masking=Masking(["content"]))`. `claims` and `headers` are those written down: a replay
+    against another configuration can decide nothing that reads others.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        masking: Masking | None = None,
+        claims: Sequence[str] = CLAIMS,
+        headers: Sequence[str] = HEADERS,
+        key: bytes = b"",
+        after: str = "",
+        size: int = 8192,
+        clock: Callable[[], float] = time.time,
+        on_drop: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self._sink = sink
+        self._masking = masking or Masking()
+        self._claims = tuple(claims)
+        self._headers = tuple(headers)
+        self._chain = Chain(after=after, key=key)
+        self._clock = clock
+        self._lost = 0
+        self.queue: Background[Noted | dict[str, Any]] = Background(
+            self._write, name="audit", size=size, on_drop=on_drop
+        )
+
+    def finished(self, call: Call) -> None:
+        for record in outcomes.of(call):
+            # Health checks and other traffic that is neither a model's nor a tool's is no business of the audit's.
+            if record.kind != "http" or record.outcome == "refused":
+                self.queue.put(
+                    Noted(
+                        record, call.principal, call.ip, call.path, call.dialect, call.headers, call.verdicts
+                    )
+                )
+
+    def action(
+        self,
+        actor: str,
+        action: str,
+        *,
+        target: str = "",
+        reason: str = "",
+        outcome: str = "ok",
+        ip: str = "",
+    ) -> None:
+        """Something an administrator did, or tried to do."""
+        self.queue.put(
+            {"at": self._clock(), "event": "admin", "user": actor, "action": action, "target": target,
+             "reason": reason, "outcome": outcome, "ip": ip}
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self.queue.close()
+        self._sink.close()
+
+    def _write(self, batch: list[Noted | dict[str, Any]]) -> None:
+        entries = [self._entry(item) if isinstance(item, Noted) else item for item in batch]
+        lost = self.queue.dropped - self._lost
+        if lost:
+            self._lost += lost
+            entries.append({"at": self._clock(), "event": "lost", "count": lost})
+        self._sink.write([self._chain.line(entry) for entry in entries])
+
+    def _entry(self, noted: Noted) -> dict[str, Any]:
+        record = noted.record
+        entry: dict[str, Any] = {"at": round(record.at, 3), "event": "call"}
+        entry |= {name: value for name in KEPT if (value := getattr(record, name))}
+        entry |= {
+            "ms": round(record.duration_ms, 3),
+            "path": noted.path,
+            "dialect": noted.dialect,
+            "ip": noted.ip,
+        }
+        entry["caller"] = caller(noted.principal, self._claims)
+        if record.usage is not None:
+            entry["tokens"] = {"input": record.usage.prompt, "output": record.usage.output}
+        if record.labels:
+            entry["labels"] = dict(record.labels)
+        if record.arguments is not None:
+            entry["arguments"] = self._masking(record.arguments)
+        if noted.verdicts:
+            entry["verdicts"] = [said(verdict) for verdict in noted.verdicts]
+        entry["headers"] = {name: noted.headers[name] for name in self._headers if name in noted.headers}
+        return entry
+
+
+def caller(principal: Principal, claims: Sequence[str]) -> dict[str, Any]:
+    """Who it was, as far as rules may want to know again."""
+    found: dict[str, Any] = {"id": principal.id, "kind": principal.kind, "name": principal.name}
+    found |= {"groups": list(principal.groups), "scopes": sorted(principal.scopes)}
+    if principal.claims is not None:
+        found["claims"] = {name: principal.claims[name] for name in claims if name in principal.claims}
+    if principal.key is not None:
+        found["key"] = principal.key.get("id", "")
+    return found
+
+
+def said(verdict: Verdict) -> dict[str, str]:
+    named = {
+        "policy": verdict.policy,
+        "action": verdict.action,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+    }
+    return {name: value for name, value in named.items() if value}

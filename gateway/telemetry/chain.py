@@ -1,0 +1,94 @@
+"""Lines chained by hash, so that a line that was changed, removed or put elsewhere shows.
+
+Each line holds its number in its chain, the hash of the line before, and at its end its own hash over everything before that.
+A process begins its own chain, whose first line names the last line that stood in the file; so several processes may write
+one file. With a key the hash is an HMAC, and whoever can write the file but has not the key cannot make it fit again. What no
+chain can show is that its newest lines are missing: keep the last hash that `gateway audit verify` printed elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from gateway.telemetry.log import encode
+
+_MARK: Final = b',"hash":"'
+
+
+class Chain:
+    """Writes lines: `Chain(after=last_hash).line({"event": "call"})`."""
+
+    def __init__(self, *, after: str = "", key: bytes = b"", name: str = "") -> None:
+        self.name = name or secrets.token_hex(6)
+        self._key = key
+        self._number = 0
+        self._last = after
+
+    def line(self, entry: Mapping[str, Any]) -> bytes:
+        body = encode({**entry, "chain": self.name, "n": self._number, "prev": self._last})[:-1]
+        self._number += 1
+        self._last = _hash(body, self._key)
+        return body[:-1] + _MARK + self._last.encode() + b'"}\n'
+
+
+@dataclass(slots=True)
+class Verified:
+    lines: int = 0
+    last: str = ""
+    problems: list[str] = field(default_factory=list)
+
+
+def verify(lines: Iterable[tuple[str, bytes]], *, key: bytes = b"", last: str = "") -> Verified:
+    """Each line comes with its place (`file:number`). `last`: a hash that must be there, as it was once seen at the end."""
+    found, chains, known = Verified(), dict[str, tuple[int, str]](), set[str]()
+    for place, line in lines:
+        found.lines += 1
+        problem = _check(line.rstrip(b"\n"), key, chains, known, first=found.lines == 1)
+        if problem:
+            found.problems.append(f"{place}: {problem}")
+        else:
+            found.last = own(line)
+    if last and last not in known:
+        found.problems.append(f"the line with the hash {last} is missing")
+    return found
+
+
+def own(line: bytes) -> str:
+    """The hash that a line says it has; "" where it says none."""
+    at = line.rfind(_MARK)
+    return line[at + len(_MARK) :].rstrip(b'"}\n').decode("ascii", "replace") if at > 0 else ""
+
+
+def _check(
+    line: bytes, key: bytes, chains: dict[str, tuple[int, str]], known: set[str], *, first: bool
+) -> str:
+    body = line[: line.rfind(_MARK)] + b"}"
+    said = own(line)
+    try:
+        entry = orjson.loads(body)
+        name, number, before = entry["chain"], entry["n"], entry["prev"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return "not a line of the audit"
+    if not hmac.compare_digest(said, _hash(body, key)):
+        return "was changed: its hash does not fit"
+    expected, last = chains.get(name, (number if first else 0, before))
+    # What follows a gap is judged by itself, so that one removed line is one problem.
+    chains[name] = (number + 1, said)
+    strange = number == 0 and before and before not in known and not first
+    known.add(said)
+    if number != expected:
+        return f"{number - expected} lines before it are missing" if number > expected else "stands twice"
+    if before != last:
+        return "does not follow the line before it"
+    return "begins after a line that is missing" if strange else ""
+
+
+def _hash(body: bytes, key: bytes) -> str:
+    return hmac.digest(key, body, "sha256").hex() if key else hashlib.sha256(body).hexdigest()

@@ -1,0 +1,102 @@
+"""Where audit lines go: a file that is rotated and one day removed, or a descriptor."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from gateway.telemetry import chain
+
+
+class Sink(Protocol):
+    def write(self, lines: list[bytes]) -> None:
+        """In the audit's own thread; may raise."""
+
+    def close(self) -> None: ...
+
+
+class FdSink:
+    """`FdSink(1)`: standard output, for a platform that collects it."""
+
+    def __init__(self, fd: int = 1) -> None:
+        self._fd = fd
+
+    def write(self, lines: list[bytes]) -> None:
+        data = b"".join(lines)
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+    def close(self) -> None:
+        pass
+
+
+class FileSink:
+    """`FileSink("audit.jsonl", max_bytes=64 << 20, retention=90 * 86400)`; full files become `audit.jsonl.TIME`."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        max_bytes: int = 64 * 1024 * 1024,
+        retention: float | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = Path(path)
+        self._max = max_bytes
+        self._retention = retention
+        self._clock = clock
+        self._open()
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def write(self, lines: list[bytes]) -> None:
+        data = b"".join(lines)
+        if self._size and self._size + len(data) > self._max:
+            self._rotate()
+        self._size += len(data)
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+    def _rotate(self) -> None:
+        os.close(self._fd)
+        self.path.rename(self.path.with_name(f"{self.path.name}.{int(self._clock() * 1000):015d}"))
+        self._open()
+        if self._retention is not None:
+            oldest = self._clock() - self._retention
+            for old in files(self.path)[:-1]:
+                if old.stat().st_mtime < oldest:
+                    old.unlink()
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def files(path: Path) -> list[Path]:
+    """All files of one audit, the oldest first."""
+    rotated = sorted(p for p in path.parent.glob(f"{path.name}.*") if p.suffix[1:].isdigit())
+    return [*rotated, path] if path.exists() else rotated
+
+
+def lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Every line with its place, the oldest first."""
+    for file in files(path):
+        with file.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                yield f"{file.name}:{number}", line
+
+
+def last_hash(path: Path) -> str:
+    """The hash of the newest whole line, from the file's end."""
+    for file in reversed(files(path)):
+        with file.open("rb") as stream:
+            stream.seek(max(0, file.stat().st_size - 256 * 1024))
+            for line in reversed(stream.read().splitlines()):
+                if found := chain.own(line):
+                    return found
+    return ""
