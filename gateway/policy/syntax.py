@@ -153,6 +153,10 @@ class _Reader:
         found = path(tree)
         if found is not None:
             self._read(found, bound)
+            if found[:2] == ("request", "headers") and len(found) == 3 and not found[2].islower():
+                self.edits.append(
+                    (tree.meta.start_pos, tree.meta.end_pos, f'request.headers["{found[2].lower()}"]')
+                )
         elif tree.data == "member_dot_arg" and str(tree.children[1]) in _MACROS:
             self._loop(tree, bound, loops)
         elif tree.data == "ident_arg" and str(tree.children[0]) in ("has", *_STEPS):
@@ -170,7 +174,8 @@ class _Reader:
             near = difflib.get_close_matches(found[0], self.roots, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self.roots))}"
             raise ConfigError(f"{found[0]} is not a variable: {hint} (in: {self.text})")
-        self.reads.add(found)
+        header = found[:2] == ("request", "headers") and len(found) > 2
+        self.reads.add((*found[:2], found[2].lower(), *found[3:]) if header else found)
 
     def _loop(self, tree: lark.Tree[lark.Token], bound: frozenset[str], loops: int) -> None:
         if loops == LOOPS:

@@ -1,0 +1,67 @@
+"""May they do this? Asked once for a model call; MCPApp asks the same policy for each tool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gateway import body, operations, refusals
+from gateway.call import Call
+from gateway.errors import BadRequest
+from gateway.policies import Policies
+from gateway.policy.authorization import Authorization, Challenge
+from gateway.policy.switches import Switches
+from gateway.types import App, Receive, Scope, Send
+
+
+class AuthzMiddleware:
+    """Refuses what no rule allows, what a rule denies, what a switch stops, and what lacks an OAuth scope.
+
+    `AuthzMiddleware(app, allow=['jwt.email.endsWith("@solo.io")'], deny=['llm.model == "claude-opus-4"'])`
+
+    With `defer` it only puts its policy on the call, for an app that asks per operation.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        allow: Sequence[str] = (),
+        deny: Sequence[str] = (),
+        require: Sequence[str] = (),
+        scopes: Mapping[str, Sequence[str]] | None = None,
+        challenge: Challenge | None = None,
+        switches: Switches | None = None,
+        enforce: bool = True,
+        defer: bool = False,
+    ) -> None:
+        self.app = app
+        self.switches = switches
+        self.defer = defer
+        self.policy = Authorization(allow=allow, deny=deny, require=require, scopes=scopes, challenge=challenge,
+                                    switches=switches, enforce=enforce)  # fmt: skip
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        call = Call.of(scope)
+        if self.switches is None:
+            return await self._ask(call, scope, receive, send)
+        await self.switches.fresh()
+        with self.switches.running(call):
+            await self._ask(call, scope, receive, send)
+
+    async def _ask(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.defer:
+            if call.policies is None:
+                call.policies = Policies()
+            call.policies.authz = self.policy
+            return await self.app(scope, receive, send)
+        try:
+            read = await body.read(scope, receive)
+            operation = operations.of(call, method=call.verb, body=read)
+        except BadRequest as error:
+            refusal = refusals.invalid(str(error), status=error.status)
+            return await refusals.send_refusal(call, refusal, send)
+        if (refused := self.policy.decide(call, operation)) is not None:
+            return await refusals.send_refusal(call, refused, send)
+        await self.app(scope, body.Replay(read, receive), send)
