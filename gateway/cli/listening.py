@@ -1,0 +1,95 @@
+"""Sockets and servers: uvicorn on the ports of the configuration, each with an app of its own, in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+
+import uvicorn
+
+from gateway.errors import ConfigError
+from gateway.types import App
+
+NEXT_FREE = 50  # ports to try
+
+
+def bind(host: str, port: int, *, or_next: bool = False) -> socket.socket:
+    """A listening socket; with `or_next` on the next free port when this one is busy."""
+    for candidate in range(port, port + (NEXT_FREE if or_next and port else 1)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, candidate))
+            sock.listen(2048)
+        except OSError as error:
+            sock.close()
+            if error.errno == errno.EADDRINUSE and or_next:
+                continue
+            raise ConfigError(f"cannot listen on {host}:{candidate}: {error.strerror}") from None
+        return sock
+    raise ConfigError(f"no port from {port} on is free on {host}")
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that says when it accepts requests, and leaves the signals to `run`: uvicorn raises them again
+    when it has ended, and the process would be gone before its last records are written."""
+
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self.ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.ready is not None:
+            self.ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def server(
+    app: App,
+    *,
+    grace: float,
+    ready: Callable[[], None] | None = None,
+    tls: tuple[str, str] | None = None,
+) -> Server:
+    certificate, key = tls or (None, None)
+    config = uvicorn.Config(
+        app,
+        http="auto",  # httptools where it is installed
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=75,  # longer than the 60 s of common load balancers
+        timeout_graceful_shutdown=int(grace),
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    return Server(config, ready=ready)
+
+
+async def run(
+    main: Server, sockets: Sequence[socket.socket], others: Sequence[tuple[Server, socket.socket]]
+) -> None:
+    """Serves until a signal ends the main server, whose requests finish; then the others end too."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, main.handle_exit, number, None)
+    tasks = [asyncio.create_task(other.serve([sock])) for other, sock in others]
+    try:
+        await main.serve(list(sockets))
+    finally:
+        for other, _ in others:
+            other.should_exit = True
+        await asyncio.gather(*tasks)
