@@ -6,8 +6,8 @@ Built outside the request, from references that the request left behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,6 +16,7 @@ from gateway.metering.record import Record
 from gateway.telemetry.w3c import new_span_id
 
 INTERNAL, SERVER, CLIENT = 1, 2, 3
+Masked = Callable[[Any], Any]
 Value = str | bool | int | float | Sequence[str]
 _PROVIDERS = {"vertex": "gcp.vertex_ai", "gemini": "gcp.gemini", "bedrock": "aws.bedrock"}
 _OPERATIONS = {
@@ -76,10 +77,10 @@ class Ended(NamedTuple):
         return int(self.at * 1e9) + instant - self.started
 
 
-def of(ended: Ended, *, content: bool = False) -> Iterator[Span]:
-    """All spans of one call, the request first. `content` adds tool arguments (masked by the guard already)."""
+def of(ended: Ended, *, arguments: Masked | None = None) -> Iterator[Span]:
+    """All spans of one call, the request first. `arguments` masks tool arguments; without it they stay away."""
     yield _request(ended)
-    operations = [_operation(ended, record, content) for record in ended.records if record.kind != "http"]
+    operations = [_operation(ended, record, arguments) for record in ended.records if record.kind != "http"]
     yield from operations
     parent = operations[0].span_id if len(operations) == 1 else ended.span_id
     for phase in ended.phases:
@@ -117,8 +118,8 @@ def _request(ended: Ended) -> Span:
     )  # fmt: skip
 
 
-def _operation(ended: Ended, record: Record, content: bool) -> Span:
-    attributes = _model(record) if record.kind == "llm" else _tool(record, content)
+def _operation(ended: Ended, record: Record, arguments: Masked | None) -> Span:
+    attributes = _model(record) if record.kind == "llm" else _tool(record, arguments)
     attributes["gateway.verdict"] = "blocked" if record.outcome == "refused" else verdict(ended.verdicts)
     attributes |= _who(record)
     failed = record.outcome not in ("ok", "client_gone")
@@ -159,7 +160,7 @@ def _model(record: Record) -> dict[str, Value]:
     return attributes
 
 
-def _tool(record: Record, content: bool) -> dict[str, Value]:
+def _tool(record: Record, arguments: Masked | None) -> dict[str, Value]:
     attributes: dict[str, Value] = {"mcp.method.name": record.method, "mcp.server.id": record.server}
     if record.tool:
         attributes |= {
@@ -169,8 +170,8 @@ def _tool(record: Record, content: bool) -> dict[str, Value]:
         }
     if record.tool_use_id:
         attributes["gen_ai.tool.call.id"] = record.tool_use_id
-    if content and record.arguments is not None:
-        attributes["mcp.arguments"] = orjson.dumps(record.arguments, default=str).decode()
+    if arguments is not None and record.arguments is not None:
+        attributes["mcp.arguments"] = orjson.dumps(arguments(record.arguments), default=str).decode()
     return attributes
 
 

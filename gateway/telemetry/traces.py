@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.call import Call
 from gateway.telemetry import outcomes, spans, w3c
 from gateway.telemetry.background import Background
-from gateway.telemetry.spans import Ended, Link, Span
+from gateway.telemetry.spans import Ended, Link, Masked, Span
 
 REMEMBERED = 10_000  # tool uses that wait for their tool call
 
@@ -24,7 +24,7 @@ class Traces:
     """Observer that makes spans of finished calls and hands them to an exporter, outside the request.
 
     `Traces(OtlpSpans(), sample=0.1)`: one call in ten by its trace id, where the client's `traceparent` does not decide,
-    and every call that failed, was refused, or would have been. `content` adds tool arguments.
+    and every call that failed, was refused, or would have been. `arguments=Masking()` adds tool arguments, masked.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class Traces:
         exporter: Exporter,
         *,
         sample: float = 1.0,
-        content: bool = False,
+        arguments: Masked | None = None,
         size: int = 4096,
         on_drop: Callable[[str, int], None] | None = None,
         now: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self._exporter = exporter
         self._threshold = int(sample * (1 << 56))
-        self._content = content
+        self._arguments = arguments
         self._now = now
         self._uses: OrderedDict[str, Link] = OrderedDict()
         self.queue: Background[Ended] = Background(self._send, name="traces", size=size, on_drop=on_drop)
@@ -81,4 +81,4 @@ class Traces:
             self._uses.popitem(last=False)
 
     def _send(self, batch: list[Ended]) -> None:
-        self._exporter.send(span for ended in batch for span in spans.of(ended, content=self._content))
+        self._exporter.send(span for ended in batch for span in spans.of(ended, arguments=self._arguments))

@@ -42,6 +42,9 @@ class XraySpans:
             if len(text) < MOST:
                 self._emitter.send_entity(_Document(text))
 
+    def close(self) -> None:
+        self._emitter._socket.close()
+
 
 def document(span: Span, *, service: str, root: Mapping[str, str]) -> dict[str, Any]:
     """A segment for the request itself, subsegments below; with Lambda's own segment as `root`, all are subsegments."""
