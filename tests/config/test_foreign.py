@@ -1,0 +1,40 @@
+"""Each block of the tutorials that our users come from, beside the section of our file that says the same."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from gateway.config import foreign, load
+
+CASES = sorted((Path(__file__).parent / "foreign").glob("*.theirs.yaml"))
+
+
+class AnyName(defaultdict[str, str]):
+    """An environment in which every variable is set."""
+
+    def get(self, name: str, default: str | None = None) -> str:  # type: ignore[override]
+        return "set"
+
+
+@pytest.mark.parametrize("theirs", CASES, ids=lambda path: path.name.split(".")[0])
+def test_a_known_shape_is_answered_with_ours(theirs: Path) -> None:
+    found = foreign.translate(theirs.read_text())
+    assert found is not None
+    assert found.yaml() == theirs.with_name(theirs.name.replace("theirs", "ours")).read_text()
+
+
+@pytest.mark.parametrize("theirs", CASES, ids=lambda path: path.name.split(".")[0])
+def test_what_is_printed_is_a_valid_part_of_our_file(theirs: Path) -> None:
+    found = foreign.translate(theirs.read_text())
+    assert found is not None
+    whole = {"routes": []} | found.file
+    for route in whole["routes"]:
+        assert "llm" in route or "mcp" in route or "policies" in route
+    text = foreign.Translation(whole).yaml()
+    load.loads(text, source="ours.yaml", folder=Path("."), env=AnyName())
+
+
+@pytest.mark.parametrize("text", ["routes: []", "a: b", "- 1", "", "{", "store: 'memory:'"])
+def test_other_text_is_not_mistaken_for_one(text: str) -> None:
+    assert foreign.translate(text) is None
