@@ -30,7 +30,7 @@ def call(*records: Record, **changes: Any) -> Call:
         id=first.call, at=first.at, started=1_000_000_000, path="/v1/messages", ip="10.1.2.3",
         dialect="mcp" if first.kind == "mcp" else "anthropic", route=first.route, status=first.status,
         principal=ALICE, attribution=Attribution(user="alice@example.com", session="s-1"),
-        records=list(records), operation=Operation("llm", "messages", model="claude-opus-4-5"),
+        records=[replace(record) for record in records], operation=Operation("llm", "messages", model="claude-opus-4-5"),
     )  # fmt: skip
     for name, value in changes.items():
         setattr(made, name, value)
