@@ -18,9 +18,10 @@ it in debt: what is admitted in t seconds is at most max(burst, largest cost adm
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple, cast
+
+import msgspec
 
 MICRO = 1_000_000
 DAY = 86_400
@@ -33,8 +34,7 @@ Places = dict[str, int]  # who holds a place → until when it is believed (µs)
 State = Mapping[str, "int | Places"]  # one entity: limit → tat or places
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(msgspec.Struct, frozen=True):  # not a dataclass: built for every decision, in a tenth of the time
     """One limit's share of a decision. `rate` a second, `burst` at most at once; both in the limit's own unit.
 
     With `since` it is a budget: `burst` in all, counted anew from each later `since` (a midnight, UTC). With `slot` it is one
@@ -50,8 +50,7 @@ class Take:
     hold: float = 900.0
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """`denied` names the first limit that said no; then nothing at all was taken.
 
     `retry_after` is in seconds, and 0 where time alone does not help (a budget).
@@ -59,7 +58,7 @@ class Taken:
 
     denied: str = ""
     retry_after: float = 0.0
-    remaining: Mapping[str, float] = field(default_factory=dict)  # limit name → what is left
+    remaining: Mapping[str, float] = {}  # limit name → what is left
 
 
 class Terms(NamedTuple):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from gateway.limits import bucket
+from gateway.limits.local import LocalBuckets
 from gateway.metering.record import Record
 from gateway.stores import rows
 from gateway.stores.protocols import Item, Take, Taken, Total
 
 LEDGER_LIMIT = 100_000
-SWEEP = 4096  # entities more than at the last sweep
 
 
 class MemoryStore:
@@ -21,8 +21,7 @@ class MemoryStore:
 
     def __init__(self, *, clock: Callable[[], float] = time.time, ledger_limit: int = LEDGER_LIMIT) -> None:
         self._clock = clock
-        self._entities: dict[str, dict[str, int | bucket.Places]] = {}
-        self._sweep_at = SWEEP
+        self._buckets = LocalBuckets(clock)
         self._documents: dict[str, dict[str, tuple[Item, float]]] = {}
         self._order: list[str] = []
         self._records: dict[str, Record] = {}
@@ -30,37 +29,16 @@ class MemoryStore:
         self._ledger_limit = ledger_limit
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
-        now = int(self._clock() * 1_000_000)
-        state = self._entities.get(entity)
-        denied, retry, changes = bucket.decide(state or {}, takes, now)
-        if denied:
-            return Taken(
-                denied, retry, {t.limit: bucket.left(t, (state or {}).get(t.limit), now) for t in takes}
-            )
-        if state is None:
-            if len(self._entities) >= self._sweep_at:
-                self._sweep(now)
-            self._entities[entity] = changes
-        else:
-            state.update(changes)
-        return Taken("", 0.0, {t.limit: bucket.left(t, changes[t.limit], now) for t in takes})
+        return self._buckets.take(entity, takes)
 
     async def settle(self, entity: str, takes: Sequence[Take]) -> None:
-        state = self._entities.get(entity)
-        if state is not None:
-            state.update(bucket.settled(state, takes))
+        self._buckets.settle(entity, takes)
 
     async def buckets(
         self, *, prefix: str = "", after: str = "", limit: int = 1000
     ) -> Sequence[tuple[str, Mapping[str, Any]]]:
-        names = sorted(name for name in self._entities if name.startswith(prefix) and name > after)
-        return [(name, dict(self._entities[name])) for name in names[:limit]]
-
-    def _sweep(self, now: int) -> None:
-        """Forget the entities that stand as if nobody had ever come."""
-        for entity in [name for name, state in self._entities.items() if bucket.idle(state, now)]:
-            del self._entities[entity]
-        self._sweep_at = len(self._entities) + SWEEP
+        found = (item for item in self._buckets.states() if item[0].startswith(prefix) and item[0] > after)
+        return list(islice(found, limit))
 
     async def get(self, kind: str, key: str) -> Item | None:
         item, expires = self._documents.get(kind, {}).get(key, (None, 0.0))

@@ -1,0 +1,114 @@
+"""What a caller is told of their limits: in a refusal, and in the headers of a successful answer."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gateway.limits.demand import Rule, Share
+from gateway.refusals import Refusal
+
+Header = tuple[bytes, bytes]
+_PERIODS = {"day": "daily", "week": "weekly", "month": "monthly"}
+UPSTREAM = (b"anthropic-ratelimit-", b"x-ratelimit-")  # a shared credential's: replaced by the caller's own
+
+
+class Standing(NamedTuple):
+    """One limit of the caller after this call took its part."""
+
+    rule: Rule
+    left: float
+    resets: float
+
+
+def refusal(share: Share, retry_after: float, now: float) -> Refusal:
+    rule = share.rule
+    if rule.per is not None:
+        resets = datetime.datetime.fromtimestamp(share.resets, datetime.UTC)
+        message = (
+            f"spend limit reached ({_PERIODS[rule.per]}; resets {resets:%Y-%m-%d %H:%M} UTC): {rule.name}. "
+            "Ask the operator of this gateway for more, or wait until then."
+        )
+        return Refusal(429, "billing_error", message, "ratelimit", rule.name, share.resets - now,
+                       (("x-should-retry", "false"),), {"limit": rule.name, "resets": int(share.resets)})  # fmt: skip
+    what = "too many calls at once" if rule.unit == "concurrency" else f"too many {rule.unit}"
+    message = f"{what}: this call would go over the limit of {rule.name}. Try again in {max(1, round(retry_after))} s."
+    return Refusal(429, "rate_limit_error", message, "ratelimit", rule.name, retry_after,
+                   data={"limit": rule.name, "retry_after": retry_after})  # fmt: skip
+
+
+def unavailable(rule: Rule) -> Refusal:
+    message = f"{rule.name} cannot be checked at the moment, and is closed until it can. Try again in a few seconds."
+    return Refusal(503, "api_error", message, "ratelimit", rule.name, 2.0, data={"limit": rule.name})
+
+
+def headers(dialect: str, standings: list[Standing], now: float) -> list[Header]:
+    """The caller's own figures, as the dialect's clients read them."""
+    if dialect in ("anthropic", "vertex"):
+        return _anthropic(standings, now)
+    if dialect in ("openai-chat", "openai-responses"):
+        return _openai(standings, now)
+    return []
+
+
+def _anthropic(standings: list[Standing], now: float) -> list[Header]:
+    found: dict[str, str] = {}
+    budgets = [s for s in standings if s.rule.per is not None]
+    if budgets:
+        found |= _unified(max(budgets, key=_used))
+    for unit, tightest in _tightest(standings).items():
+        reset = datetime.datetime.fromtimestamp(now + _refill(tightest), datetime.UTC)
+        found[f"{unit}-limit"] = f"{tightest.rule.burst:.0f}"
+        found[f"{unit}-remaining"] = f"{tightest.left:.0f}"
+        found[f"{unit}-reset"] = f"{reset:%Y-%m-%dT%H:%M:%SZ}"
+    return _encoded("anthropic-ratelimit-", found)
+
+
+def _unified(budget: Standing) -> Mapping[str, str]:
+    """The spend of the fullest budget. The client warns where a threshold is named."""
+    used, reset = _used(budget), f"{budget.resets:.0f}"
+    surpassed = max((level for level in budget.rule.warn if used * 100 >= level), default=None)
+    status = "allowed" if surpassed is None else "allowed_warning"
+    found = {
+        "unified-status": status,
+        "unified-reset": reset,
+        "unified-representative-claim": "overage",
+        "unified-overage-status": status,
+        "unified-overage-utilization": f"{used:.4f}",
+        "unified-overage-reset": reset,
+        "unified-overage-period": _PERIODS[budget.rule.per or "day"],
+    }
+    if surpassed is not None:
+        found["unified-overage-surpassed-threshold"] = f"{surpassed / 100:g}"
+    return found
+
+
+def _openai(standings: list[Standing], now: float) -> list[Header]:
+    found: dict[str, str] = {}
+    for unit, tightest in _tightest(standings).items():
+        found[f"limit-{unit}"] = f"{tightest.rule.burst:.0f}"
+        found[f"remaining-{unit}"] = f"{tightest.left:.0f}"
+        found[f"reset-{unit}"] = f"{_refill(tightest):.3f}s"
+    return _encoded("x-ratelimit-", found)
+
+
+def _tightest(standings: list[Standing]) -> dict[str, Standing]:
+    found: dict[str, Standing] = {}
+    for standing in standings:
+        unit = standing.rule.unit
+        if unit in ("requests", "tokens") and (unit not in found or _used(standing) > _used(found[unit])):
+            found[unit] = standing
+    return found
+
+
+def _used(standing: Standing) -> float:
+    return 1 - max(0.0, standing.left) / standing.rule.burst
+
+
+def _refill(standing: Standing) -> float:
+    return max(0.0, standing.rule.burst - standing.left) / standing.rule.rate
+
+
+def _encoded(prefix: str, found: Mapping[str, str]) -> list[Header]:
+    return [((prefix + name).encode(), value.encode()) for name, value in found.items()]

@@ -1,0 +1,127 @@
+"""What an operation asks of each limit: which rules count it, whose buckets they take from, and how much."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gateway.errors import ConfigError
+from gateway.limits import rules
+from gateway.limits.bucket import Take
+from gateway.limits.keys import ABSENT, NONE, Key
+from gateway.limits.rules import Budget, Failure, Limit, Period, Unit
+
+if TYPE_CHECKING:
+    from gateway.call import Call, Operation
+
+LONGEST_KEY = 200  # characters; a longer one is known by its digest
+EVERYBODY = "everybody"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A limit or a budget, ready to be asked."""
+
+    name: str
+    unit: Unit
+    amount: float
+    rate: float
+    burst: float
+    per: Period | None
+    key: Key | None
+    group: str  # limits with the same key share an entity, and with it one write
+    when: Key | None
+    uncharged: frozenset[str]  # the methods that count only because `when` names them
+    on_failure: Failure
+    warn: tuple[float, ...]
+    fixed: Take | None  # what one request takes, where that is always the same
+
+
+class Share(NamedTuple):
+    """One rule's part in what is taken from an entity."""
+
+    rule: Rule
+    take: Take
+    resets: float = 0.0  # of a budget: when its period ends
+
+
+Demand = dict[str, list[Share]]
+_UNCHARGED = ("count_tokens", "models", "model", "initialize", "ping", "tools/list", "prompts/list", "resources/list",
+              "resources/templates/list", "server/discover", "GET", "HEAD", "OPTIONS")  # fmt: skip
+
+
+def compiled(
+    limits: Iterable[Limit], budgets: Iterable[Budget], compile: Callable[[str], Key]
+) -> tuple[Rule, ...]:
+    """Rules in the order in which they are asked: keyed ones first, those that everybody shares last."""
+    items: list[Limit | Budget] = [*limits, *budgets]
+    found = [_rule(item, compile) for item in items]
+    names = [rule.name for rule in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"two limits are called {sorted(twice)[0]!r}")
+    return tuple(sorted(found, key=lambda rule: rule.key is None))
+
+
+def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:
+    unit, amount = item.amount()
+    name = item.title()
+    burst, rate = amount, 0.0
+    per, warn = (item.per, tuple(sorted(item.warn))) if isinstance(item, Budget) else (None, ())
+    if isinstance(item, Limit) and unit != "concurrency":
+        burst, rate = item.burst or amount, amount / item.per
+    when = rules.text(item.when) if item.when is not None else ""
+    return Rule(
+        name,
+        unit,
+        amount,
+        rate,
+        burst,
+        per,
+        compile(item.key) if isinstance(item.key, str) else item.key,
+        EVERYBODY if item.key is None else rules.text(item.key),
+        compile(item.when) if isinstance(item.when, str) else item.when,
+        frozenset(method for method in _UNCHARGED if f'"{method}"' in when or f"'{method}'" in when),
+        item.on_failure,
+        warn,
+        Take(name, rate, burst, 1) if unit == "requests" else None,
+    )
+
+
+def counts(rule: Rule, call: Call, op: Operation) -> bool:
+    if rule.fixed is None and rule.unit != "concurrency" and op.kind != "llm":
+        return False  # tokens and dollars are of models
+    if not op.charged and op.method not in rule.uncharged:
+        return False
+    if rule.when is None:
+        return True
+    try:
+        answer = rule.when(call, op)
+    except Exception:  # whatever is wrong with it: a condition that fails must not switch a limit off
+        return True
+    return answer is not ABSENT and bool(answer)
+
+
+def entities(rule: Rule, call: Call, op: Operation) -> Sequence[str]:
+    """Whose buckets the rule takes from; none where the operation has no such subject."""
+    if rule.key is None:
+        return (EVERYBODY,)
+    try:
+        value = rule.key(call, op)
+    except Exception:
+        value = None
+    if value is ABSENT:
+        return ()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return tuple(dict.fromkeys(_entity(rule.group, member) for member in value)) or (
+            _entity(rule.group, None),
+        )
+    return (_entity(rule.group, value),)
+
+
+def _entity(group: str, value: Any) -> str:
+    text = NONE if value is None or value == "" else str(value)
+    if len(text) > LONGEST_KEY:
+        text = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{group}={text}"

@@ -1,0 +1,47 @@
+"""Buckets in this process: the memory store's, and each process' own share while a shared store does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from gateway.limits import bucket
+from gateway.limits.bucket import Take, Taken
+
+SWEEP = 4096  # entities more than at the last sweep
+
+
+class LocalBuckets:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._entities: dict[str, dict[str, int | bucket.Places]] = {}
+        self._sweep_at = SWEEP
+
+    def take(self, entity: str, takes: Sequence[Take]) -> Taken:
+        now = int(self._clock() * bucket.MICRO)
+        state = self._entities.get(entity)
+        denied, retry, changes = bucket.decide(state or {}, takes, now)
+        if denied:
+            standing = state or {}
+            return Taken(denied, retry, {t.limit: bucket.left(t, standing.get(t.limit), now) for t in takes})
+        if state is None:
+            self._sweep(now)
+            self._entities[entity] = changes
+        else:
+            state.update(changes)
+        return Taken("", 0.0, {t.limit: bucket.left(t, changes[t.limit], now) for t in takes})
+
+    def settle(self, entity: str, takes: Sequence[Take]) -> None:
+        state = self._entities.get(entity)
+        if state is not None:
+            state.update(bucket.settled(state, takes))
+
+    def states(self) -> Iterator[tuple[str, bucket.State]]:
+        return ((name, dict(self._entities[name])) for name in sorted(self._entities))
+
+    def _sweep(self, now: int) -> None:
+        """Forget the entities that stand as if nobody had ever come."""
+        if len(self._entities) < self._sweep_at:
+            return
+        for entity in [name for name, state in self._entities.items() if bucket.idle(state, now)]:
+            del self._entities[entity]
+        self._sweep_at = len(self._entities) + SWEEP

@@ -1,0 +1,197 @@
+"""The rate limiter: reserves before an operation, settles after it, and decides what a silent store means."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from gateway.call import Verdict
+from gateway.errors import Refused, StoreError
+from gateway.limits import answers, demand, estimate, keys, rules
+from gateway.limits.breaker import Breaker
+from gateway.limits.bucket import Take, Taken
+from gateway.limits.demand import Demand, Rule, Share
+from gateway.limits.local import LocalBuckets
+from gateway.limits.outputs import Outputs
+from gateway.limits.reservation import Held
+from gateway.limits.rules import Budget, Limit
+from gateway.metering.prices import Prices
+from gateway.metering.usage import Usage
+
+if TYPE_CHECKING:
+    from gateway.call import Call, Operation
+    from gateway.refusals import Refusal
+    from gateway.stores.protocols import Buckets
+
+log = logging.getLogger("gateway.limits")
+WARNED = 10_000  # warnings remembered, so that each is given once
+
+
+class RateLimiter:
+    """`RateLimiter(store, limits=[Limit(requests=120, key="principal.id")], budgets=[Budget(usd=100, per="day")])`
+
+    `instances` is by how much a limit is divided while the store does not answer. `compile` makes callables of keys and
+    conditions that are text. `counters` counts refusals, failures and warnings by what they were.
+    """
+
+    def __init__(
+        self,
+        store: Buckets,
+        *,
+        limits: Iterable[Limit] = (),
+        budgets: Iterable[Budget] = (),
+        prices: Prices | None = None,
+        instances: int = 1,
+        enforce: bool = True,
+        compile: Callable[[str], keys.Key] = keys.compile_plain,
+        clock: Callable[[], float] = time.time,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.rules = demand.compiled(limits, budgets, compile)
+        self.prices = prices or Prices()
+        self.outputs = Outputs()
+        self.counters: Counter[str] = Counter()
+        self._store = store
+        self._local = LocalBuckets(clock)
+        self._instances = instances
+        self._enforce = enforce
+        self._clock = clock
+        self._breaker = breaker or Breaker()
+        self._numbers = count(1)
+        self._warned: dict[tuple[str, str, float], float] = {}
+        self._routes: dict[str, tuple[str, str]] = {}
+        self._periods: dict[rules.Period, tuple[float, float]] = {}
+
+    async def reserve(self, call: Call, op: Operation) -> Held:
+        """Takes from every bucket that counts the operation, or from none and raises Refused."""
+        held = Held(self, call, op)
+        try:
+            for entity, shares in self._demand(call, op).items():
+                await self._reserve(held, entity, shares)
+        except BaseException:
+            await held.undo()
+            raise
+        return held
+
+    async def _reserve(self, held: Held, entity: str, shares: list[Share]) -> None:
+        takes = [share.take for share in shares]
+        taken = await self._take(entity, takes)
+        local = taken is None
+        if taken is None:
+            shares = self._open(held.call, shares)
+            takes = [self._share(share.take) for share in shares]
+            taken = self._local.take(entity, takes)
+        if not taken.denied:
+            held.add(entity, shares, takes, taken.remaining, local=local)
+            return self._warn(entity, shares, taken)
+        denied = next(share for share in shares if share.rule.name == taken.denied)
+        self._refuse(held.call, answers.refusal(denied, taken.retry_after, self._clock()))
+
+    async def _take(self, entity: str, takes: list[Take]) -> Taken | None:
+        """None: the store does not answer."""
+        if not self._breaker.allows():
+            self.counters["store_skipped"] += 1
+            return None
+        try:
+            taken = await self._store.take(entity, takes)
+        except StoreError as error:
+            self._breaker.failed()
+            self.counters["store_errors"] += 1
+            log.warning("the store did not answer for limits: %s", error)
+            return None
+        self._breaker.succeeded()
+        return taken
+
+    def _open(self, call: Call, shares: list[Share]) -> list[Share]:
+        """The shares that a local bucket may stand in for. Raises Refused for those that fail closed."""
+        opened = [share for share in shares if share.rule.on_failure == "open"]
+        for share in shares:
+            if share.rule.on_failure == "closed":
+                self.counters["failed_closed"] += 1
+                self._refuse(call, answers.unavailable(share.rule))
+        self.counters["failed_open"] += len(opened)
+        return opened
+
+    def _share(self, take: Take) -> Take:
+        part = self._instances
+        return replace(take, rate=take.rate / part, burst=max(1.0, take.burst / part))
+
+    def _refuse(self, call: Call, refusal: Refusal) -> None:
+        action = "refuse" if self._enforce else "would_refuse"
+        self.counters[f"{action}:{refusal.rule}"] += 1
+        call.verdicts.append(Verdict("ratelimit", action, refusal.rule, refusal.message))  # type: ignore[arg-type]
+        if self._enforce:
+            raise Refused(refusal)
+
+    def _demand(self, call: Call, op: Operation) -> Demand:
+        found: Demand = {}
+        tokens = -1
+        for rule in self.rules:
+            if not demand.counts(rule, call, op):
+                continue
+            if tokens < 0 and rule.unit in ("tokens", "usd"):
+                tokens = estimate.prompt(call.body or b"")
+            share = self._share_of(rule, call, op, tokens)
+            for entity in demand.entities(rule, call, op):
+                found.setdefault(entity, []).append(share)
+        return found
+
+    def _share_of(self, rule: Rule, call: Call, op: Operation, tokens: int) -> Share:
+        if rule.fixed is not None:
+            return Share(rule, rule.fixed)
+        if rule.unit == "concurrency":
+            return Share(rule, Take(rule.name, 0.0, rule.burst, 1, slot=f"{call.id}.{next(self._numbers)}"))
+        output = self.outputs.expect(op.model, op.max_tokens)
+        if rule.per is None:
+            return Share(rule, Take(rule.name, rule.rate, rule.burst, tokens + output))
+        provider, model = self._routes.get(op.model, ("", op.model))
+        usd = self.prices.estimate(Usage(input=tokens, output=output), model=model, provider=provider)
+        start, end = self._period(rule.per)
+        return Share(rule, Take(rule.name, 0.0, rule.burst, usd, since=start), end)
+
+    def _warn(self, entity: str, shares: list[Share], taken: Taken) -> None:
+        for rule, _, resets in shares:
+            if not rule.warn:
+                continue
+            used = 100 * (1 - taken.remaining[rule.name] / rule.burst)
+            level = max((level for level in rule.warn if used >= level), default=None)
+            if level is not None and self._warned.get((entity, rule.name, level)) != resets:
+                if len(self._warned) >= WARNED:
+                    self._warned.clear()
+                self._warned[entity, rule.name, level] = resets
+                self.counters[f"warned:{rule.name}"] += 1
+                log.warning("%s: %.0f %% of %s is used", entity, used, rule.name)
+
+    async def charge(self, entity: str, takes: list[Take], *, local: bool) -> None:
+        """What a reservation settles. A store that does not answer leaves it at what was reserved."""
+        if local:
+            return self._local.settle(entity, takes)
+        try:
+            await self._store.settle(entity, takes)
+        except StoreError as error:
+            self.counters["settle_errors"] += 1
+            log.warning("the store did not settle %s: %s", entity, error)
+
+    def learn(self, call: Call, op: Operation, usage: Usage) -> None:
+        """What the next estimate for this model starts from."""
+        self.outputs.note(op.model, usage.output)
+        if call.upstream_model and self._routes.get(op.model) != (call.provider, call.upstream_model):
+            if len(self._routes) >= WARNED:
+                self._routes.clear()
+            self._routes[op.model] = (call.provider, call.upstream_model)
+
+    def headers(self, call: Call, standings: list[answers.Standing]) -> list[answers.Header]:
+        return answers.headers(call.dialect, standings, self._clock())
+
+    def _period(self, per: rules.Period) -> tuple[float, float]:
+        now = self._clock()
+        start, end = self._periods.get(per, (0.0, 0.0))
+        if not start <= now < end:
+            start, end = self._periods[per] = rules.period(per, now)
+        return start, end

@@ -1,0 +1,83 @@
+"""What one operation has taken, until it is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from gateway.limits.answers import Header, Standing
+from gateway.limits.bucket import Take
+
+if TYPE_CHECKING:
+    from gateway.call import Call, Operation
+    from gateway.limits.demand import Share
+    from gateway.limits.policy import RateLimiter
+    from gateway.metering.usage import Usage
+
+_USED = ("tokens", "usd")
+
+
+class _Part(NamedTuple):
+    entity: str
+    shares: list[Share]
+    takes: list[Take]  # those of the shares, smaller where this process stands in for the store
+    left: Mapping[str, float]
+    local: bool
+
+
+class Held:
+    """A reservation. `settle` once; later calls do nothing."""
+
+    __slots__ = ("_limiter", "_parts", "_settled", "call", "op")
+
+    def __init__(self, limiter: RateLimiter, call: Call, op: Operation) -> None:
+        self._limiter = limiter
+        self._parts: list[_Part] = []
+        self._settled = False
+        self.call = call
+        self.op = op
+
+    def add(
+        self, entity: str, shares: list[Share], takes: list[Take], left: Mapping[str, float], *, local: bool
+    ) -> None:
+        self._parts.append(_Part(entity, shares, takes, left, local))
+
+    def headers(self) -> list[Header]:
+        """The caller's own figures, for the head of a successful answer."""
+        standings = [
+            Standing(share.rule, part.left[share.rule.name], share.resets)
+            for part in self._parts
+            for share in part.shares
+        ]
+        return self._limiter.headers(self.call, standings)
+
+    @property
+    def waits_for_usage(self) -> bool:
+        """Whether what is settled depends on what was used."""
+        return any(share.rule.unit in _USED for part in self._parts for share in part.shares)
+
+    async def settle(self, usage: Usage | None, usd: float | None) -> None:
+        """Charge what was used instead of what was reserved; without usage nothing was."""
+        if self._settled:
+            return
+        self._settled = True
+        if usage is not None:
+            self._limiter.learn(self.call, self.op, usage)
+        used = {"tokens": usage.total if usage else 0, "usd": usd or 0.0, "concurrency": 0}
+        for part in self._parts:
+            owed = [
+                replace(take, cost=take.cost if take.slot else used[share.rule.unit] - take.cost)
+                for share, take in zip(part.shares, part.takes, strict=True)
+                if share.rule.unit != "requests"
+            ]
+            if owed:
+                await self._limiter.charge(part.entity, owed, local=part.local)
+
+    async def undo(self) -> None:
+        """Give everything back: a later limit said no, and the operation does not happen."""
+        self._settled = True
+        for part in self._parts:
+            back = [replace(take, cost=take.cost if take.slot else -take.cost) for take in part.takes]
+            await self._limiter.charge(part.entity, back, local=part.local)

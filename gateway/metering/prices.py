@@ -1,0 +1,162 @@
+"""What a call cost: dollars per million tokens, by provider and model.
+
+The table beside this module is dated and written by `scripts/prices`; an operator's own prices come first. A model that
+neither knows is charged at the ceiling, and counted: never nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.errors import ConfigError
+from gateway.metering.usage import Usage
+
+MILLION = 1_000_000
+REMEMBERED = 4096  # names whose price is kept
+LONGEST_NAME = 256
+HOUR_WRITE = 1.6  # a cache write for an hour, where only the five-minute price is known
+# Our names of providers, where the table has another.
+_ALIASES = {"bedrock": "aws", "vertex": "google", "gemini": "google", "xai": "x-ai", "azure-openai": "azure",
+            "moonshot": "moonshotai", "zhipu": "zai"}  # fmt: skip
+# Who made the model is asked when its provider's own table knows nothing; resellers are not, and nothing is free then.
+_MAKERS = ("anthropic", "openai", "google", "mistral", "deepseek", "x-ai", "cohere", "moonshotai", "zai")
+# us.anthropic.claude-x-v1:0, models/gemini-y, publishers/google/models/gemini-z, anthropic/claude-x
+_DRESS = re.compile(r"^(?:.*/)?(?:(?:global|us|eu|apac|jp|au|us-gov)\.)?(?:anthropic\.|amazon\.|meta\.)?")
+_SUFFIX = re.compile(r"(?:-v\d+)?:\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars per million tokens. What is None costs as much as `input`, or what follows from the other cache price."""
+
+    input: float = 0.0
+    output: float = 0.0
+    cache_read: float | None = None
+    cache_write: float | None = None
+    cache_write_1h: float | None = None
+    above: tuple[tuple[int, Price], ...] = ()  # from so many prompt tokens on, another price for all of them
+
+    def cost(self, usage: Usage) -> float:
+        price = self
+        for start, dearer in self.above:
+            if usage.prompt > start:
+                price = dearer
+        read = price.input if price.cache_read is None else price.cache_read
+        write = price.input if price.cache_write is None else price.cache_write
+        hour = write * HOUR_WRITE if price.cache_write_1h is None else price.cache_write_1h
+        tokens = (usage.input * price.input + usage.output * price.output + usage.cache_read * read
+                  + usage.cache_write * write + usage.cache_write_1h * hour)  # fmt: skip
+        return tokens / MILLION
+
+
+_KINDS = dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"))
+CEILING = Price(input=30.0, output=150.0)
+
+
+class Cost(NamedTuple):
+    usd: float
+    priced: bool  # False: no price is known, the ceiling was charged
+
+
+class _Table(msgspec.Struct):
+    source: str
+    date: str
+    providers: dict[str, msgspec.Raw]
+
+
+@cache
+def _table() -> _Table:
+    return msgspec.json.decode(files("gateway.metering").joinpath("prices.json").read_bytes(), type=_Table)
+
+
+@cache
+def _rows(provider: str) -> list[tuple[re.Pattern[str], Price]]:
+    raw = _table().providers.get(provider)
+    return (
+        [] if raw is None else [(re.compile(line[0]), _price(line[1:])) for line in msgspec.json.decode(raw)]
+    )
+
+
+def _price(line: Sequence[Any]) -> Price:
+    tiers = line[5] if len(line) > 5 else ()
+    above = tuple((tier[0], _price(tier[1:])) for tier in tiers)
+    first, out, read, write, hour = line[:5]
+    return Price(first or 0.0, out or 0.0, read, write, hour, above)
+
+
+def dated() -> str:
+    """Where the table is from and when it was written."""
+    return f"{_table().source}, {_table().date}"
+
+
+class Prices:
+    """`Prices({"gpt-oss*": {"input": 0.1, "output": 0.4}}, ceiling={"input": 30, "output": 150})`
+
+    The operator's own prices are by model name, `*` standing for anything, or by `PROVIDER/MODEL`.
+    """
+
+    def __init__(
+        self,
+        own: Mapping[str, Price | Mapping[str, float]] | None = None,
+        *,
+        ceiling: Price | Mapping[str, float] | None = None,
+    ) -> None:
+        self._own = [(_glob(name), _given(price)) for name, price in (own or {}).items()]
+        self._ceiling = CEILING if ceiling is None else _given(ceiling)
+        self._known: dict[tuple[str, str], Price | None] = {}
+        self.unknown = 0  # calls charged at the ceiling
+
+    def cost(self, usage: Usage, *, model: str, provider: str = "") -> Cost:
+        """What the call is charged; counts it when no price is known."""
+        price = self.of(model, provider=provider)
+        if price is None:
+            self.unknown += 1
+            return Cost(self._ceiling.cost(usage), False)
+        return Cost(price.cost(usage), True)
+
+    def estimate(self, usage: Usage, *, model: str, provider: str = "") -> float:
+        """What a call is going to cost."""
+        return (self.of(model, provider=provider) or self._ceiling).cost(usage)
+
+    def of(self, model: str, *, provider: str = "") -> Price | None:
+        key = (provider, model)
+        if key not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[key] = self._find(provider, model[:LONGEST_NAME].lower())
+        return self._known[key]
+
+    def _find(self, provider: str, model: str) -> Price | None:
+        for name in (f"{provider}/{model}", model):
+            for pattern, price in self._own:
+                if pattern.match(name):
+                    return price
+        plain = _SUFFIX.sub("", _DRESS.sub("", model))
+        owner = _ALIASES.get(provider, provider)
+        for table in (owner, *_MAKERS):
+            for name in (model, plain):
+                for pattern, price in _rows(table):
+                    if pattern.search(name) and (table == owner or price.input or price.output):
+                        return price
+        return None
+
+
+def _glob(name: str) -> re.Pattern[str]:
+    return re.compile("^" + ".*".join(re.escape(part) for part in name.lower().split("*")) + "$")
+
+
+def _given(price: Price | Mapping[str, float]) -> Price:
+    if isinstance(price, Price):
+        return price
+    if unknown := set(price) - set(_KINDS):
+        raise ConfigError(
+            f"a price has input, output, cache_read, cache_write and cache_write_1h, not {', '.join(sorted(unknown))}"
+        )
+    return Price(*(price.get(kind, 0.0 if kind in ("input", "output") else None) for kind in _KINDS))  # type: ignore[arg-type]
