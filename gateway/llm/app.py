@@ -1,0 +1,156 @@
+"""LLMApp: every model API's endpoints in front of any provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from gateway import body as bodies
+from gateway import operations, refusals
+from gateway.call import Call
+from gateway.endpoints import Endpoint
+from gateway.errors import Refused, UpstreamError, UpstreamTimeout
+from gateway.llm import headers as passing
+from gateway.llm.inquiry import Inquiry
+from gateway.llm.models import Catalog
+from gateway.llm.presence import Presence
+from gateway.llm.providers import Provider
+from gateway.llm.relay import Relay, refuse
+from gateway.llm.routes import ModelRule, Table
+from gateway.llm.upstream import Answer, Upstream
+from gateway.llm.wires import wire
+from gateway.net.client import Client
+from gateway.net.pool import Pool
+from gateway.refusals import Refusal
+from gateway.types import Receive, Scope, Send
+
+_LISTS = ("models", "model")
+
+
+class LLMApp:
+    """An ASGI app that serves models.
+
+        app = LLMApp(providers={"anthropic": Provider(name="anthropic", base_url="https://api.anthropic.com",
+                                                      dialects=("anthropic",), signer=KeySigner("x-api-key", key))})
+
+    `models` are the rules that say which provider serves which model, needed where there are several; `client` is the
+    upstream client (`Pool()`); `limit` bounds a request's body. Errors are raised: put `AccessMiddleware` around it.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Mapping[str, Provider],
+        models: Sequence[ModelRule] = (),
+        client: Client | None = None,
+        upstream: Upstream | None = None,
+        limit: int = bodies.LIMIT,
+    ) -> None:
+        client = client or Pool()
+        self.table = Table(providers, models)
+        self.catalog = Catalog(self.table, client)
+        self._upstream = upstream or Upstream(client)
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call.of(scope)
+        endpoint = call.endpoint
+        if scope["method"] == "HEAD" or call.path.endswith("/api/hello"):
+            return await _hello(scope["method"], send)
+        if endpoint is None:
+            return await refusals.send_refusal(call, refusals.invalid(_unknown(call.path), status=404), send)
+        wanted = "GET" if endpoint.method in _LISTS else "POST"
+        if scope["method"] != wanted:
+            return await refusals.send_refusal(call, _wrong_method(scope["method"], wanted), send)
+        if endpoint.method in _LISTS:
+            return await self._models(call, endpoint, send)
+        data = await bodies.read(scope, receive, limit=self._limit)
+        op = operations.of(call, method="POST", body=data)
+        inquiry = Inquiry(
+            call, op, endpoint, data, scope["headers"], passing.query(scope.get("query_string", b""))
+        )
+        await self._serve(inquiry, receive, send)
+
+    async def _serve(self, inquiry: Inquiry, receive: Receive, send: Send) -> None:
+        relay = Relay(inquiry, send)
+        try:
+            async with Presence(inquiry.call, receive):
+                await self._relay(inquiry, relay, send)
+        except (UpstreamError, Refused) as error:
+            if not (relay.started and await relay.failed(_refusal(error))):
+                raise
+        finally:
+            relay.settle()
+
+    async def _relay(self, inquiry: Inquiry, relay: Relay, send: Send) -> None:
+        answer = await self._upstream.open(inquiry, self.table.candidates(inquiry.call, inquiry.op))
+        try:
+            await _told(inquiry, answer, relay, send)
+        finally:
+            answer.response.close()
+
+    async def _models(self, call: Call, endpoint: Endpoint, send: Send) -> None:
+        models = await self.catalog.of(call)
+        if endpoint.method == "model":
+            models = [model for model in models if model.id == endpoint.model]
+            if not models:
+                refusal = refusals.invalid(f"model: {endpoint.model} is not served here", status=404)
+                return await refusals.send_refusal(call, refusal, send)
+        shown = wire(endpoint.dialect).write_models(models)
+        if endpoint.method == "model":
+            shown = (shown.get("data") or shown["models"])[0]
+        await _json(send, shown)
+
+
+async def _told(inquiry: Inquiry, answer: Answer, relay: Relay, send: Send) -> None:
+    """Give the client this answer, in the way that fits it."""
+    prepared = answer.prepared
+    if answer.credential_refused:
+        await refuse(inquiry.call, answer, send)
+    elif prepared.reply is None:
+        await relay.untouched(answer)
+    elif answer.status >= 400:
+        await refuse(inquiry.call, answer, send)
+    elif inquiry.counts:
+        found = orjson.loads(await answer.response.read())
+        await relay.json(inquiry.inbound.write_count(prepared.wire.read_count(found)))
+    elif inquiry.op.stream:
+        await relay.events(answer)
+    else:
+        await relay.whole(answer)
+
+
+def _refusal(error: UpstreamError | Refused) -> Refusal:
+    if isinstance(error, Refused):
+        return error.refusal
+    if isinstance(error, UpstreamTimeout):
+        return Refusal(504, "timeout_error", str(error))
+    return Refusal(502, "api_error", str(error))
+
+
+def _unknown(path: str) -> str:
+    if path.count("/v1/") > 1:
+        return f"no such endpoint: {path}. The base URL must not end in /v1; remove it there"
+    return f"no such endpoint: {path}"
+
+
+def _wrong_method(method: str, wanted: str) -> Refusal:
+    text = f"{method} is not allowed here; use {wanted}"
+    return Refusal(405, "invalid_request_error", text, headers=(("allow", wanted),))
+
+
+async def _hello(method: str, send: Send) -> None:
+    """Clients ask whether anybody is there before they have a credential."""
+    body = b"" if method == "HEAD" else b'{"status":"ok"}'
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _json(send: Send, value: Any) -> None:
+    body = orjson.dumps(value)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

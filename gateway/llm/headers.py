@@ -1,0 +1,83 @@
+"""Which headers go on. Everything a client or a provider may invent passes; what belongs to one hop, names a caller or a
+shared account does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import unquote_plus
+
+from gateway.types import Headers
+
+_HOP = frozenset(
+    b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
+)
+_REQUEST = _HOP | frozenset(
+    b"host content-length accept-encoding expect cookie forwarded via x-real-ip baggage traceparent tracestate"
+    b" origin referer".split()
+)
+_REQUEST_LIKE = re.compile(rb"x-forwarded-|x-gateway-|x-amz-|x-amzn-(?!bedrock)|cf-|fly-|sec-|proxy-")
+_SECRET = re.compile(
+    rb"(?:^|[-_])(?:key|apikey|token|secret|auth|authorization|password|credentials?|cookie|jwt)(?:[-_]|$)"
+)
+_NO_SECRET = frozenset((b"idempotency-key",))
+
+_RESPONSE = _HOP | frozenset(
+    b"date server set-cookie strict-transport-security alt-svc anthropic-organization-id openai-organization openai-project"
+    b" x-gateway-call".split()
+)
+_RESPONSE_LIKE = re.compile(rb"(?:anthropic|x)-ratelimit-|cf-|access-control-|proxy-")
+_QUERY_SECRETS = frozenset(("key", "access_token", "api_key", "token"))
+
+
+def is_secret(name: bytes) -> bool:
+    return name not in _NO_SECRET and _SECRET.search(name) is not None
+
+
+@lru_cache(4096)
+def _goes_up(name: bytes) -> bool:
+    return not (name in _REQUEST or _REQUEST_LIKE.match(name) or is_secret(name))
+
+
+@lru_cache(4096)
+def _comes_back(name: bytes) -> bool:
+    return not (name in _RESPONSE or _RESPONSE_LIKE.match(name))
+
+
+def up(headers: Iterable[tuple[bytes, bytes]], *, passthrough: bool) -> Headers:
+    """The client's headers for an upstream that speaks its dialect. A compressed answer could not be metered."""
+    listed = list(headers)
+    kept = [pair for pair in listed if _goes_up(pair[0])]
+    if passthrough:
+        kept += [pair for pair in listed if pair[0] in _CREDENTIALS]
+    kept.append((b"accept-encoding", b"identity"))
+    return _without_named(listed, kept)
+
+
+_CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
+
+
+def back(headers: Headers) -> Headers:
+    """The upstream's headers for the client. The upstream's rate limits are those of everybody together."""
+    return _without_named(headers, [pair for pair in headers if _comes_back(pair[0])])
+
+
+def _without_named(headers: Headers, kept: Headers) -> Headers:
+    """Without the headers that Connection declares to be of this hop."""
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+            named = {each.strip().lower() for each in value.split(b",")}
+            kept = [pair for pair in kept if pair[0] not in named]
+    return kept
+
+
+def query(raw: bytes) -> str:
+    """The client's query string without credentials, otherwise as it came."""
+    text = raw.decode("latin-1")
+    if not text:
+        return ""
+    pairs = text.split("&")
+    return "&".join(
+        each for each in pairs if unquote_plus(each.partition("=")[0]).lower() not in _QUERY_SECRETS
+    )

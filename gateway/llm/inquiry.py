@@ -1,0 +1,134 @@
+"""What a client asks, and how it is put to one provider: untouched where both speak the same dialect, else translated."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+import orjson
+
+from gateway.call import Call, Operation
+from gateway.endpoints import Endpoint
+from gateway.errors import BadRequest
+from gateway.llm import headers as passing
+from gateway.llm.dialects.protocol import Options, Outbound, Reply, Request, Target
+from gateway.llm.routes import Candidate
+from gateway.llm.wires import wire
+from gateway.types import Headers
+
+_JSON = (b"content-type", b"application/json")
+_AGENT = (b"user-agent", b"asgi-gateway")
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_MODEL = re.compile(r"(?<=/models/)[^/:]+|(?<=/model/)[^/]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request as one provider gets it. `reply` reads the answer; None: it passes as it is."""
+
+    candidate: Candidate
+    dialect: str
+    url: str
+    headers: Headers
+    body: bytes
+    reply: Reply | None = None
+
+    @property
+    def wire(self) -> Any:
+        return wire(self.dialect)
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """One client request for a model. The hub's reading of it is made once, and only when a provider needs it."""
+
+    call: Call
+    op: Operation
+    endpoint: Endpoint
+    body: bytes
+    headers: Headers  # as they came
+    query: str  # without credentials
+    _request: Request | None = field(default=None, init=False)
+
+    @property
+    def inbound(self) -> Any:
+        return wire(self.endpoint.dialect)
+
+    @property
+    def counts(self) -> bool:
+        return self.op.method == "count_tokens"
+
+    @property
+    def request(self) -> Request:
+        if self._request is None:
+            try:
+                whole = _decode(self.body)
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise BadRequest(f"the request body is not valid JSON: {error}") from None
+            target = Target(self.op.model, self.op.stream, self.counts, _pairs(self.query))
+            self._request = self.inbound.read_request(whole, target)
+        return self._request
+
+    async def prepare(self, candidate: Candidate) -> Prepared:
+        provider = candidate.provider
+        dialect = provider.dialect(candidate.model, self.endpoint.dialect)
+        if dialect == self.endpoint.dialect:
+            made = self._untouched(candidate, dialect)
+        else:
+            made = self._translated(candidate, dialect)
+        headers = await provider.signer.sign("POST", made.url, made.headers, made.body)
+        return Prepared(candidate, dialect, made.url, headers, made.body, made.reply)
+
+    def _options(self, candidate: Candidate) -> Options:
+        return Options(
+            model=candidate.model,
+            stream=self.op.stream,
+            count=self.counts,
+            headers=self.call.headers,
+            quirks=candidate.provider.quirks,
+            max_output=candidate.provider.max_output,
+            prompt_estimate=len(self.body) // 4,
+        )
+
+    def _untouched(self, candidate: Candidate, dialect: str) -> Prepared:
+        provider = candidate.provider
+        body = wire(dialect).forward(self.body, self._options(candidate))
+        url = provider.url(_path(self.endpoint, candidate), self.query)
+        kept = passing.up(self.headers, passthrough=provider.passthrough)
+        return Prepared(candidate, dialect, url, [*kept, *provider.headers], body)
+
+    def _translated(self, candidate: Candidate, dialect: str) -> Prepared:
+        if self.op.method == "embeddings":
+            raise BadRequest(
+                f"model: {self.op.model!r} is served in another dialect, and embeddings are not translated"
+            )
+        provider = candidate.provider
+        asked: Outbound = wire(dialect).write_request(self.request.hub, self._options(candidate))
+        url = provider.url(asked.path, urlencode(asked.query))
+        added = [(name.encode(), value.encode()) for name, value in asked.headers.items()]
+        return Prepared(
+            candidate,
+            dialect,
+            url,
+            [_JSON, _AGENT, (b"accept-encoding", b"identity"), *added, *provider.headers],
+            orjson.dumps(asked.body),
+            asked.reply,
+        )
+
+
+def _pairs(query: str) -> dict[str, str]:
+    return {name: value for name, _, value in (each.partition("=") for each in query.split("&") if each)}
+
+
+def _path(endpoint: Endpoint, candidate: Candidate) -> str:
+    """The API's own path below the provider's base URL, with the model's name there."""
+    tail = endpoint.tail
+    if endpoint.dialect in ("openai-chat", "openai-responses"):
+        return tail.removeprefix("/v1")  # a base URL of this family ends in its version
+    if endpoint.model:
+        name = quote(candidate.model, safe="")
+        return _MODEL.sub(lambda _: name, tail, count=1)
+    return tail

@@ -1,0 +1,75 @@
+"""The client may leave, or the call be stopped, while an upstream works: money that nobody wants spent.
+
+Noticing it takes a task that waits in `receive`. Most answers are over before that would pay, so it starts late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+
+from gateway.call import Call
+from gateway.errors import ClientGone, Refused
+from gateway.types import Receive
+
+GRACE = 0.5  # seconds
+
+
+class Presence:
+    """Cancels what happens inside when the client leaves (ClientGone) or the call is stopped (Refused).
+
+    async with Presence(call, receive):
+        ...
+    """
+
+    __slots__ = ("_call", "_ended", "_listener", "_receive", "_task", "_timer")
+
+    def __init__(self, call: Call, receive: Receive) -> None:
+        self._call = call
+        self._receive = receive
+        self._ended = False
+        self._listener: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        if self._call.stopped is not None:
+            raise Refused(self._call.stopped)
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._timer = task.get_loop().call_later(GRACE, self._start)
+        self._call.abort = self._end
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+        self._call.abort = None
+        if not self._ended:
+            return
+        if kind is None:
+            await self._swallow()
+        if self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+            if self._call.stopped is not None:
+                raise Refused(self._call.stopped) from None
+            raise ClientGone("the client left before the answer was complete") from None
+
+    async def _swallow(self) -> None:
+        """The cancellation came in the moment of success and is still to be delivered."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+
+    def _start(self) -> None:
+        self._listener = self._task.get_loop().create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._end()
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._task.cancel()

@@ -1,0 +1,276 @@
+"""The answer's way to the client: each piece goes on when it comes, and is looked at afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+
+from gateway import refusals
+from gateway.call import Call
+from gateway.errors import UpstreamError
+from gateway.llm import headers as passing
+from gateway.llm.dialects import failures
+from gateway.llm.dialects import usage as figures
+from gateway.llm.dialects.protocol import Event, Json, Request, Watcher
+from gateway.llm.encoding import Inflater, inflater, plain
+from gateway.llm.inquiry import Inquiry
+from gateway.llm.upstream import Answer
+from gateway.metering.usage import Usage
+from gateway.net.client import READ_LIMIT, Response, header
+from gateway.refusals import Refusal
+from gateway.types import Headers, Send
+
+SILENCE = 12.0  # seconds after which a translated stream gets a ping
+BYTES_A_TOKEN = 40  # of a stream that broke before its usage came: mostly its frames' wrapping
+
+
+class Relay:
+    """One request's answer. `started`: the client has its head, so that a failure can no longer have a status."""
+
+    __slots__ = ("_call", "_inquiry", "_media", "_send", "_size", "_watcher", "_whole_frames", "started")
+
+    def __init__(self, inquiry: Inquiry, send: Send) -> None:
+        self._inquiry = inquiry
+        self._call = inquiry.call
+        self._send = send
+        self._media = b""
+        self._size = 0
+        self._watcher: Watcher | None = None
+        self._whole_frames = True
+        self.started = False
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self._media = header(headers, b"content-type").partition(b";")[0].strip()
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def body(self, data: bytes, *, more: bool) -> None:
+        self._size += len(data)
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    # -- the same dialect on both sides
+
+    async def untouched(self, answer: Answer) -> None:
+        """The upstream's bytes as they are."""
+        response, held = answer.response, answer.opening.held
+        chunk = held or await response.chunk()
+        self._call.first_byte = self._call.first_byte or time.perf_counter_ns()
+        await self.start(response.status, passing.back(response.headers))
+        encoding = header(response.headers, b"content-encoding")
+        if self._media == b"text/event-stream" or self._media == b"application/vnd.amazon.eventstream":
+            watcher = self._watcher = answer.opening.watcher or answer.prepared.wire.watcher()
+            trim = _trimmer(answer, self._inquiry.body) if not encoding else None
+            if trim is not None:
+                await self._trimmed(response, chunk, watcher, trim, seen=bool(held))
+            else:
+                await self._streamed(response, chunk, watcher, inflater(encoding), seen=bool(held))
+            self._metered(watcher)
+        else:
+            whole = await self._copied(response, chunk)
+            if response.status < 400:
+                self._call.usage = answer.prepared.wire.usage_of(plain(whole, encoding))
+
+    async def _streamed(
+        self, response: Response, chunk: bytes, watcher: Watcher, inflate: Inflater | None, *, seen: bool
+    ) -> None:
+        while True:
+            ended = response.ended
+            await self.body(chunk, more=not ended)
+            self._whole_frames = chunk.endswith((b"\n\n", b"\n\r\n"))
+            if not seen:
+                watcher.feed(chunk if inflate is None else inflate.feed(chunk))
+            seen = False
+            if ended:
+                return
+            chunk = await response.chunk()
+
+    async def _trimmed(
+        self, response: Response, chunk: bytes, watcher: Watcher, trim: Any, *, seen: bool
+    ) -> None:
+        """Without the usage that only the gateway has asked for."""
+        while chunk:
+            if not seen:
+                watcher.feed(chunk)
+            seen = False
+            if kept := trim.feed(chunk):
+                await self.body(kept, more=True)
+            chunk = await response.chunk()
+        await self.body(trim.end(), more=False)
+
+    async def _copied(self, response: Response, chunk: bytes) -> bytes:
+        """An answer that is no stream, however many pieces it comes in; returns it for its usage."""
+        if response.ended:
+            await self.body(chunk, more=False)
+            return chunk
+        parts = [chunk]
+        while chunk:
+            await self.body(chunk, more=True)
+            if self._size <= READ_LIMIT:
+                parts.append(chunk)
+            chunk = await response.chunk()
+        await self.body(b"", more=False)
+        return b"".join(parts[1:])
+
+    # -- translated
+
+    async def whole(self, answer: Answer) -> None:
+        prepared, request = answer.prepared, self._inquiry.request
+        body = plain(await answer.response.read(), header(answer.response.headers, b"content-encoding"))
+        self._call.first_byte = self._call.first_byte or time.perf_counter_ns()
+        message: Json = prepared.wire.read_answer(_object(body), prepared.reply)
+        self._call.usage = figures.read(message.get("usage"))
+        await self.json(self._inquiry.inbound.write_answer(message, request))
+
+    async def json(self, value: Json, *, headers: Headers | None = None) -> None:
+        data = orjson.dumps(value)
+        head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data)),
+                (b"request-id", self._call.id.encode()), *(headers or ())]  # fmt: skip
+        await self.start(200, head)
+        await self.body(data, more=False)
+
+    async def events(self, answer: Answer) -> None:
+        """A stream in the client's dialect, with pings where the provider is silent."""
+        reader, response = answer.opening.reader, answer.response
+        assert reader is not None
+        writer = self._inquiry.inbound.writer(self._inquiry.request)
+        await self.start(200, _stream_headers(writer.media, self._call.id))
+        pulse = Pulse(self, writer.ping())
+        tally: Json = {}
+        try:
+            events, chunk = answer.opening.events, b"."
+            while True:
+                out = b"".join([writer.write(event) for event in events])
+                if out:
+                    await self.body(out, more=True)
+                    pulse.beat()
+                self._tally(events, tally)
+                if not chunk:
+                    break
+                chunk = await response.chunk()
+                events = reader.feed(chunk) if chunk else reader.end()
+        finally:
+            pulse.stop()
+            self._call.usage = figures.read(tally)
+        await self.body(b"", more=False)
+
+    def _tally(self, events: list[Event], tally: Json) -> None:
+        for event in events:
+            kind = event["type"]
+            if kind == "message_start":
+                tally.update(event["message"].get("usage") or {})
+            elif kind == "message_delta":
+                tally.update(figures.merge(tally, event.get("usage")))
+            elif kind == "error":
+                info = failures.of_event(event)
+                self._call.refusal = Refusal(info.status, info.type, info.message)
+
+    # -- when it goes wrong
+
+    async def failed(self, refusal: Refusal) -> bool:
+        """Tell the client in its own dialect that the stream broke. False where only a broken connection can tell."""
+        self._call.refusal = refusal
+        if self._media != b"text/event-stream":
+            return False
+        writer = self._inquiry.inbound.writer(Request(hub={}, model=self._inquiry.op.model, stream=True))
+        error = {"type": refusal.kind, "message": refusal.message}
+        data = writer.write({"type": "error", "error": error, "status": refusal.status})
+        await self.body(data if self._whole_frames else b"\n\n" + data, more=False)
+        return True
+
+    def settle(self) -> None:
+        """Whatever happened: what was consumed, as far as it is known."""
+        if self._watcher is not None:
+            self._metered(self._watcher)
+
+    def _metered(self, watcher: Watcher) -> None:
+        usage = watcher.usage
+        if watcher.error is not None and self._call.refusal is None:
+            error = watcher.error
+            self._call.refusal = Refusal(error.status, error.type, error.message)
+        if not watcher.finished and self._size:
+            seen = usage or Usage(input=len(self._inquiry.body) // 4)
+            output = max(seen.output, self._size // BYTES_A_TOKEN)
+            usage = Usage(
+                seen.input,
+                output,
+                seen.cache_read,
+                seen.cache_write,
+                seen.cache_write_1h,
+                seen.reasoning,
+                True,
+            )
+        self._call.usage = usage
+
+
+class Pulse:
+    """Sends a ping whenever nothing was sent for a while: one lazy timer, as on the upstream's side."""
+
+    __slots__ = ("_last", "_loop", "_ping", "_relay", "_task", "_timer")
+
+    def __init__(self, relay: Relay, ping: bytes) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._relay = relay
+        self._ping = ping
+        self._last = self._loop.time()
+        self._task: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(SILENCE, self._tick) if ping else None
+
+    def beat(self) -> None:
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _tick(self) -> None:
+        due = self._last + SILENCE
+        if self._loop.time() >= due:
+            self.beat()
+            self._task = self._loop.create_task(self._relay.body(self._ping, more=True))
+            due = self._last + SILENCE
+        self._timer = self._loop.call_at(due, self._tick)
+
+
+def _trimmer(answer: Answer, body: bytes) -> Any:
+    make = getattr(answer.prepared.wire, "trimmer", None)
+    return make(body) if make is not None else None
+
+
+def _stream_headers(media: str, call_id: str) -> Headers:
+    return [
+        (b"content-type", media.encode()),
+        (b"cache-control", b"no-cache"),
+        (b"request-id", call_id.encode()),
+    ]
+
+
+def _object(body: bytes) -> Json:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise UpstreamError("the upstream's answer is not JSON") from None
+    if not isinstance(value, dict):
+        raise UpstreamError("the upstream's answer is not a JSON object")
+    return value
+
+
+async def refuse(call: Call, answer: Answer, send: Send) -> None:
+    """An upstream's error, or its refusal of our own credential, in the client's dialect."""
+    body = plain(
+        await answer.response.read(1024 * 1024), header(answer.response.headers, b"content-encoding")
+    )
+    if answer.credential_refused:
+        text = "the gateway's own credential for this provider was refused; its operator has been told"
+        return await refusals.send_refusal(
+            call, Refusal(500, "api_error", text, rule="upstream_credential"), send
+        )
+    names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.response.headers}
+    info = answer.opening.error or answer.prepared.wire.read_error(answer.response.status, names, body)
+    await refusals.send_refusal(
+        call, Refusal(info.status, info.type, info.message, retry_after=info.retry_after), send
+    )
