@@ -44,6 +44,7 @@ class Composer:
     """
 
     __slots__ = (
+        "_about",
         "_called",
         "_failed",
         "_finished",
@@ -64,6 +65,7 @@ class Composer:
         self._finished = False
         self._failed = False
         self._called = False  # a tool call was seen
+        self._about: tuple[str, str, Usage | None] | None = None
         self._skipped: set[Any] = set()  # calls that the client does not want in parallel
         self.characters = 0  # of everything the model wrote: for an estimate
         self.out: list[Event] = []
@@ -84,13 +86,19 @@ class Composer:
         events, self.out = self.out, []
         return events
 
+    def about(self, *, id: str = "", model: str = "", usage: Usage | None = None) -> None:
+        """What `message_start` will say. It goes out with the first content: until then a retry is possible."""
+        self._about = (id, model, usage)
+
     def start(self, *, id: str = "", model: str = "", usage: Usage | None = None) -> None:
         """The first thing sent; everything else calls it if the reader has not."""
         if self._started:
             return
         self._started = True
+        if self._about is not None:
+            id, model, usage = self._about
         known = usage or Usage(input=self._reply.prompt_estimate, estimated=True)
-        message = {"id": id or self._reply.new_id("msg"), "type": "message", "role": "assistant",
+        message: Json = {"id": id or self._reply.new_id("msg"), "type": "message", "role": "assistant",
                    "model": model or self._reply.model, "content": [], "stop_reason": None, "stop_sequence": None,
                    "usage": figures.write(known)}  # fmt: skip
         self.out.append({"type": "message_start", "message": message})

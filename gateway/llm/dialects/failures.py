@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
 
+from gateway.errors import UpstreamError
 from gateway.llm.dialects.protocol import ErrorInfo, Event
 
 KINDS: dict[int, tuple[int, str]] = {
@@ -26,6 +28,24 @@ KINDS: dict[int, tuple[int, str]] = {
 STATUSES = {kind: status for status, kind in KINDS.values() if status != 409} | {"api_error": 500}
 
 
+# What providers call a prompt that does not fit; Claude Code compacts the conversation on the hint.
+_TOO_LONG = re.compile(
+    r"prompt is too long|input is too long|context[ _]length|context window|maximum context|too many input tokens"
+    r"|exceeds? the (?:maximum|limit|max)[^.]{0,40}tokens|input token count",
+    re.I,
+)
+TOO_LONG = "capability_rejected: prompt_too_long"
+
+
+class AnswerFailed(UpstreamError):
+    """A whole answer that is an error inside a 200. `retry`: the same request may be asked again."""
+
+    def __init__(self, info: ErrorInfo, *, retry: bool = False) -> None:
+        super().__init__(info.message)
+        self.info = info
+        self.retry = retry
+
+
 def classify(status: int, message: str, *, retry_after: float | None = None) -> ErrorInfo:
     """An HTTP status of an upstream, as the client should see it."""
     if status in KINDS:
@@ -34,6 +54,8 @@ def classify(status: int, message: str, *, retry_after: float | None = None) -> 
         shown, kind = status, "invalid_request_error"
     else:
         shown, kind = 500, "api_error"
+    if shown in (400, 413) and _TOO_LONG.search(message):
+        message = f"{message} ({TOO_LONG})"
     return ErrorInfo(shown, kind, message or f"the upstream answered {status}", retry_after)
 
 

@@ -15,6 +15,7 @@ What the hub adds to Anthropic's shapes (writers copy only the fields they know,
 - `usage` may hold `"estimated": true`, where the provider did not say, and `reasoning_tokens`.
 - an `error` event may hold `"retry": true`: the same request may be asked again if nothing was sent to the client;
   and `"status"`, the HTTP status that it would have been.
+- `write_request` raises BadRequest for a content block that the upstream cannot take, and names it.
 - thinking signed by another provider than Anthropic has a prefixed signature: `signatures.py`.
 """
 
@@ -77,6 +78,9 @@ class Options:
     quirks: frozenset[str] = frozenset()
     max_output: int = 32_000  # where the client sets no maximum and the upstream wants one
     prompt_estimate: int = 0  # tokens; used where the provider reports no usage
+    signatures: Mapping[str, str] = field(
+        default_factory=dict
+    )  # tool id -> signature, for clients that drop thinking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +167,9 @@ class Dialect(Protocol):
     # towards the provider and back
     def write_request(self, hub: Json, options: Options) -> Outbound: ...
     def reader(self, reply: Reply) -> StreamReader: ...
-    def read_answer(self, body: Json, reply: Reply) -> Json: ...
+    def read_answer(
+        self, body: Json, reply: Reply
+    ) -> Json: ...  # failures.AnswerFailed where it holds an error
     def read_count(self, body: Json) -> int: ...
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorInfo: ...
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Event, Json
@@ -68,6 +69,16 @@ def reduce(events: Iterable[Event]) -> Json:
     reducer = Reducer()
     for event in events:
         reducer.add(event)
+    return reducer.message
+
+
+def whole(events: Iterable[Event]) -> Json:
+    """The message of a complete answer; AnswerFailed where the events end in an error."""
+    reducer = Reducer()
+    for event in events:
+        reducer.add(event)
+    if reducer.error is not None:
+        raise failures.AnswerFailed(failures.of_event(reducer.error), retry=bool(reducer.error.get("retry")))
     return reducer.message
 
 

@@ -1,0 +1,102 @@
+"""Anthropic on both sides: the bytes pass, and only what bills or ends an answer is decoded."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import orjson
+
+from gateway.errors import BadRequest
+from gateway.llm.dialects import failures, signatures
+from gateway.llm.dialects import usage as figures
+from gateway.llm.dialects.anthropic_fit import unsigned_loop
+from gateway.llm.dialects.frames import Sieve
+from gateway.llm.dialects.passage import with_model
+from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
+from gateway.metering.usage import Usage
+
+_MARKS = re.compile(rb'"usage"|"message_stop"|"type": ?"error"')
+_FOREIGN = re.compile("|".join(f'"{re.escape(prefix)}' for prefix in signatures.PREFIXES).encode())
+
+
+class _Delta(msgspec.Struct):
+    stop_reason: str | None = None
+
+
+class _Message(msgspec.Struct):
+    usage: Json | None = None
+    stop_reason: str | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    message: _Message | None = None
+    delta: _Delta | None = None
+    usage: Json | None = None
+    error: Json | None = None
+    stop_reason: str | None = None  # of a whole answer
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+class Watcher:
+    """Follows a stream by its few events that hold figures. `message_delta.usage` is cumulative: the last one counts."""
+
+    __slots__ = ("_sieve", "_usage", "error", "finished", "stop_reason")
+
+    def __init__(self) -> None:
+        self._sieve = Sieve(_MARKS)
+        self._usage: Json = {}
+        self.error: ErrorInfo | None = None
+        self.stop_reason = ""
+        self.finished = False
+
+    @property
+    def usage(self) -> Usage | None:
+        return figures.read(self._usage)
+
+    def feed(self, chunk: bytes) -> None:
+        for data in self._sieve.feed(chunk):
+            try:
+                self._look(_decode(data))
+            except msgspec.DecodeError:
+                continue  # the client's to complain about: the bytes pass as they are
+
+    def _look(self, event: _Event) -> None:
+        if event.type == "message_start" and event.message is not None:
+            self._usage = event.message.usage or {}
+        elif event.type == "message_delta":
+            self._usage = figures.merge(self._usage, event.usage)
+            if event.delta is not None:
+                self.stop_reason = event.delta.stop_reason or self.stop_reason
+        elif event.type == "message_stop":
+            self.finished = True
+        elif event.type == "error":
+            self.error = failures.of_event({"error": event.error})
+
+
+def usage_of(answer: bytes) -> Usage | None:
+    """Of a whole answer."""
+    try:
+        return figures.read(_decode(answer).usage)
+    except msgspec.DecodeError:
+        return None
+
+
+def forward(body: bytes, options: Options) -> bytes:
+    """The client's own bytes. Changed only for another model name, or thinking that another provider signed.
+
+    Without that thinking a turn under a fixed budget may no longer begin as Anthropic wants: then thinking is
+    off for it.
+    """
+    if _FOREIGN.search(body) is None:
+        return with_model(body, options.model)
+    hub = orjson.loads(body)
+    if not isinstance(hub, dict) or not isinstance(hub.get("messages"), list):
+        raise BadRequest("messages: a list is required")
+    hub["messages"] = signatures.keep(hub["messages"], signatures.ANTHROPIC)
+    if unsigned_loop(hub):
+        del hub["thinking"]
+    return orjson.dumps({**hub, "model": options.model})

@@ -1,0 +1,12 @@
+"""Google's `generateContent`, on AI Studio and on Vertex, towards the provider and from a client.
+
+The provider's base URL ends before `/models` (`…/v1beta`, `…/publishers/google`). Quirks read here: `vertex` (the
+host is Vertex), `no_call_ids` (an old model that refuses functionCall.id), `legacy_schema` (tools as OpenAPI
+`parameters`), `drop_web_search` (beside other tools, instead of a 400).
+"""
+
+from gateway.llm.dialects.gemini.answer import Reader as reader
+from gateway.llm.dialects.gemini.answer import read_answer, read_count, read_error
+from gateway.llm.dialects.gemini.request import write_request
+
+__all__ = ["read_answer", "read_count", "read_error", "reader", "write_request"]

@@ -1,0 +1,231 @@
+"""The conversation as Gemini wants it.
+
+Gemini knows two roles, and one strict rule: after a model's function calls comes one user content that answers all
+of them, in the order of the calls, with nothing beside. So the user's side is collected until the model speaks
+again, and then written as results first and everything else after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.errors import BadRequest
+from gateway.llm.dialects import content, signatures
+from gateway.llm.dialects.gemini import media, thoughts
+from gateway.llm.dialects.gemini.models import Family
+from gateway.llm.dialects.names import Names
+from gateway.llm.dialects.protocol import Json
+
+MISSING = "no result was recorded for this call"
+
+
+class Contents:
+    """Writes hub messages as `contents`; `losses` names what Gemini could not be given."""
+
+    def __init__(self, family: Family, names: Names, remembered: Mapping[str, str]) -> None:
+        self._family = family
+        self._names = names
+        self._remembered = remembered
+        self._out: list[Json] = []
+        self._calls: dict[str, str] = {}  # id -> name of the calls that await their results
+        self._results: dict[str, Json] = {}
+        self._said: list[Json] = []  # what the user's side holds besides results
+        self._files = 0
+        self._user_spoke = False
+        self.losses: dict[str, None] = {}
+
+    def write(self, messages: Any) -> list[Json]:
+        if not isinstance(messages, list) or not messages:
+            raise BadRequest("messages: at least one message is required")
+        for message in messages:
+            if not isinstance(message, dict):
+                raise BadRequest("messages: each must be an object")
+            if message.get("role") == "assistant":
+                self._model(content.blocks(message.get("content")))
+            else:
+                self._user_spoke = True
+                self._user(content.blocks(message.get("content")))
+        self._answer()
+        return self._out or [{"role": "user", "parts": [{"text": " "}]}]
+
+    # the user's side
+
+    def _user(self, blocks: list[Json]) -> None:
+        for block in blocks:
+            kind = block.get("type")
+            if kind == "text":
+                if block.get("text") and not content.is_attribution(block):
+                    self._said.append({"text": block["text"]})
+            elif kind == "tool_result":
+                self._result(block)
+            elif kind in ("image", "document"):
+                self._said += media.parts_of(block, self._family)
+            elif kind == "search_result":
+                self._said.append({"text": search_result(block)})
+            else:
+                raise content.unknown_block(block, "Gemini")
+
+    def _result(self, block: Json) -> None:
+        ident = block.get("tool_use_id", "")
+        text, files = self._result_content(block)
+        if ident not in self._calls or ident in self._results:
+            self._said += [{"text": f"Result of an earlier tool call: {text}"}, *files]
+            return
+        response: Json = {"name": self._names.send(self._calls[ident])}
+        if self._family.call_ids:
+            response["id"] = ident
+        if files and not self._family.levels:
+            text, files = self._beside(text, files)
+        response["response"] = {"error" if block.get("is_error") else "output": text}
+        if files:
+            response["parts"] = files
+        self._results[ident] = {"functionResponse": response}
+
+    def _result_content(self, block: Json) -> tuple[str, list[Json]]:
+        """The text of a tool's result, and its media."""
+        texts: list[str] = []
+        files: list[Json] = []
+        for each in content.blocks(block.get("content")):
+            kind = each.get("type")
+            if kind == "text":
+                texts.append(each.get("text", ""))
+            elif kind in ("image", "document"):
+                parts = media.parts_of(each, self._family)
+                texts += [part["text"] for part in parts if "text" in part]
+                files += [part for part in parts if "text" not in part]
+            elif kind == "tool_reference":
+                texts.append(f"The tool {self._names.send(each.get('tool_name', ''))} is now available.")
+            elif kind == "search_result":
+                texts.append(search_result(each))
+            else:
+                raise content.unknown_block(each, "Gemini inside a tool result")
+        return "\n".join(texts), files
+
+    def _beside(self, text: str, files: list[Json]) -> tuple[str, list[Json]]:
+        """Before Gemini 3 a result holds no media: it names them, and they follow in what the user says."""
+        for file in files:
+            self._files += 1
+            text = f"{text}\nSee file {self._files}.".lstrip("\n")
+            self._said += [{"text": f"This is file {self._files}:"}, file]
+        return text, []
+
+    def _answer(self) -> None:
+        """Writes the user's side: every call answered in its order, then the rest."""
+        if self._calls:
+            answers = [self._results.get(ident) or self._no_result(ident) for ident in self._calls]
+            self._out.append({"role": "user", "parts": answers})
+            self._calls, self._results = {}, {}
+        if self._said:
+            self._out.append({"role": "user", "parts": self._said})
+            self._said = []
+        self._user_spoke = False
+
+    def _no_result(self, ident: str) -> Json:
+        self.losses["tool_result (missing)"] = None
+        response: Json = {"name": self._names.send(self._calls[ident]), "response": {"error": MISSING}}
+        return {"functionResponse": {**response, "id": ident} if self._family.call_ids else response}
+
+    # the model's side
+
+    def _model(self, blocks: list[Json]) -> None:
+        if self._user_spoke:
+            self._answer()
+        parts: list[Json] = []
+        signature = ""  # of the call that comes next
+        for block in blocks:
+            kind = block.get("type")
+            if kind == "text":
+                if block.get("text"):
+                    parts.append({"text": block["text"]})
+            elif kind == "tool_use":
+                parts.append(self._call(block, signature))
+                signature = ""
+            elif kind in signatures.THINKING:
+                signature = self._thought(block, parts) or signature
+            else:
+                parts += self._foreign(block)
+        self._say(parts)
+
+    def _say(self, parts: list[Json]) -> None:
+        if not parts:
+            return
+        if self._family.levels:
+            self._sign_batch(parts)
+        if self._out and self._out[-1]["role"] == "model":
+            self._out[-1]["parts"] += parts
+        else:
+            self._out.append({"role": "model", "parts": parts})
+
+    def _call(self, block: Json, signature: str) -> Json:
+        name, ident = str(block.get("name", "")), str(block.get("id", ""))
+        self._calls[ident] = name
+        call: Json = {"name": self._names.send(name), "args": block.get("input") or {}}
+        if self._family.call_ids:
+            call["id"] = ident
+        signature = signature or thoughts.bare(self._remembered.get(ident, ""))
+        return {"functionCall": call, "thoughtSignature": signature} if signature else {"functionCall": call}
+
+    def _thought(self, block: Json, parts: list[Json]) -> str:
+        """Puts a thinking block of Gemini's back; gives the signature where it belongs to the call to come."""
+        found = thoughts.unwrap(block)
+        if found is None:
+            self.losses["thinking (of another provider)"] = None
+            return ""
+        place, signature = found
+        if block.get("thinking"):
+            parts.append({"text": block["thinking"], "thought": True})
+        if place == thoughts.CALL:
+            return signature
+        if place == thoughts.THOUGHT and parts:
+            parts[-1]["thoughtSignature"] = signature
+        else:
+            _sign_text(parts, int(place[1:] or 0), signature)
+        return ""
+
+    def _sign_batch(self, parts: list[Json]) -> None:
+        """Gemini 3 refuses calls whose first has no signature; for one that another model made it has a word."""
+        first = next((part for part in parts if "functionCall" in part), None)
+        if first is not None and "thoughtSignature" not in first:
+            first["thoughtSignature"] = thoughts.SKIP
+            self.losses["thought_signature"] = None
+
+    def _foreign(self, block: Json) -> list[Json]:
+        """What only Anthropic's servers do: results worth reading stay as text."""
+        kind = block.get("type")
+        if kind in ("image", "document"):
+            return media.parts_of(block, self._family)
+        if kind == "compaction":
+            return [{"text": block["content"]}] if block.get("content") else []
+        if kind == "server_tool_use":
+            self.losses["server_tool_use"] = None
+            return []
+        if kind == "web_search_tool_result":
+            return [{"text": web_results(block)}]
+        raise content.unknown_block(block, "Gemini")
+
+
+def _sign_text(parts: list[Json], characters: int, signature: str) -> None:
+    """Signs the last characters of the text before, as a part of their own: signed parts are never merged."""
+    last = parts[-1] if parts else {}
+    text = last.get("text", "")
+    if not characters or "thought" in last or len(text) < characters:
+        parts.append({"text": "", "thoughtSignature": signature})
+        return
+    if len(text) > characters:
+        last["text"] = text[:-characters]
+        parts.append({"text": text[-characters:]})
+    parts[-1]["thoughtSignature"] = signature
+
+
+def search_result(block: Json) -> str:
+    head = " ".join(str(block[key]) for key in ("title", "source") if block.get(key))
+    return f"{head}\n{content.text_of(block.get('content'))}".strip()
+
+
+def web_results(block: Json) -> str:
+    found = block.get("content")
+    if not isinstance(found, list):
+        return "The web search failed."
+    lines = [f"- {each.get('title', '')} {each.get('url', '')}" for each in found if isinstance(each, dict)]
+    return "\n".join(["Results of a web search:", *lines])
