@@ -1,0 +1,224 @@
+"""Every tool behind one MCP endpoint, in both eras of the protocol, as a pure ASGI app."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Sequence
+
+from gateway import body as bodies
+from gateway.call import Call
+from gateway.errors import BadRequest, ClientGone
+from gateway.mcp import eras, jsonrpc
+from gateway.mcp import peer as peers
+from gateway.mcp.catalog import Catalog
+from gateway.mcp.exchange import Exchange, Watch, Wire
+from gateway.mcp.jsonrpc import Message, RpcError
+from gateway.mcp.methods import Methods
+from gateway.mcp.names import Mode
+from gateway.mcp.peer import Peer
+from gateway.mcp.seal import Broken, Seal
+from gateway.mcp.server import Server
+from gateway.mcp.turn import Turn
+from gateway.mcp.upstream import Answer
+from gateway.refusals import Refusal, invalid, send_refusal
+from gateway.types import Headers, Receive, Scope, Send
+
+HINT = (
+    "This is an MCP endpoint. Send JSON-RPC with POST and `Accept: application/json, text/event-stream`, "
+    'for example {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}.'
+)
+
+
+class MCPApp:
+    """Federates `servers` behind one endpoint.
+
+        app = MCPApp([Server(HttpUpstream("math", "http://127.0.0.1:8000/mcp", client=pool))])
+
+    `prefix`: auto | always | never. `seal_key`: at least 32 bytes, the same on every instance (random without one).
+    `streaming=False` where responses are buffered on their way, as on Lambda. `origins` and `hosts` are those that may be
+    named by a browser; `*` in `hosts` allows any.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        *,
+        prefix: Mode = "auto",
+        seal_key: bytes | None = None,
+        name: str = "asgi-gateway",
+        version: str = "0.1.0",
+        route: str = "",
+        streaming: bool = True,
+        list_timeout: float = 5.0,
+        limit: int = bodies.LIMIT,
+    ) -> None:
+        self.catalog = Catalog(servers, prefix=prefix, deadline=list_timeout)
+        self._seal = Seal(seal_key or secrets.token_bytes(32), nonce=lambda: os.urandom(12))
+        self._route = route
+        self._streaming = streaming
+        self._limit = limit
+        self._methods = Methods(
+            self.catalog, name=name, version=version, streaming=streaming, seal=self._seal
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        call = Call.of(scope)
+        call.dialect = "mcp"
+        try:
+            await self._route_method(call, scope, receive, send)
+        except BadRequest as exc:
+            await send_refusal(call, invalid(str(exc), status=exc.status), send)
+        except RpcError as exc:
+            await _send_error(exc, send)
+        except ClientGone:
+            return
+
+    async def close(self) -> None:
+        """Ends what was started: the programs of stdio servers."""
+        await asyncio.gather(*(server.upstream.close() for server in self.catalog.servers.values()))
+
+    async def _route_method(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            await self._post(call, scope, receive, send)
+        elif scope["method"] == "DELETE":
+            await self._delete(call, send)
+        else:
+            refusal = Refusal(405, "invalid_request_error", HINT, headers=(("allow", "POST, DELETE"),))
+            await send_refusal(call, refusal, send)
+
+    async def _post(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        messages, batch = jsonrpc.read_client(await bodies.read(scope, receive, limit=self._limit))
+        headers: Headers = scope["headers"]
+        peer, own = await self._peer(call, messages, batch, headers)
+        requests = [message for message in messages if message.is_request]
+        wire = Wire(send, own, expected=len(requests), batch=batch, streaming=self._streaming)
+        for message in messages:
+            if not message.is_request:
+                await self._methods.told(call, peer, message)
+        if not requests:
+            await wire.finish(202)
+            return
+        await self._serve(call, peer, requests, wire, receive, headers)
+
+    async def _serve(
+        self, call: Call, peer: Peer, requests: list[Message], wire: Wire, receive: Receive, headers: Headers
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        gone = False
+
+        def leave() -> None:
+            nonlocal gone
+            gone = True
+            task.cancel()
+
+        watch = Watch(receive, wire, leave)
+        call.abort = leave
+        try:
+            if len(requests) == 1:
+                await self._answer(call, peer, requests[0], wire, headers)
+            else:
+                await asyncio.gather(*(self._answer(call, peer, each, wire, headers) for each in requests))
+        except asyncio.CancelledError:
+            if not gone:
+                raise
+            task.uncancel()
+            raise ClientGone("the client left") from None
+        finally:
+            call.abort = None
+            watch.stop()
+
+    async def _answer(self, call: Call, peer: Peer, message: Message, wire: Wire, headers: Headers) -> None:
+        params = jsonrpc.members(message.params)
+        exchange = Exchange(wire, peer, params)
+        exchange.changed = self.catalog.forget
+        turn = Turn(call, peer, message, params, exchange, headers)
+        try:
+            answer = await self._methods.serve(turn)
+        except RpcError as exc:
+            answer = Answer(b"", jsonrpc.error_value(exc.code, exc.message, exc.data))
+            await wire.answer(jsonrpc.error(message.id, answer.error), status=_status(peer, exc.code))
+            return
+        if answer.result:
+            await wire.answer(jsonrpc.result(message.id, answer.result))
+        elif answer.error:
+            code = _code(answer.error)
+            await wire.answer(jsonrpc.error(message.id, answer.error), status=_status(peer, code))
+        else:
+            await wire.finish()  # the upstream closed its stream, to be resumed with the last event id
+
+    async def _peer(
+        self, call: Call, messages: list[Message], batch: bool, headers: Headers
+    ) -> tuple[Peer, Headers]:
+        """Who speaks, and the headers that the answer carries."""
+        version = call.headers.get("mcp-protocol-version", "")
+        first = messages[0]
+        if not batch and eras.is_modern(first.tree, version):
+            return _modern(first, headers, version), []
+        if batch and eras.is_modern(None, version):
+            raise RpcError(jsonrpc.INVALID_REQUEST, f"{eras.MODERN} has no batches")
+        if first.method == "initialize" and not batch:
+            return await self._begin(call, first)
+        return self._legacy(call, version), []
+
+    async def _begin(self, call: Call, message: Message) -> tuple[Peer, Headers]:
+        tree = message.tree or {}
+        asked = tree.get("protocolVersion")
+        version = asked if asked in eras.LEGACY else eras.LEGACY[0]
+        fresh = peers.fresh(version, tree.get("clientInfo"), tree.get("capabilities"))
+        peer = await self._methods.join(call, fresh)
+        sealed = peers.seal(self._seal, peer, principal=call.principal.id, route=self._route)
+        return peer, [(b"mcp-session-id", sealed.encode())]
+
+    def _legacy(self, call: Call, version: str) -> Peer:
+        if version and version not in eras.LEGACY:
+            raise RpcError(
+                jsonrpc.INVALID_REQUEST,
+                f"unsupported MCP-Protocol-Version; supported: {', '.join(eras.SUPPORTED)}",
+            )
+        session = call.headers.get("mcp-session-id")
+        if session is None:
+            return Peer(version or eras.ASSUMED)
+        try:
+            return peers.unseal(self._seal, session, principal=call.principal.id, route=self._route)
+        except Broken as exc:
+            raise BadRequest(
+                "no such session: it has expired or is not yours; send initialize", status=404
+            ) from exc
+
+    async def _delete(self, call: Call, send: Send) -> None:
+        peer = self._legacy(call, "")
+        await self._methods.leave(call, peer)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _modern(message: Message, headers: Headers, version: str) -> Peer:
+    if not message.is_request:
+        return Peer(eras.MODERN, True)
+    try:
+        eras.check(message.method, message.tree or {}, headers, version)
+    except RpcError as exc:
+        exc.id = message.id
+        raise
+    return peers.modern(message.tree or {})
+
+
+def _status(peer: Peer, code: int) -> int:
+    return eras.STATUS.get(code, 200) if peer.modern else 200
+
+
+def _code(error: bytes) -> int:
+    raw = bytes(jsonrpc.members(error).get("code", b"0"))
+    return int(raw) if raw.lstrip(b"-").isdigit() else 0
+
+
+async def _send_error(exc: RpcError, send: Send) -> None:
+    body = jsonrpc.error(exc.id, jsonrpc.error_value(exc.code, exc.message, exc.data))
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": eras.STATUS.get(exc.code, 400), "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,306 @@
+"""What all servers offer, as one list: fetched at the same time, merged in the file's order, complete.
+
+What a server listed is kept raw and shared by content; names follow from it; policy comes after the cache, for each
+request. A server that does not answer in time is named as missing, and is not waited for again for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from msgspec import Raw
+
+from gateway.call import Call
+from gateway.errors import UpstreamError, UpstreamTimeout
+from gateway.mcp import eras, jsonrpc, names
+from gateway.mcp.jsonrpc import Members, Message
+from gateway.mcp.peer import Peer
+from gateway.mcp.server import Server
+from gateway.mcp.upstream import Ask
+
+PAGES = 500
+ENTRIES = 20_000
+ROUTE_TTL = 300.0  # how long a list serves to find a tool's server
+COOL_DOWN = 5.0  # a server that failed is left alone for so long
+_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    method: str
+    member: str  # of the result
+    key: str  # of an entry: what it is called by
+    capability: str
+
+
+TOOLS = Kind("tools/list", "tools", "name", "tools")
+PROMPTS = Kind("prompts/list", "prompts", "name", "prompts")
+RESOURCES = Kind("resources/list", "resources", "uri", "resources")
+TEMPLATES = Kind("resources/templates/list", "resourceTemplates", "uriTemplate", "resources")
+KINDS = {kind.method: kind for kind in (TOOLS, PROMPTS, RESOURCES, TEMPLATES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    server: str
+    name: str  # the upstream's own
+    exposed: str
+    raw: bytes  # as the client sees it
+    tree: Mapping[str, Any]  # as the upstream wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All pages of one server's list."""
+
+    digest: bytes
+    raws: tuple[bytes, ...]
+    trees: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One list over all servers, before any policy."""
+
+    entries: tuple[Entry, ...]
+    by_name: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    table: Table
+    missing: Mapping[str, str]  # server → why
+    ttl_ms: int
+
+
+@dataclass(slots=True)
+class _Kept:
+    listing: Listing
+    fetched: float
+    fresh: float
+
+
+class Catalog:
+    """`deadline` bounds how long any one server can delay a list."""
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        *,
+        prefix: names.Mode = "auto",
+        deadline: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.servers = {server.name: server for server in servers}
+        self._mode = prefix
+        self.deadline = deadline
+        self._clock = clock
+        self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
+        self._listings: OrderedDict[bytes, Listing] = OrderedDict()
+        self._tables: OrderedDict[tuple[bytes, ...], Table] = OrderedDict()
+        self._failed: dict[str, tuple[float, str]] = {}
+
+    async def view(self, call: Call, peer: Peer, kind: Kind) -> View:
+        """The list as it is now."""
+        return await self._view(call, peer, kind, stale=False)
+
+    async def find(self, call: Call, peer: Peer, kind: Kind, exposed: str) -> Entry | None:
+        """The entry of this name; lists are fetched only where it is not known yet."""
+        view = await self._view(call, peer, kind, stale=True)
+        entry = view.table.by_name.get(exposed)
+        if entry is None and self._may_have_changed(peer, kind):
+            entry = (await self._view(call, peer, kind, stale=False)).table.by_name.get(exposed)
+        return entry
+
+    def forget(self, server: str) -> None:
+        """The server said that its lists changed."""
+        for key, kept in self._kept.items():
+            if key[0] == server:
+                kept.fresh = 0.0
+
+    # -- one server
+
+    def _key(self, server: Server, peer: Peer, kind: Kind) -> tuple[str, str, str]:
+        return server.name, peer.session if server.name in peer.handles else "", kind.method
+
+    def _may_have_changed(self, peer: Peer, kind: Kind) -> bool:
+        now = self._clock()
+        return any(
+            (kept := self._kept.get(self._key(server, peer, kind))) is None or now - kept.fetched > COOL_DOWN
+            for server in self.servers.values()
+        )
+
+    async def _view(self, call: Call, peer: Peer, kind: Kind, *, stale: bool) -> View:
+        servers = list(self.servers.values())
+        if len(servers) == 1:
+            outcomes = [await self._one(call, peer, kind, servers[0], stale=stale)]
+        else:
+            outcomes = await self._all(call, peer, kind, servers, stale=stale)
+        missing = {
+            server.name: outcome
+            for server, outcome in zip(servers, outcomes, strict=True)
+            if isinstance(outcome, str)
+        }
+        kept = [
+            (server.name, outcome)
+            for server, outcome in zip(servers, outcomes, strict=True)
+            if isinstance(outcome, _Kept)
+        ]
+        left = [max(0, int((each.fresh - self._clock()) * 1000)) for _, each in kept]
+        table = self._table(kind, [(name, each.listing) for name, each in kept])
+        return View(table, missing, min(left, default=0))
+
+    async def _all(
+        self, call: Call, peer: Peer, kind: Kind, servers: Sequence[Server], *, stale: bool
+    ) -> list[_Kept | str | None]:
+        found: list[_Kept | str | None] = [self._known(peer, kind, server, stale=stale) for server in servers]
+        waiting = [index for index, outcome in enumerate(found) if outcome is None]
+        fetched = await asyncio.gather(*(self._fetch(call, peer, kind, servers[index]) for index in waiting))
+        for index, outcome in zip(waiting, fetched, strict=True):
+            found[index] = outcome
+        return found
+
+    async def _one(
+        self, call: Call, peer: Peer, kind: Kind, server: Server, *, stale: bool
+    ) -> _Kept | str | None:
+        known = self._known(peer, kind, server, stale=stale)
+        return known if known is not None else await self._fetch(call, peer, kind, server)
+
+    def _known(self, peer: Peer, kind: Kind, server: Server, *, stale: bool) -> _Kept | str | None:
+        """What need not be fetched: the list while it is fresh, or the reason why the server is left alone."""
+        kept = self._kept.get(self._key(server, peer, kind))
+        now = self._clock()
+        if kept is not None and (now < kept.fresh or (stale and now - kept.fetched < ROUTE_TTL)):
+            return kept
+        until, why = self._failed.get(server.name, (0.0, ""))
+        return why if now < until else None
+
+    async def _fetch(self, call: Call, peer: Peer, kind: Kind, server: Server) -> _Kept | str | None:
+        """The list, None where the server has no such thing, or why it is missing."""
+        try:
+            async with asyncio.timeout(self.deadline):
+                hello = await server.upstream.hello(call)
+                if hello.capabilities and kind.capability not in hello.capabilities:
+                    return None
+                listing, ttl = await self._pages(call, peer, kind, server)
+        except TimeoutError:
+            return self._fail(server, f"no answer within {self.deadline:g} s")
+        except UpstreamTimeout as exc:
+            return self._fail(server, str(exc))
+        except (UpstreamError, ValueError, jsonrpc.RpcError) as exc:
+            return self._fail(server, str(exc))
+        self._failed.pop(server.name, None)
+        now = self._clock()
+        kept = self._kept[self._key(server, peer, kind)] = _Kept(listing, now, now + ttl)
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+    def _fail(self, server: Server, why: str) -> str:
+        self._failed[server.name] = (self._clock() + COOL_DOWN, why)
+        return why
+
+    async def _pages(self, call: Call, peer: Peer, kind: Kind, server: Server) -> tuple[Listing, float]:
+        raws: list[bytes] = []
+        ttl, cursor, seen = float("inf"), None, set()
+        for _ in range(PAGES):
+            params: Members = {} if cursor is None else {"cursor": cursor}
+            page = await fetch_page(call, peer, kind, server, params)
+            raws += map(bytes, jsonrpc.items(bytes(page.get(kind.member, b"[]"))))
+            ttl = min(ttl, _ttl(page))
+            cursor = page.get("nextCursor")
+            if cursor is None or bytes(cursor) == b"null" or bytes(cursor) in seen or len(raws) > ENTRIES:
+                break
+            seen.add(bytes(cursor))
+        return self._listing(raws), ttl
+
+    def _listing(self, raws: list[bytes]) -> Listing:
+        digest = hashlib.sha256(b"\0".join(raws)).digest()
+        listing = self._listings.get(digest)
+        if listing is None:
+            trees = tuple(orjson.loads(raw) for raw in raws)
+            listing = self._listings[digest] = Listing(digest, tuple(raws), trees)
+            if len(self._listings) > _KEPT:
+                self._listings.popitem(last=False)
+        return listing
+
+    # -- all servers
+
+    def _table(self, kind: Kind, listings: Sequence[tuple[str, Listing]]) -> Table:
+        key = (
+            kind.method.encode(),
+            *(part for name, each in listings for part in (name.encode(), each.digest)),
+        )
+        table = self._tables.get(key)
+        if table is None:
+            table = self._tables[key] = self._merge(kind, listings)
+            if len(self._tables) > _KEPT:
+                self._tables.popitem(last=False)
+        return table
+
+    def _merge(self, kind: Kind, listings: Sequence[tuple[str, Listing]]) -> Table:
+        found: dict[names.Own, tuple[bytes, Mapping[str, Any]]] = {}
+        for server, listing in listings:
+            for raw, tree in zip(listing.raws, listing.trees, strict=True):
+                own = server, tree.get(kind.key)
+                if isinstance(own[1], str) and own not in found and _valid(kind, tree):
+                    found[own] = raw, tree  # type: ignore[index]
+        exposed = self._expose(kind, list(found))
+        entries = tuple(
+            Entry(own[0], own[1], name, _renamed(found[own][0], kind.key, own[1], name), found[own][1])
+            for name, own in exposed.items()
+        )
+        return Table(entries, {entry.exposed: entry for entry in entries})
+
+    def _expose(self, kind: Kind, listed: Sequence[names.Own]) -> dict[str, names.Own]:
+        if kind.key == "name":
+            prefixes = {server.name: server.prefix for server in self.servers.values() if server.prefix}
+            return names.expose(listed, mode=self._mode, prefixes=prefixes)
+        exposed: dict[str, names.Own] = {}
+        for own in listed:
+            taken = own[1] in exposed or self._mode == "always"
+            exposed[names.prefix_uri(*own) if taken else own[1]] = own
+        return exposed
+
+
+async def fetch_page(call: Call, peer: Peer, kind: Kind, server: Server, params: Members) -> Members:
+    answer = await server.upstream.ask(Ask(call, peer, kind.method, params), Deaf())
+    if answer.error or not answer.result:
+        raise UpstreamError(
+            f"server {server.name!r} refused {kind.method}: {answer.error[:200].decode(errors='replace')}"
+        )
+    return jsonrpc.members(answer.result)
+
+
+class Deaf:
+    """Hears nothing: a list has nothing to say on the way."""
+
+    async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
+        return None
+
+
+def _ttl(page: Members) -> float:
+    raw = bytes(page.get("ttlMs", b"0"))
+    return min(3600.0, int(raw) / 1000) if raw.isdigit() else 0.0
+
+
+def _valid(kind: Kind, tree: Mapping[str, Any]) -> bool:
+    """A tool whose header annotations are wrong must not be shown."""
+    if kind is not TOOLS:
+        return True
+    try:
+        eras.header_parameters(tree.get("inputSchema"))
+    except ValueError:
+        return False
+    return True
+
+
+def _renamed(raw: bytes, key: str, own: str, exposed: str) -> bytes:
+    return raw if own == exposed else jsonrpc.join({**jsonrpc.members(raw), key: Raw(orjson.dumps(exposed))})

@@ -1,0 +1,213 @@
+"""The way back to one client: plain JSON while nothing comes before the answer, an event stream from then on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import orjson
+from msgspec import Raw
+
+from gateway import sse
+from gateway.mcp import jsonrpc
+from gateway.mcp.jsonrpc import METHOD_NOT_FOUND, Members, Message
+from gateway.mcp.peer import Peer
+from gateway.types import Headers, Receive, Send
+
+PING = 15.0  # seconds of silence before a comment is sent
+LATE = 0.25  # an answer that takes longer is watched for the client's leaving
+_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+_STREAM: Headers = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Wire:
+    """One HTTP response. `streaming=False`: whoever carries it would buffer a stream, so there is none."""
+
+    __slots__ = ("_answers", "_batch", "_expected", "_headers", "_send", "ended", "started", "streaming")
+
+    def __init__(self, send: Send, headers: Headers, *, expected: int, batch: bool, streaming: bool) -> None:
+        self._send = send
+        self._headers = headers
+        self._expected = expected
+        self._batch = batch
+        self._answers: list[bytes] = []
+        self.streaming = streaming
+        self.started = False
+        self.ended = False
+
+    async def start(self) -> None:
+        """Idempotent: from here on the response is a stream."""
+        if not self.started:
+            self.started = True
+            head: Headers = [*_STREAM, *self._headers]
+            await self._send({"type": "http.response.start", "status": 200, "headers": head})
+            answers, self._answers = self._answers, []
+            for answer in answers:
+                await self._write(sse.encode(answer))
+
+    async def event(self, data: bytes, *, id: str = "", retry: int | None = None) -> None:
+        await self.start()
+        head = b"retry: %d\n" % retry if retry is not None else b""
+        await self._write(head + sse.encode(data, id=id))
+
+    async def comment(self) -> None:
+        await self._write(b": keep-alive\n\n")
+
+    async def answer(self, body: bytes, *, status: int = 200, id: str = "") -> None:
+        """One of the expected answers; the last one ends the response."""
+        self._expected -= 1
+        if self.started:
+            await self._write(sse.encode(body, id=id))
+        else:
+            self._answers.append(body)
+        if self._expected <= 0:
+            await self.finish(status)
+
+    async def finish(self, status: int = 200) -> None:
+        """Ends the response with the answers that there are."""
+        if self.ended:
+            return
+        self.ended = True
+        if self.started:
+            await self._send({"type": "http.response.body", "body": b""})
+            return
+        body = b"[" + b",".join(self._answers) + b"]" if self._batch else b"".join(self._answers)
+        length = (b"content-length", b"%d" % len(body))
+        media: Headers = [(b"content-type", b"application/json")] if body else []
+        head = [*media, length, *self._headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _write(self, data: bytes) -> None:
+        if not self.ended:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+class Watch:
+    """Hears the client leave, and keeps a silent stream alive. Costs one timer until an answer is late."""
+
+    __slots__ = ("_gone", "_receive", "_task", "_timer", "_wire")
+
+    def __init__(self, receive: Receive, wire: Wire, gone: Callable[[], None]) -> None:
+        self._receive = receive
+        self._wire = wire
+        self._gone = gone
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(LATE, self._start)
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        hearing = asyncio.ensure_future(self._receive())
+        try:
+            while not (await asyncio.wait({hearing}, timeout=PING))[0]:
+                if self._wire.started:
+                    await self._wire.comment()
+            if hearing.result()["type"] == "http.disconnect" and not self._wire.ended:
+                self._gone()
+        except (OSError, RuntimeError):
+            self._gone()
+        finally:
+            hearing.cancel()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Exchange:
+    """One request of the client in its response. An `Ear` to the upstream that serves it."""
+
+    __slots__ = ("_token", "changed", "decline", "peer", "server", "wire")
+
+    def __init__(self, wire: Wire, peer: Peer, params: Members) -> None:
+        self.wire = wire
+        self.peer = peer
+        self.server = ""
+        self.changed: Callable[[str], None] = _ignore
+        self.decline: Callable[[Message], None] = _refuse
+        self._token = _progress_token(params)
+
+    async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
+        if not self.wire.streaming:
+            return
+        if not message.method:
+            if event_id is not None and not self.peer.modern:
+                await self.wire.event(b"", id=self.event_id(event_id), retry=retry)
+            return
+        data = self._translate(message)
+        if data:
+            resume = self.event_id(event_id) if event_id is not None and not self.peer.modern else ""
+            await self.wire.event(data, id=resume)
+
+    def event_id(self, upstream_id: str) -> str:
+        """Ours: which server, and its own id, so that any instance can resume there."""
+        return f"{self.server}:{upstream_id}"
+
+    def _translate(self, message: Message) -> bytes:
+        if message.is_request:
+            return self._ask_client(message)
+        if message.method == "notifications/progress":
+            return self._progress(message)
+        if message.method == "notifications/message" and not self._wants(message):
+            return b""
+        if message.method.endswith("list_changed"):
+            self.changed(self.server)
+            if self.peer.modern:
+                return b""  # only a subscription carries these
+        return jsonrpc.notification(message.method, message.params)
+
+    def _progress(self, message: Message) -> bytes:
+        if self._token is None:
+            return b""
+        params = {**jsonrpc.members(message.params), "progressToken": self._token}
+        return jsonrpc.notification(message.method, jsonrpc.join(params))
+
+    def _wants(self, message: Message) -> bool:
+        if not self.peer.log_level:
+            return not self.peer.modern
+        level = orjson.loads(message.params).get("level") if message.params else ""
+        if level not in _LEVELS or self.peer.log_level not in _LEVELS:
+            return True
+        return _LEVELS.index(level) >= _LEVELS.index(self.peer.log_level)
+
+    def _ask_client(self, message: Message) -> bytes:
+        """A request of a legacy server to its legacy client, under an id that tells any instance where it came from."""
+        if self.peer.modern or self.server not in self.peer.handles:
+            self.decline(message)
+            return b""
+        return jsonrpc.request(request_id(self.server, message.id), message.method, message.params)
+
+
+def request_id(server: str, ident: bytes) -> bytes:
+    return orjson.dumps(f"{server}:{ident.decode()}")
+
+
+def split_request_id(ident: bytes) -> tuple[str, bytes]:
+    """The server and its own id; ("", b"") where it is none of ours."""
+    value = orjson.loads(ident)
+    server, colon, own = value.partition(":") if isinstance(value, str) else ("", "", "")
+    return (server, own.encode()) if colon else ("", b"")
+
+
+def _progress_token(params: Members) -> Raw | None:
+    raw = params.get("_meta")
+    token = jsonrpc.members(bytes(raw)).get("progressToken") if raw is not None else None
+    return token
+
+
+def _ignore(server: str) -> None:
+    return None
+
+
+def _refuse(message: Message) -> None:
+    return None
+
+
+METHOD_UNKNOWN = jsonrpc.error_value(METHOD_NOT_FOUND, "Method not found")

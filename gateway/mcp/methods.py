@@ -1,0 +1,194 @@
+"""What each method of the protocol means for a federation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from msgspec import Raw
+
+from gateway.call import Call
+from gateway.errors import UpstreamError
+from gateway.mcp import eras, jsonrpc
+from gateway.mcp.catalog import KINDS, PROMPTS, TEMPLATES, TOOLS, Catalog
+from gateway.mcp.exchange import split_request_id
+from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Message, RpcError
+from gateway.mcp.lists import Lists
+from gateway.mcp.peer import Peer
+from gateway.mcp.relay import METHODS, Relay
+from gateway.mcp.seal import Seal
+from gateway.mcp.server import Server
+from gateway.mcp.turn import Turn
+from gateway.mcp.upstream import Answer, Ask, Hello, incoming
+
+Handler = Callable[[Turn], Awaitable[Answer]]
+_LISTENING = ("listChanged", "subscribe")
+
+
+class Methods:
+    """Serves a request by its method."""
+
+    def __init__(self, catalog: Catalog, *, name: str, version: str, streaming: bool, seal: Seal) -> None:
+        self._catalog = catalog
+        self._info = {"name": name, "version": version}
+        self._streaming = streaming
+        relay = Relay(catalog)
+        lists = Lists(catalog, seal)
+        self._handlers: dict[str, Handler] = {
+            "initialize": self._initialize,
+            "server/discover": self._discover,
+            "ping": self._ping,
+            "completion/complete": self._complete,
+            **dict.fromkeys(METHODS, relay.serve),
+            **dict.fromkeys(KINDS, lists.serve),
+        }
+
+    async def serve(self, turn: Turn) -> Answer:
+        """Raises RpcError."""
+        handler = self._handlers.get(turn.message.method)
+        if handler is None:
+            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {turn.message.method}")
+        return await handler(turn)
+
+    # -- sessions
+
+    async def join(self, call: Call, peer: Peer) -> Peer:
+        """A client's session begins at every server that keeps sessions."""
+        servers = list(self._catalog.servers.values())
+        handles = await self._each(servers, lambda server: server.upstream.join(call, peer))
+        return replace(peer, handles={name: handle for name, handle in handles.items() if handle})
+
+    async def leave(self, call: Call, peer: Peer) -> None:
+        servers = [self._catalog.servers[name] for name in peer.handles if name in self._catalog.servers]
+        await self._each(servers, lambda server: server.upstream.leave(call, peer))
+
+    async def told(self, call: Call, peer: Peer, message: Message) -> None:
+        """A notification, or the client's answer to a request that a server had sent it."""
+        if not message.method:
+            await self._answered(call, peer, message)
+        elif message.method not in {"notifications/initialized", "notifications/cancelled"}:
+            raw = jsonrpc.notification(message.method, message.params)
+            servers = [self._catalog.servers[name] for name in peer.handles if name in self._catalog.servers]
+            await self._each(servers, lambda server: server.upstream.tell(call, peer, raw))
+
+    async def _answered(self, call: Call, peer: Peer, message: Message) -> None:
+        name, ident = split_request_id(message.id)
+        server = self._catalog.servers.get(name) if name in peer.handles else None
+        if server is None:
+            raise RpcError(jsonrpc.INVALID_REQUEST, "an answer to no request of this session", id=message.id)
+        if message.error:
+            await server.upstream.tell(call, peer, jsonrpc.error(ident, message.error))
+        else:
+            await server.upstream.tell(call, peer, jsonrpc.result(ident, message.result))
+
+    async def _each(
+        self, servers: Iterable[Server], act: Callable[[Server], Awaitable[Any]]
+    ) -> dict[str, Any]:
+        """The outcome by server; those that fail or are late are left out."""
+
+        async def one(server: Server) -> tuple[str, Any] | None:
+            try:
+                async with asyncio.timeout(self._catalog.deadline):
+                    return server.name, await act(server)
+            except (UpstreamError, TimeoutError):
+                return None
+
+        outcomes = await asyncio.gather(*(one(server) for server in servers))
+        return dict(outcome for outcome in outcomes if outcome is not None)
+
+    # -- what the gateway answers itself
+
+    async def _hellos(self, turn: Turn) -> list[Hello]:
+        found = await self._each(
+            self._catalog.servers.values(), lambda server: server.upstream.hello(turn.call)
+        )
+        return [found[name] for name in self._catalog.servers if name in found]
+
+    async def _initialize(self, turn: Turn) -> Answer:
+        hellos = await self._hellos(turn)
+        result: dict[str, Any] = {
+            "protocolVersion": turn.peer.version,
+            "capabilities": capabilities(hellos, streaming=self._streaming, modern=False),
+            "serverInfo": self._info,
+        }
+        if said := instructions(hellos):
+            result["instructions"] = said
+        return Answer(orjson.dumps(result))
+
+    async def _discover(self, turn: Turn) -> Answer:
+        hellos = await self._hellos(turn)
+        result: dict[str, Any] = {
+            "resultType": "complete",
+            "supportedVersions": [eras.MODERN],
+            "capabilities": capabilities(hellos, streaming=self._streaming, modern=True),
+            "_meta": {eras.SERVER_INFO: self._info},
+            "ttlMs": 0,
+            "cacheScope": "private",
+        }
+        if said := instructions(hellos):
+            result["instructions"] = said
+        return Answer(orjson.dumps(result))
+
+    async def _ping(self, turn: Turn) -> Answer:
+        if turn.peer.modern:
+            raise RpcError(METHOD_NOT_FOUND, "Method not found: ping")
+        return Answer(b"{}")
+
+    async def _complete(self, turn: Turn) -> Answer:
+        ref = turn.tree.get("ref")
+        if not isinstance(ref, Mapping):
+            raise RpcError(INVALID_PARAMS, "params.ref must be an object")
+        key, kind = ("name", PROMPTS) if ref.get("type") == "ref/prompt" else ("uri", TEMPLATES)
+        entry = await self._catalog.find(turn.call, turn.peer, kind, str(ref.get(key)))
+        if entry is None:
+            raise RpcError(INVALID_PARAMS, f"nothing is called {ref.get(key)!r}")
+        params = dict(turn.params)
+        if entry.name != entry.exposed:
+            params["ref"] = Raw(orjson.dumps({**ref, key: entry.name}))
+        server = self._catalog.servers[entry.server]
+        return await asked(turn, server, Ask(turn.call, turn.peer, turn.message.method, params))
+
+
+async def asked(turn: Turn, server: Server, ask: Ask) -> Answer:
+    """A request passed on as it is."""
+    turn.exchange.server = server.name
+    try:
+        answer = await server.upstream.ask(ask, turn.exchange)
+    except UpstreamError as exc:
+        raise RpcError(jsonrpc.INTERNAL_ERROR, f"The server could not be reached: {exc}.") from exc
+    if not answer.result:
+        return Answer(b"", answer.error)
+    return Answer(
+        incoming(ask.method, answer.result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
+    )
+
+
+def capabilities(hellos: Iterable[Hello], *, streaming: bool, modern: bool) -> dict[str, Any]:
+    """What any server can do, all can do together."""
+    merged: dict[str, Any] = {}
+    for hello in hellos:
+        _merge(merged, hello.capabilities)
+    if not streaming:
+        for capability in merged.values():
+            if isinstance(capability, dict):
+                for key in _LISTENING:
+                    capability.pop(key, None)
+    merged.setdefault(TOOLS.capability, {})
+    return merged
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping):
+            below = into.setdefault(key, {})
+            if isinstance(below, dict):
+                _merge(below, value)
+        else:
+            into[key] = into.get(key) or value
+
+
+def instructions(hellos: Iterable[Hello]) -> str:
+    return "\n\n".join(hello.instructions for hello in hellos if hello.instructions)

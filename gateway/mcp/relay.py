@@ -1,0 +1,196 @@
+"""A call of a tool, a prompt or a resource: found, judged, passed on, judged again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import orjson
+from msgspec import Raw
+
+from gateway.call import Operation
+from gateway.errors import ClientGone, Refused, UpstreamClosed, UpstreamError
+from gateway.mcp import eras, jsonrpc
+from gateway.mcp.catalog import PROMPTS, RESOURCES, TOOLS, Catalog, Entry, Kind
+from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
+from gateway.mcp.server import Server
+from gateway.mcp.turn import Metered, Turn, allowed, refused, tool_error
+from gateway.mcp.upstream import Answer, Ask, BadStatus, incoming
+
+Subject = Literal["tool", "prompt", "resource"]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A method that names one thing."""
+
+    subject: Subject
+    kind: Kind
+    key: str
+
+
+METHODS = {
+    "tools/call": Named("tool", TOOLS, "name"),
+    "prompts/get": Named("prompt", PROMPTS, "name"),
+    "resources/read": Named("resource", RESOURCES, "uri"),
+}
+
+
+class Relay:
+    """Serves the methods that name one thing of one server."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def serve(self, turn: Turn) -> Answer:
+        named = METHODS[turn.message.method]
+        exposed = turn.tree.get(named.key)
+        if not isinstance(exposed, str):
+            raise RpcError(INVALID_PARAMS, f"params.{named.key} must be a string")
+        entry = await self._catalog.find(turn.call, turn.peer, named.kind, exposed)
+        if entry is None:
+            raise unknown(turn, exposed)
+        arguments = turn.tree.get("arguments")
+        op = turn.operation(
+            subject=named.subject, server=entry.server, name=entry.name, exposed=exposed, arguments=arguments
+        )
+        try:
+            async with Metered(turn, op) as metered:
+                return await self._judged(turn, op, entry, metered)
+        except Refused as exc:
+            return refused(turn, exc.refusal)
+        except UpstreamError as exc:
+            return failed(turn, entry.server, exc)
+
+    async def _judged(self, turn: Turn, op: Operation, entry: Entry, metered: Metered) -> Answer:
+        server = self._catalog.servers[entry.server]
+        self._authorise(turn, op, metered)
+        params = await self._arguments(turn, op)
+        await metered.reserve()
+        answer = await self._asked(turn, op, server, entry, params, metered)
+        metered.answer = answer
+        return await self._result(turn, op, answer)
+
+    def _authorise(self, turn: Turn, op: Operation, metered: Metered) -> None:
+        """What the caller may not see is answered like what is not there; what it sees, with the reason."""
+        refusal = allowed(turn, op)
+        if refusal is None:
+            return
+        metered.refusal = refusal
+        if op.arguments is None or allowed(turn, replace(op, arguments=None)) is not None:
+            raise unknown(turn, op.exposed)
+        raise Refused(refusal)
+
+    async def _arguments(self, turn: Turn, op: Operation) -> dict[str, Raw]:
+        params = dict(turn.params)
+        if op.subject == "tool" and turn.policies.guard is not None:
+            kept = await turn.policies.guard.arguments(turn.call, op)
+            if kept is not op.arguments:
+                op.arguments = kept
+                params["arguments"] = Raw(orjson.dumps(kept))
+        key = METHODS[op.method].key
+        if op.name != op.exposed:
+            params[key] = Raw(orjson.dumps(op.name))
+        return params
+
+    async def _asked(
+        self,
+        turn: Turn,
+        op: Operation,
+        server: Server,
+        entry: Entry,
+        params: dict[str, Raw],
+        metered: Metered,
+    ) -> Answer:
+        ask = Ask(turn.call, turn.peer, op.method, params, op.name, traceparent=traceparent(turn))
+        ask.headers = parameter_headers(turn, entry, params)
+        turn.exchange.server = entry.server
+        attempt = 0
+        while True:
+            began = time.perf_counter_ns()
+            try:
+                return await server.upstream.ask(ask, turn.exchange)
+            except UpstreamError as exc:
+                attempt += 1
+                if attempt > _attempts(server, op, entry, exc) or turn.exchange.wire.started:
+                    raise
+                await asyncio.sleep(server.retries.backoff * 2 ** (attempt - 1))
+            finally:
+                metered.upstream_ns += time.perf_counter_ns() - began
+
+    async def _result(self, turn: Turn, op: Operation, answer: Answer) -> Answer:
+        if not answer.result:
+            return Answer(b"", _error_for(turn, answer.error), turn.peer.modern)
+        result = answer.result
+        if turn.policies.guard is not None:
+            tree = orjson.loads(result)
+            kept = await turn.policies.guard.result(turn.call, op, tree)
+            if kept is not tree:
+                result = orjson.dumps(kept)
+        result = incoming(op.method, result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
+        return Answer(result, b"", turn.peer.modern)
+
+
+def unknown(turn: Turn, exposed: str) -> RpcError:
+    """The one answer for what is not there and for what the caller may not see."""
+    if turn.message.method == "resources/read":
+        code = INVALID_PARAMS if turn.peer.modern else RESOURCE_NOT_FOUND
+        return RpcError(code, "Resource not found", {"uri": exposed})
+    what = METHODS[turn.message.method].subject.capitalize()
+    return RpcError(INVALID_PARAMS, f"{'Unknown tool' if what == 'Tool' else 'Unknown prompt'}: {exposed}")
+
+
+def failed(turn: Turn, server: str, exc: UpstreamError) -> Answer:
+    """What the client is told of an upstream's failure: a tool's is a result, so that the agent can go on."""
+    if isinstance(exc, ClientGone):
+        raise exc
+    if turn.message.method == "tools/call":
+        return tool_error(turn, f"The tool could not be called: {exc}.", {"gateway/server": server})
+    raise RpcError(INTERNAL_ERROR, f"The server could not be reached: {exc}.")
+
+
+def _attempts(server: Server, op: Operation, entry: Entry, exc: UpstreamError) -> int:
+    """How often it may be asked again: once where nothing can have happened yet, else only what is safe to repeat."""
+    if isinstance(exc, UpstreamClosed) and not exc.sent:
+        return max(1, server.retries.max)
+    hints = entry.tree.get("annotations")
+    hints = hints if isinstance(hints, Mapping) else {}
+    safe = (
+        op.subject != "tool"
+        or op.name in server.retries.tools
+        or hints.get("idempotentHint") is True
+        or hints.get("readOnlyHint") is True
+    )
+    if not safe or (isinstance(exc, BadStatus) and exc.status not in server.retries.on):
+        return 0
+    return server.retries.max
+
+
+def parameter_headers(turn: Turn, entry: Entry, params: Mapping[str, Raw]) -> list[tuple[bytes, bytes]]:
+    """A modern client's own headers pass as they are; for others, and for masked arguments, they are made."""
+    if turn.message.method != "tools/call":
+        return []
+    if turn.peer.modern and params.get("arguments") is turn.params.get("arguments"):
+        return [pair for pair in turn.headers if pair[0].startswith(b"mcp-param-")]
+    parameters = eras.header_parameters(entry.tree.get("inputSchema"))
+    if not parameters:
+        return []
+    raw = params.get("arguments")
+    return eras.parameter_headers(parameters, orjson.loads(raw) if raw is not None else None)
+
+
+def traceparent(turn: Turn) -> str:
+    """The context of our own span, where the client sent one or a trace is recorded."""
+    call = turn.call
+    return f"00-{call.trace_id}-{call.span_id}-01" if call.trace_id and call.span_id else ""
+
+
+def _error_for(turn: Turn, error: bytes) -> bytes:
+    """Codes that one era only knows are said in the other's way."""
+    code: Any = orjson.loads(error).get("code") if error else None
+    if turn.peer.modern and code == RESOURCE_NOT_FOUND:
+        return jsonrpc.join({**jsonrpc.members(error), "code": Raw(b"%d" % INVALID_PARAMS)})
+    return error or jsonrpc.error_value(INTERNAL_ERROR, "the server sent neither result nor error")

@@ -1,0 +1,69 @@
+"""What the client keeps for us: session ids and cursors, encrypted, bound to one principal and one purpose, expiring.
+
+Any instance that knows the key can serve any request, so nothing has to be stored. The key is derived once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_REMEMBERED = 4096
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Broken(ValueError):
+    """Not sealed by us, for somebody else, for another purpose, or expired."""
+
+
+class Seal:
+    """Seals values into visible ASCII. `secret` is the same on every instance; `nonce` makes 12 random bytes."""
+
+    def __init__(
+        self, secret: bytes, *, nonce: Callable[[], bytes], clock: Callable[[], float] = time.time
+    ) -> None:
+        if len(secret) < 32:
+            raise ValueError("the sealing key needs at least 32 bytes")
+        key = HKDF(hashes.SHA256(), 32, None, b"asgi-gateway mcp seal v1").derive(secret)
+        self._cipher = AESGCM(key)
+        self._nonce = nonce
+        self._clock = clock
+        self._opened: OrderedDict[tuple[str, str], tuple[float, Any]] = OrderedDict()
+
+    def seal(self, value: Any, *, purpose: str, ttl: float) -> str:
+        """`purpose` names what it is for and for whom: who opens it must say the same."""
+        nonce = self._nonce()
+        plain = _encode((self._clock() + ttl, value))
+        sealed = nonce + self._cipher.encrypt(nonce, plain, purpose.encode())
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def open(self, text: str, *, purpose: str) -> Any:
+        """Raises Broken."""
+        known = self._opened.get((purpose, text))
+        expires, value = known if known else self._decrypt(text, purpose)
+        if expires < self._clock():
+            raise Broken("expired")
+        if known is None:
+            self._opened[purpose, text] = expires, value
+            if len(self._opened) > _REMEMBERED:
+                self._opened.popitem(last=False)
+        return value
+
+    def _decrypt(self, text: str, purpose: str) -> tuple[float, Any]:
+        try:
+            sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            expires, value = _decode(self._cipher.decrypt(sealed[:12], sealed[12:], purpose.encode()))
+        except (binascii.Error, ValueError, InvalidTag, msgspec.DecodeError) as exc:
+            raise Broken("not sealed for this") from exc
+        return expires, value

@@ -1,0 +1,149 @@
+"""One request of a client, with all that serving it needs; and the policies around it, in their order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.call import Call, Operation
+from gateway.errors import ClientGone, Refused, UpstreamError, UpstreamTimeout
+from gateway.mcp import jsonrpc
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.jsonrpc import Members, Message, RpcError
+from gateway.mcp.peer import Peer
+from gateway.mcp.upstream import Answer
+from gateway.metering.record import Outcome
+from gateway.policies import Policies, Reservation
+from gateway.refusals import Refusal
+
+TOOL_USE = "claudecode/toolUseId"
+NONE = Policies()
+
+
+@dataclass(slots=True)
+class Turn:
+    call: Call
+    peer: Peer
+    message: Message
+    params: Members
+    exchange: Exchange
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)  # of the client's request
+
+    @property
+    def tree(self) -> Mapping[str, Any]:
+        return self.message.tree or {}
+
+    @property
+    def policies(self) -> Policies:
+        return self.call.policies or NONE
+
+    def operation(self, **known: Any) -> Operation:
+        meta = self.tree.get("_meta")
+        meta = meta if isinstance(meta, Mapping) else None
+        use = meta.get(TOOL_USE) if meta else None
+        op = Operation(
+            "mcp",
+            self.message.method,
+            charged="subject" in known,
+            meta=meta,
+            tool_use_id=use if isinstance(use, str) else "",
+            **known,
+        )
+        self.call.operation = op
+        return op
+
+
+def allowed(turn: Turn, op: Operation) -> Refusal | None:
+    authz = turn.policies.authz
+    return authz.decide(turn.call, op) if authz is not None else None
+
+
+class Metered:
+    """Around one operation: what was reserved is settled and what became of it is written, whatever happens."""
+
+    __slots__ = ("_began", "_op", "_reservation", "_turn", "answer", "refusal", "upstream_ns")
+
+    def __init__(self, turn: Turn, op: Operation) -> None:
+        self._turn = turn
+        self._op = op
+        self._began = time.perf_counter_ns()
+        self._reservation: Reservation | None = None
+        self.answer: Answer | None = None
+        self.refusal: Refusal | None = None
+        self.upstream_ns = 0
+
+    async def reserve(self) -> None:
+        limiter = self._turn.policies.ratelimit
+        if limiter is not None:
+            self._reservation = await limiter.reserve(self._turn.call, self._op)
+
+    async def __aenter__(self) -> Metered:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: object
+    ) -> None:
+        if isinstance(exc, Refused):
+            self.refusal = exc.refusal
+        if self._reservation is not None:
+            await self._reservation.settle(None, None)
+        self._turn.call.upstream_ns += self.upstream_ns
+        meter = self._turn.policies.usage
+        if meter is not None:
+            await meter.record(
+                self._turn.call,
+                self._op,
+                self._outcome(exc),
+                refusal=self.refusal,
+                duration_ms=(time.perf_counter_ns() - self._began) / 1e6,
+                upstream_ms=self.upstream_ns / 1e6,
+                bytes_in=len(self._turn.message.params),
+                bytes_out=len(self.answer.result or self.answer.error) if self.answer else 0,
+            )
+
+    def _outcome(self, exc: BaseException | None) -> Outcome:
+        if self.refusal is not None:
+            return "refused"
+        if isinstance(exc, UpstreamTimeout):
+            return "timeout"
+        if isinstance(exc, UpstreamError):
+            return "upstream_error"
+        if exc is not None and not isinstance(exc, Exception | ClientGone):
+            return "client_gone"
+        if exc is not None:
+            return "error"
+        if self.answer is not None and (self.answer.error or _is_error(self.answer.result)):
+            return "tool_error"
+        return "ok"
+
+
+def _is_error(result: bytes) -> bool:
+    if b'"isError"' not in result:
+        return False
+    return bytes(jsonrpc.members(result).get("isError", b"")) == b"true"
+
+
+def tool_error(turn: Turn, text: str, meta: Mapping[str, Any] | None = None) -> Answer:
+    """A result that says what went wrong, so that the agent can go on."""
+    result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
+    if meta:
+        result["_meta"] = meta
+    if turn.peer.modern:
+        result["resultType"] = "complete"
+    return Answer(orjson.dumps(result), modern=turn.peer.modern)
+
+
+def refused(turn: Turn, refusal: Refusal) -> Answer:
+    """The answer to an operation that a policy refused: a tool's is a result, another's an error."""
+    turn.call.refusal = refusal
+    policy = refusal.policy or "gateway"
+    meta: dict[str, Any] = {"policy": policy, "kind": refusal.kind}
+    if refusal.retry_after is not None:
+        meta["retryAfter"] = refusal.retry_after
+    if turn.message.method == "tools/call":
+        return tool_error(turn, f"Refused by {policy}: {refusal.message}", {"gateway/refusal": meta})
+    raise RpcError(-31000 - refusal.status, refusal.message, meta)

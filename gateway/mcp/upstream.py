@@ -1,0 +1,154 @@
+"""What every upstream is, whatever its transport and era: it can be asked, told, listened to and closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+from msgspec import Raw
+
+from gateway.call import Call
+from gateway.errors import UpstreamError
+from gateway.mcp import eras, jsonrpc
+from gateway.mcp.jsonrpc import Members, Message
+from gateway.mcp.peer import Peer
+from gateway.types import Headers
+
+CACHEABLE = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read",
+                       "server/discover"})  # fmt: skip
+_LEFT_OUT = ("resultType", "ttlMs", "cacheScope")
+
+
+class BadStatus(UpstreamError):
+    """The upstream answered with an HTTP status that is no JSON-RPC answer."""
+
+    def __init__(self, server: str, status: int) -> None:
+        super().__init__(f"server {server!r} answered with HTTP status {status}")
+        self.status = status
+
+
+class Credential(Protocol):
+    """The gateway's own credential at an upstream; never the client's."""
+
+    async def headers(self, call: Call) -> Headers: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What an upstream said of itself."""
+
+    modern: bool
+    version: str
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+    instructions: str = ""
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request on its way to an upstream. `params` carry the upstream's own names."""
+
+    call: Call
+    peer: Peer
+    method: str
+    params: Members
+    name: str = ""  # what `Mcp-Name` mirrors
+    headers: Headers = field(default_factory=list)  # `Mcp-Param-…`
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of a request. With neither result nor error the stream was closed to be resumed later."""
+
+    result: bytes = b""
+    error: bytes = b""
+    modern: bool = False
+
+
+class Ear(Protocol):
+    """Hears what an upstream says before its answer."""
+
+    async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
+        """A notification or a request of the server; an empty message where only an event id came."""
+
+
+class Upstream(Protocol):
+    name: str
+
+    async def hello(self, call: Call) -> Hello:
+        """Connects where needed. Raises UpstreamError."""
+
+    async def join(self, call: Call, peer: Peer) -> str:
+        """A client's new session begins: the handle that its further requests bring back, "" without one."""
+
+    async def leave(self, call: Call, peer: Peer) -> None:
+        """A client's session ends."""
+
+    async def ask(self, ask: Ask, ear: Ear) -> Answer:
+        """Raises UpstreamError."""
+
+    async def tell(self, call: Call, peer: Peer, message: bytes) -> None:
+        """A notification, or the client's answer to a request of the server."""
+
+    async def listen(self, call: Call, peer: Peer, wanted: Mapping[str, Any], ear: Ear, after: str) -> None:
+        """What the server says on its own account, until it stops. `after` is the last event id that was heard."""
+
+    async def close(self) -> None: ...
+
+
+def outgoing(ask: Ask, hello: Hello, token: int) -> bytes:
+    """The parameters as the upstream's era wants them, untouched where nothing differs.
+
+    Progress tokens are unique on each hop: the client's own is replaced by `token`.
+    """
+    raw = ask.params.get("_meta")
+    if raw is None and not hello.modern and not ask.traceparent:
+        return jsonrpc.join(ask.params) if ask.params else b""
+    meta = jsonrpc.members(bytes(raw)) if raw is not None else {}
+    if "progressToken" in meta:
+        meta["progressToken"] = Raw(b"%d" % token)
+    if ask.traceparent:
+        meta["traceparent"] = Raw(orjson.dumps(ask.traceparent))
+    if hello.modern and not ask.peer.modern:
+        meta |= _modern_meta(ask.peer)
+    elif not hello.modern and ask.peer.modern:
+        meta = {key: value for key, value in meta.items() if not key.startswith(eras.RESERVED)}
+    params = {**ask.params, "_meta": Raw(jsonrpc.join(meta))}
+    if not meta:
+        del params["_meta"]
+    return jsonrpc.join(params)
+
+
+def _modern_meta(peer: Peer) -> Members:
+    meta = {
+        eras.VERSION: Raw(orjson.dumps(eras.MODERN)),
+        eras.CAPABILITIES: Raw(orjson.dumps(peer.capabilities)),
+    }
+    if peer.info:
+        meta[eras.CLIENT_INFO] = Raw(orjson.dumps(peer.info))
+    if peer.log_level:
+        meta[eras.LOG_LEVEL] = Raw(orjson.dumps(peer.log_level))
+    return meta
+
+
+def incoming(method: str, result: bytes, *, modern_client: bool, modern_upstream: bool) -> bytes:
+    """A result as the client's era wants it, untouched where both are of the same."""
+    if modern_client == modern_upstream:
+        return result
+    parts = jsonrpc.members(result)
+    if modern_client:
+        parts.setdefault("resultType", Raw(b'"complete"'))
+        if method in CACHEABLE:
+            parts.setdefault("ttlMs", Raw(b"0"))
+            parts.setdefault("cacheScope", Raw(b'"private"'))
+    else:
+        for key in _LEFT_OUT:
+            parts.pop(key, None)
+    return jsonrpc.join(parts)
+
+
+def is_answer(message: Message) -> bool:
+    return not message.method and bool(message.result or message.error)
