@@ -49,7 +49,9 @@ def read(usage: Mapping[str, Any] | None) -> Usage | None:
 
 def merge(earlier: Json, later: Mapping[str, Any] | None) -> Json:
     """`message_delta.usage` is cumulative: what it names replaces, what it leaves out or nulls stays."""
-    return {**earlier, **{key: value for key, value in (later or {}).items() if value is not None}}
+    named = {key: value for key, value in (later or {}).items() if value is not None}
+    kept = {key: value for key, value in earlier.items() if not named or key != "estimated"}
+    return {**kept, **named}  # figures that came are no estimate, unless they say so
 
 
 def estimate(prompt_estimate: int, output_characters: int) -> Usage:
