@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.llm.dialects import failures
+from gateway.llm.dialects.frames import Garbage
 from gateway.llm.dialects.protocol import ErrorInfo, Json
 
 _CODES = {
@@ -31,6 +32,13 @@ _CODES = {
 }
 _WRITTEN = {"billing_error": "insufficient_quota", "rate_limit_error": "rate_limit_exceeded"}
 _TOO_LONG = ("context_length_exceeded", "string_above_max_length")
+MALFORMED = (
+    Garbage,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+)  # what a reader meets in a frame of nonsense
 HINT = "capability_rejected: prompt_too_long: "  # Claude Code compacts the conversation when it reads this
 
 
@@ -47,6 +55,11 @@ def of_event(error: Any) -> ErrorInfo:
     code, message = str(error.get("code") or error.get("type") or ""), str(error.get("message") or "")
     status = int(code) if code.isdigit() else _CODES.get(code) or _CODES.get(str(error.get("type")), 500)
     return _hinted(failures.classify(status, message), code, message)
+
+
+def malformed(error: Exception) -> ErrorInfo:
+    said = str(error) if isinstance(error, Garbage) else "the upstream sent an event that makes no sense"
+    return ErrorInfo(500, "api_error", said)
 
 
 def _hinted(info: ErrorInfo, code: str, message: str) -> ErrorInfo:

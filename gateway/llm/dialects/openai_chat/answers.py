@@ -8,8 +8,8 @@ import orjson
 
 from gateway.llm.dialects import openai_errors, openai_usage
 from gateway.llm.dialects.composer import Composer
-from gateway.llm.dialects.frames import Garbage, JsonFrames
-from gateway.llm.dialects.protocol import ErrorInfo, Event, Json, Reply
+from gateway.llm.dialects.frames import JsonFrames
+from gateway.llm.dialects.protocol import Event, Json, Reply
 from gateway.llm.dialects.reduce import reduce
 from gateway.metering.usage import Usage
 
@@ -40,8 +40,8 @@ class Reader:
         try:
             for _, data in self._frames.feed(chunk):
                 self.take(data)
-        except Garbage as error:
-            self._composer.fail(ErrorInfo(500, "api_error", str(error)))
+        except openai_errors.MALFORMED as error:
+            self._composer.fail(openai_errors.malformed(error))
         return self._composer.drain()
 
     def end(self) -> list[Event]:
@@ -49,8 +49,8 @@ class Reader:
             try:
                 for _, data in self._frames.end():
                     self.take(data)
-            except Garbage as error:
-                self._composer.fail(ErrorInfo(500, "api_error", str(error)))
+            except openai_errors.MALFORMED as error:
+                self._composer.fail(openai_errors.malformed(error))
         self._close() if self._finish else self._composer.cut()
         return self._composer.drain()
 

@@ -65,7 +65,7 @@ def _tools(body: Json, hub: Json) -> list[str]:
     """Sets the hub's tools; the names of those whose input is free text."""
     tools, custom = [], []
     for tool in body.get("tools") or ():
-        if tool.get("type") == "function":
+        if tool.get("type", "function") == "function":
             tools.append(_function(tool.get("function") or {}))
         elif tool.get("type") == "custom":
             made = _custom(tool.get("custom") or {})

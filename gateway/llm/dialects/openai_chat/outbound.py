@@ -17,6 +17,7 @@ from gateway.llm.dialects.openai_content import (
     identity,
     parameters,
     search_result_text,
+    server_text,
     strictable,
 )
 from gateway.llm.dialects.protocol import Json, Options, Outbound, Reply
@@ -139,6 +140,8 @@ def _assistant(content: list[Json], names: Names, quirks: frozenset[str]) -> Jso
             calls.append({"id": call_id(block["id"], quirks), "type": "function", "function": function})
         elif kind == "thinking":
             thoughts.append(block["thinking"])
+        elif (text := server_text(block)) is not None:
+            texts += [text] if text else []
         elif kind != "redacted_thinking":
             raise unknown_block(block, _WHERE)
     message: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
