@@ -14,7 +14,7 @@ ROWS = (
     ("middleware", "llm", "mcp", "compose", "demo"),
     ("config",),
     ("app", "admin"),
-    ("aws", "lambda_runtime", "cli", "__main__"),
+    ("aws", "lambda_runtime", "lambda_events", "cli", "__main__"),
 )
 
 
