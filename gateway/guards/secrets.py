@@ -1,0 +1,233 @@
+"""Credentials in text: tokens that say what they are, and values whose name and randomness say it.
+
+A shape alone is not a secret: documentation is full of `your-api-key`, `xxxx` and `${TOKEN}`. What passes for one must also
+be random enough for its length, and where a format carries a checksum or a structure, that must hold.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+
+from gateway.guards import secret_shapes as shapes
+from gateway.guards.decode import View
+from gateway.guards.findings import Finding, Sample, covered
+from gateway.guards.patterns import Patterns
+
+_RULES = {**shapes.PREFIXED, **shapes.STRUCTURED, "address": shapes.ADDRESS, **shapes.ASSIGNED}
+
+
+class Secrets:
+    name = "secrets"
+    threshold = 0.5
+
+    @cached_property
+    def _patterns(self) -> Patterns:
+        return Patterns(_RULES)
+
+    def scan(self, sample: Sample) -> list[Finding]:
+        return [finding for view in sample.views for finding in self._view(view)]
+
+    def _view(self, view: View) -> Iterator[Finding]:
+        taken: list[tuple[int, int]] = []
+        for rule, match in self._patterns.find(view.text):
+            start, end = match.span(1)
+            value = view.text[start:end]
+            score = _score(rule, value, view.text[max(0, start - 80) : start])
+            if score and not any(start < high and low < end for low, high in taken):
+                taken.append((start, end))
+                yield Finding(
+                    self.name, rule, *view.span(start, end), score, covered(value), view.how
+                )
+
+
+def _score(rule: str, value: str, before: str) -> float:
+    if rule in _CHECKS:
+        return _CHECKS[rule](value, before)
+    if rule in shapes.PREFIXED:
+        return 0.95 if not _dull(value) and entropy(value) >= _least(len(value)) else 0.0
+    if rule in shapes.STRUCTURED:
+        return 0.9 if not _PLACEHOLDER.search(value) and value.upper() != value.lower() else 0.0
+    return _assigned(value, before)
+
+
+# --- randomness -----------------------------------------------------------------------------------------------------
+
+
+def entropy(value: str) -> float:
+    """Shannon's, in bits a character."""
+    size = len(value)
+    return -sum(n / size * math.log2(n / size) for n in Counter(value).values()) if size else 0.0
+
+
+def _least(size: int) -> float:
+    return min(3.0, 0.55 * math.log2(max(2, size)))
+
+
+_PLACEHOLDER = re.compile(
+    r"x{4,}|X{4,}|\*{3,}|\.{3}|…|<[^>]*>|\$\{|\$\(|\{\{|%\(|your|example|sample|placeholder|changeme|change[-_]me|insert|dummy|redacted|fake"
+    r"|todo|my[-_](?:key|token|secret|password|api)|(?:test|demo)[-_](?:key|token|secret|api)|not[-_]a[-_]|secret[-_]here|[-_]here\b|process\.env|os\.environ|getenv",
+    re.I,
+)
+
+
+def _dull(value: str) -> bool:
+    """Placeholders, and values with one letter again and again."""
+    return bool(_PLACEHOLDER.search(value)) or max(Counter(value).values()) > len(value) * 0.45
+
+
+_WORDS = re.compile(r"[A-Za-z]?[a-z]{2,}|[A-Z]{2,}|[a-z]+")
+
+
+def _worded(value: str) -> bool:
+    """Made of words, as names and paths are: letters in runs, few digits."""
+    letters = sum(len(run) for run in _WORDS.findall(value) if _pronounced(run))
+    return letters >= 0.6 * sum(c.isalnum() for c in value)
+
+
+_CLUSTER = re.compile(r"[bcdfghjklmnpqrstvwxz]{4,}")
+
+
+def _pronounced(run: str) -> bool:
+    run = run.lower()
+    vowels = sum(run.count(v) for v in "aeiouy")
+    return len(run) >= 3 and 0.15 <= vowels / len(run) <= 0.75 and not _CLUSTER.search(run)
+
+
+# --- assigned values ------------------------------------------------------------------------------------------------
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
+_PASSWORD = re.compile(r"(?i)pass(?:w(?:or)?d|phrase)?\w{0,16}[\"']?\s{0,4}(?:=|:|=>)\s{0,4}[\"']{0,1}$|pwd\"?\s{0,3}[=:]\s{0,3}[\"']?$")
+_CODE = re.compile(r"[()\[\]{}$<>|\\]|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await|await)\b", re.I)
+_NO_SECRET = re.compile(  # names that hold a secret's word and no secret
+    r"(?i)(?:credentials?[-_ ]?id|key[-_ ]?(?:id|frame|word|board|vault|chars|path|name|space|length)|public[-_ ]?key|(?:secret|token|key|credentials?)[-_. ]?(?:length|name|type|url|path|count|limit|size)"
+    r"|csrf|xsrf|monkey|tokeni[sz]|max_?tokens|jsonwebtoken|keyframe\w*|to_?store_?secrets?|author\w*)[\w\"' -]{0,24}[=:,(>]+\s{0,4}[\"'`]*$"
+)
+_ALPHABET = re.compile(r"0123456789|abcdefgh|12345678|qwerty", re.I)
+_HASHED = re.compile(r"(?i)(?:sha\d*|md5|integrity|checksum|digest|hash|commit|etag|revision|public[-_ ]?key|version)[\w\"' ]{0,12}[=:]\s*[\"']?$|h1:$")
+
+
+def _assigned(value: str, before: str) -> float:
+    if value.endswith("..."):
+        return 0.0
+    value = value.rstrip(".,:;)\\")
+    if _dull(value) or _CODE.search(value) or _HASHED.search(before) or _NO_SECRET.search(before):
+        return 0.0
+    if _PASSWORD.search(before):
+        return _password(value, before)
+    return 0.7 if random_looking(value) else 0.0
+
+
+def _password(value: str, before: str) -> float:
+    """A password may be a word with figures; a bare word is a type or a placeholder."""
+    if random_looking(value):
+        return 0.8
+    figures = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
+    return 0.6 if figures and 6 <= len(value) <= 40 and "." not in value and "/" not in value and "_" not in value else 0.0
+
+
+def random_looking(value: str) -> bool:
+    """Letters and figures mixed as chance mixes them, and no words."""
+    if _UUID.fullmatch(value):
+        return value[14] != "1"  # made from the time, not by chance
+    size = len(value)
+    figures = sum(c.isdigit() for c in value)
+    if size < 10 or figures < 2 or figures == size or _ALPHABET.search(value):
+        return False
+    if _worded(value) or value.count(".") > 3 or value.count("/") > 3:
+        return False
+    changes = len(_CHANGE.findall(value))
+    if changes < (3 if size >= 20 else 2):
+        return False
+    hexadecimal = all(c in "0123456789abcdefABCDEF" for c in value)
+    return entropy(value) >= min(2.9 if hexadecimal else 3.5, 0.72 * math.log2(size))
+
+
+_CHANGE = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+
+
+# --- what a format promises -----------------------------------------------------------------------------------------
+
+
+def _github(value: str, before: str) -> float:
+    """The last six letters are a CRC of the rest. A wrong one may be an old or altered token: still shaped like one."""
+    head, body, check = value[:4], value[4:-6], value[-6:]
+    number, digits = zlib.crc32(body.encode()), ""
+    while number:
+        number, digit = divmod(number, 62)
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[digit] + digits
+    if len(value) == 40 and digits.rjust(6, "0") == check:
+        return 0.99
+    return 0.9 if head and not _dull(value) and entropy(value) >= 3 else 0.0
+
+
+def _jwt(value: str, before: str) -> float:
+    """The header decodes to a JSON object."""
+    head = value.split(".", 1)[0]
+    try:
+        header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return 0.0
+    return 0.95 if isinstance(header, dict) and header else 0.0
+
+
+def _openai(value: str, before: str) -> float:
+    return 0.95 if "T3BlbkFJ" in value else 0.0
+
+
+def _anthropic(value: str, before: str) -> float:
+    return 0.95 if value.endswith("AA") and not _dull(value) else 0.0
+
+
+def _aws(value: str, before: str) -> float:
+    return 0.9 if "EXAMPLE" not in value and re.fullmatch(r"[A-Z2-7]{16}", value[4:]) else 0.0
+
+
+def _jfrog(value: str, before: str) -> float:
+    """Two short beginnings that capitals alone may have by chance."""
+    if len(value) > 20 and _dull(value):
+        return 0.0
+    return 0.8 if value.startswith("AKC") or any(c.islower() for c in value) and any(c.isdigit() or c == "x" for c in value[2:]) else 0.0
+
+
+def _google(value: str, before: str) -> float:
+    """A browser key is public by design, and documents print it; it counts where something calls it a key."""
+    return 0.0 if _dull(value) or entropy(value) < 4 or _ALPHABET.search(value) else 0.95 if before.strip() else 0.4
+
+
+def _vault_old(value: str, before: str) -> float:
+    return 0.8 if random_looking(value[2:]) else 0.0
+
+
+def _sumologic(value: str, before: str) -> float:
+    return 0.8 if any(c.isdigit() for c in value) else 0.0
+
+
+def _address(value: str, before: str) -> float:
+    return 0.8 if not _dull(value) and not re.search(r"[$%{}<>()*]|^pass(?:word)?$|^user", value, re.I) else 0.0
+
+
+def _private_key(value: str, before: str) -> float:
+    body = value.split("-----", 2)[-1]
+    return 0.95 if sum(c.isalnum() for c in body) >= 48 and not _PLACEHOLDER.search(body[:64]) else 0.0
+
+
+def _curl(value: str, before: str) -> float:
+    user, _, secret = value.partition(":")
+    secret = secret.strip("\"'")
+    plain = _worded(secret) and not any(c.isdigit() for c in secret)
+    return 0.7 if not _dull(secret) and not plain and entropy(secret) > 2 and secret[:1] not in "<[{*" else 0.0
+
+
+_CHECKS = {"github": _github, "jwt": _jwt, "openai": _openai, "openai_project": _openai, "anthropic": _anthropic, "aws_access_key": _aws,
+           "address": _address, "private_key": _private_key, "jfrog": _jfrog, "google_api": _google, "vault_old": _vault_old,
+           "sumologic_id": _sumologic, "curl_user": _curl}  # fmt: skip
+
+SCANNER = Secrets()
