@@ -113,6 +113,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)  # access: lower-case names, first value
     route: str = ""  # the router
     principal: Principal = ANONYMOUS  # auth
+    token: str = field(default="", repr=False)  # auth: the verified JWT, only to exchange it for an upstream's
     attribution: Attribution = Attribution()  # auth
     body: bytes | None = None  # whoever reads it first, by `body.read`
     operation: Operation | None = None  # whoever needs it first, by `operations.of`
