@@ -1,0 +1,98 @@
+"""Whom a call is charged to. What a verified claim says beats what a header says, and a header's word is marked as such."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gateway.call import Attribution, Principal
+from gateway.errors import ConfigError
+
+Field = Literal["user", "agent", "project"]
+USER = ("jwt.email", "jwt.preferred_username", "key.owner", "jwt.sub")
+AGENT = ("jwt.agent", "key.agent", "jwt.azp", "jwt.client_id", "header:x-claude-code-agent-id")
+PROJECT = ("jwt.project", "key.project")
+SESSION = ("x-claude-code-session-id", "mcp-session-id")
+LENGTH = 200
+_CLAIMS = ("jwt", "key", "principal")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`jwt.email`, `key.owner` or `header:x-team-user`."""
+
+    where: str
+    path: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Source:
+        if text.lower().startswith("header:"):
+            return cls("header", (text[7:].strip().lower(),))
+        where, _, path = text.partition(".")
+        if where not in _CLAIMS or not path:
+            raise ConfigError(
+                f"attribution: {text} is neither a claim (jwt.email, key.owner) nor header:NAME"
+            )
+        return cls(where, tuple(path.split(".")))
+
+    def read(self, principal: Principal, headers: Mapping[str, str]) -> str:
+        if self.where == "header":
+            return _clean(headers.get(self.path[0], ""))
+        value: Any = {"jwt": principal.claims, "key": principal.key, "principal": {"id": principal.id, "name": principal.name}}[self.where]  # fmt: skip
+        for name in self.path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return _clean(value) if isinstance(value, str) else ""
+
+
+def _clean(text: str) -> str:
+    """It goes to logs, labels and terminals."""
+    return "".join(character for character in text[:LENGTH] if character.isprintable()).strip()
+
+
+class Attributing:
+    """`Attributing(user=["jwt.email", "header:x-team-user"], required=["user"])`; what is not given has a default."""
+
+    def __init__(
+        self,
+        *,
+        user: Sequence[str] = USER,
+        agent: Sequence[str] = AGENT,
+        project: Sequence[str] = PROJECT,
+        required: Sequence[Field] = (),
+    ) -> None:
+        self._sources = {name: _claims_first(texts) for name, texts in (("user", user), ("agent", agent), ("project", project))}  # fmt: skip
+        self.required = tuple(required)
+
+    def of(self, principal: Principal, headers: Mapping[str, str]) -> Attribution:
+        found: dict[str, str] = {}
+        unverified: set[str] = set()
+        for field, sources in self._sources.items():
+            for source in sources:
+                if value := source.read(principal, headers):
+                    found[field] = value
+                    if source.where == "header":
+                        unverified.add(field)
+                    break
+        session = next((_clean(headers[name]) for name in SESSION if headers.get(name)), "")
+        if session:
+            unverified.add("session")
+        return Attribution(**found, session=session, unverified=frozenset(unverified))
+
+    def missing(self, attribution: Attribution) -> str:
+        """What a refusal says of a call that lacks what is required; empty where nothing is."""
+        names = [name for name in self.required if not getattr(attribution, name)]
+        if not names:
+            return ""
+        hints = [f"{name} ({' or '.join(map(_shown, self._sources[name]))})" for name in names]
+        return f"this gateway charges each call to somebody: {', '.join(hints)} is missing"
+
+
+def _claims_first(texts: Sequence[str]) -> list[Source]:
+    return sorted((Source.of(text) for text in texts), key=lambda source: source.where == "header")
+
+
+def _shown(source: Source) -> str:
+    return (
+        f"header {source.path[0]}" if source.where == "header" else f"{source.where}.{'.'.join(source.path)}"
+    )

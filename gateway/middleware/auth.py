@@ -1,0 +1,175 @@
+"""Who calls? Turns credentials into a `Principal`, or refuses with 401. Never reads the body."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal
+
+from gateway import refusals
+from gateway.call import ANONYMOUS, Call, Principal, Verdict
+from gateway.errors import BadRequest, ConfigError, StoreError
+from gateway.identity import credentials, network
+from gateway.identity.attribution import Attributing
+from gateway.identity.credentials import QUERY_MESSAGE, Credential
+from gateway.identity.jwt import InvalidToken, KeysUnavailable, Verifier, looks_like_one
+from gateway.identity.keys import Found
+from gateway.identity.recognition import Recognition
+from gateway.mcp.metadata import Resource
+from gateway.refusals import Refusal
+from gateway.types import App, Headers, Receive, Scope, Send
+
+Mode = Literal["strict", "optional", "permissive"]
+OPEN = ("/healthz", "/health", "/readyz")
+MISSING = "this gateway wants a credential: send Authorization: Bearer TOKEN, or a gateway key as x-api-key"
+
+
+class AuthMiddleware:
+    """Recognises JWTs and keys.
+
+    `AuthMiddleware(app, jwt=[Verifier(issuer=…, audiences=[…], keys=RemoteKeys(url=…))], keys=[StoredKeys(store)])`
+
+    `mode` says what becomes of a call without a credential (`strict` refuses it) and with a bad one (`permissive` lets it
+    pass as nobody). `resource` makes this an OAuth resource: tokens must be made for it, unless a verifier names audiences.
+    `trusted_hops` is the number of proxies in front; `ip_header` a header that the platform sets instead of them.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        mode: Mode = "strict",
+        jwt: Sequence[Verifier] = (),
+        keys: Sequence[Found] = (),
+        attribution: Attributing | None = None,
+        resource: Resource | None = None,
+        trusted_hops: int = 0,
+        ip_header: str = "",
+        query_tokens: bool = False,
+        open_paths: Sequence[str] = OPEN,
+        enforce: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.app = app
+        self.mode = mode
+        self.resource = resource
+        self.attribution = attribution or Attributing()
+        self.trusted_hops, self.ip_header = trusted_hops, ip_header
+        self.query_tokens = query_tokens
+        self.open_paths = frozenset(open_paths)
+        self.enforce = enforce
+        self._recognition = Recognition(jwt=[_bound(each, resource) for each in jwt], keys=keys, clock=clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        call = Call.of(scope)
+        _strip(call, scope)
+        call.ip = network.address(call.ip, scope["headers"], hops=self.trusted_hops, header=self.ip_header)
+        if call.verb == "HEAD" and _probe(call):
+            return await _answer(send, b"", b"text/plain")
+        if self.resource is not None and call.path == self.resource.metadata_path and call.verb == "GET":
+            return await _answer(send, self.resource.document(), b"application/json")
+        if call.path not in self.open_paths:
+            refusal = await self._identify(call, scope)
+            if refusal is not None:
+                call.verdicts.append(Verdict("auth", "refuse" if self.enforce else "would_refuse", reason=refusal.message))  # fmt: skip
+                if self.enforce:
+                    return await refusals.send_refusal(call, refusal, send)
+        if network.KEY_HEADER.decode() in call.headers:
+            _hide(call, scope, (network.KEY_HEADER,))
+        await self.app(scope, receive, send)
+
+    async def _identify(self, call: Call, scope: Scope) -> Refusal | None:
+        try:
+            shown = credentials.read(scope["headers"])
+            shown += self._in_query(scope, alone=not shown)
+            found = await self._recognised(shown)
+        except BadRequest as error:
+            return refusals.invalid(str(error))
+        except InvalidToken as error:
+            if self.mode == "permissive":
+                found = {}
+            else:
+                return self._unauthorized(str(error), error="invalid_token")
+        except (KeysUnavailable, StoreError) as error:
+            return refusals.overloaded(f"who you are cannot be checked now: {error}; try again")
+        if not found and self.mode == "strict":
+            return self._unauthorized(MISSING)
+        self._admit(call, scope, found)
+        lacking = self.attribution.missing(call.attribution)
+        return refusals.forbidden(lacking, policy="auth", rule="attribution") if lacking else None
+
+    def _in_query(self, scope: Scope, *, alone: bool) -> list[Credential]:
+        found = credentials.in_query(scope, alone=alone) if scope.get("query_string") else []
+        if found and not self.query_tokens:
+            raise InvalidToken(QUERY_MESSAGE)
+        return found
+
+    async def _recognised(self, shown: list[Credential]) -> dict[Credential, Principal]:
+        """Those that are ours: a client may send its provider's own credential beside them."""
+        found: dict[Credential, Principal] = {}
+        failed: InvalidToken | None = None
+        for credential in shown:
+            try:
+                found[credential] = await self._recognition.of(credential.text)
+            except InvalidToken as error:
+                failed = error if failed is None or looks_like_one(credential.text) else failed
+        if failed is not None and not found:
+            raise failed
+        if len({principal.id for principal in found.values()}) > 1:
+            raise BadRequest("the request carries credentials of two different callers")
+        return found
+
+    def _admit(self, call: Call, scope: Scope, found: dict[Credential, Principal]) -> None:
+        call.principal = next(iter(found.values()), ANONYMOUS)
+        call.attribution = self.attribution.of(call.principal, call.headers)
+        if found:
+            _hide(call, scope, [credential.header for credential in found])
+        if call.principal.kind == "jwt":
+            call.token = next(iter(found)).text
+
+    def _unauthorized(self, message: str, *, error: str = "") -> Refusal:
+        described = message if error else ""
+        value = (
+            "Bearer" if self.resource is None else self.resource.challenge(error=error, description=described)
+        )
+        return refusals.unauthorized(message, headers=(("www-authenticate", value),))
+
+
+def _bound(verifier: Verifier, resource: Resource | None) -> Verifier:
+    if not verifier.audiences and resource is None:
+        raise ConfigError(f"jwt: the issuer {verifier.issuer} needs audiences, or the route a resource URL")
+    return verifier if resource is None else verifier.bound_to(resource.url)
+
+
+def _strip(call: Call, scope: Scope) -> None:
+    """What only the gateway may say is removed where a client says it."""
+    if any(network.internal(name) for name, _ in scope["headers"]):
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if not network.internal(name)]
+        call.headers = {
+            name: value for name, value in call.headers.items() if not network.internal(name.encode())
+        }
+
+
+def _probe(call: Call) -> bool:
+    """Claude Code asks this way whether anybody is there, without a credential."""
+    route = call.route.rstrip("/")
+    return call.path in ("/", "/api/hello", route, f"{route}/", f"{route}/api/hello")
+
+
+def _hide(call: Call, scope: Scope, used: Collection[bytes]) -> None:
+    """A credential of the gateway's goes no further than here: no rule, log or upstream sees it."""
+    if b"" in used:
+        call.query = credentials.query_without(call.query)
+        scope["query_string"] = call.query.encode("latin-1")
+    scope["headers"] = credentials.without(scope["headers"], used)
+    hidden = {name.decode() for name in used}
+    call.headers = {name: value for name, value in call.headers.items() if name not in hidden}
+
+
+async def _answer(send: Send, body: bytes, media: bytes) -> None:
+    headers: Headers = [(b"content-type", media), (b"content-length", b"%d" % len(body)),
+                        (b"access-control-allow-origin", b"*")]  # fmt: skip
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
