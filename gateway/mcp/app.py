@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Collection, Sequence
 
 from gateway import body as bodies
 from gateway.call import Call
@@ -13,6 +13,7 @@ from gateway.errors import BadRequest, ClientGone
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp import peer as peers
 from gateway.mcp.catalog import Catalog
+from gateway.mcp.doors import Doors
 from gateway.mcp.exchange import Exchange, Watch, Wire
 from gateway.mcp.jsonrpc import Message, RpcError
 from gateway.mcp.methods import Methods
@@ -52,11 +53,14 @@ class MCPApp:
         route: str = "",
         streaming: bool = True,
         list_timeout: float = 5.0,
+        origins: Collection[str] = (),
+        hosts: Collection[str] = (),
         limit: int = bodies.LIMIT,
     ) -> None:
         self.catalog = Catalog(servers, prefix=prefix, deadline=list_timeout)
         self._seal = Seal(seal_key or secrets.token_bytes(32), nonce=lambda: os.urandom(12))
         self._route = route
+        self._doors = Doors(origins, hosts)
         self._streaming = streaming
         self._limit = limit
         self._methods = Methods(
@@ -68,6 +72,10 @@ class MCPApp:
             return
         call = Call.of(scope)
         call.dialect = "mcp"
+        refusal = self._doors.refuse(call, scope)
+        if refusal is not None:
+            await send_refusal(call, refusal, send)
+            return
         try:
             await self._route_method(call, scope, receive, send)
         except BadRequest as exc:
@@ -86,6 +94,8 @@ class MCPApp:
             await self._post(call, scope, receive, send)
         elif scope["method"] == "DELETE":
             await self._delete(call, send)
+        elif scope["method"] == "GET" and self._streaming and "mcp-session-id" in call.headers:
+            await self._get(call, receive, send)
         else:
             refusal = Refusal(405, "invalid_request_error", HINT, headers=(("allow", "POST, DELETE"),))
             await send_refusal(call, refusal, send)
@@ -95,18 +105,27 @@ class MCPApp:
         headers: Headers = scope["headers"]
         peer, own = await self._peer(call, messages, batch, headers)
         requests = [message for message in messages if message.is_request]
-        wire = Wire(send, own, expected=len(requests), batch=batch, streaming=self._streaming)
+        streaming = self._streaming and _streams(call.headers.get("accept", ""))
+        wire = Wire(send, own, expected=len(requests), batch=batch, streaming=streaming)
         for message in messages:
             if not message.is_request:
                 await self._methods.told(call, peer, message)
         if not requests:
             await wire.finish(202)
-            return
-        await self._serve(call, peer, requests, wire, receive, headers)
+        elif len(requests) == 1:
+            await self._watched(call, wire, receive, self._answer(call, peer, requests[0], wire, headers))
+        else:
+            answers = asyncio.gather(*(self._answer(call, peer, each, wire, headers) for each in requests))
+            await self._watched(call, wire, receive, answers)
 
-    async def _serve(
-        self, call: Call, peer: Peer, requests: list[Message], wire: Wire, receive: Receive, headers: Headers
-    ) -> None:
+    async def _get(self, call: Call, receive: Receive, send: Send) -> None:
+        peer = self._legacy(call, call.headers.get("mcp-protocol-version", ""))
+        wire = Wire(send, [], expected=0, batch=False, streaming=True)
+        after = call.headers.get("last-event-id", "")
+        await self._watched(call, wire, receive, self._methods.listening.stream(call, peer, wire, after))
+
+    async def _watched(self, call: Call, wire: Wire, receive: Receive, work: Awaitable[object]) -> None:
+        """The work ends when the client leaves, and what it asked upstream ends with it."""
         task = asyncio.current_task()
         assert task is not None
         gone = False
@@ -119,10 +138,7 @@ class MCPApp:
         watch = Watch(receive, wire, leave)
         call.abort = leave
         try:
-            if len(requests) == 1:
-                await self._answer(call, peer, requests[0], wire, headers)
-            else:
-                await asyncio.gather(*(self._answer(call, peer, each, wire, headers) for each in requests))
+            await work
         except asyncio.CancelledError:
             if not gone:
                 raise
@@ -222,3 +238,8 @@ async def _send_error(exc: RpcError, send: Send) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": eras.STATUS.get(exc.code, 400), "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _streams(accept: str) -> bool:
+    """A client that says what it accepts, and leaves event streams out, gets none."""
+    return not accept or "text/event-stream" in accept or "*/*" in accept

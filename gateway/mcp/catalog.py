@@ -119,6 +119,23 @@ class Catalog:
             entry = (await self._view(call, peer, kind, stale=False)).table.by_name.get(exposed)
         return entry
 
+    async def locate(self, call: Call, peer: Peer, uri: str) -> names.Own | None:
+        """Which server has this resource, and what it calls it: listed, prefixed, by a template, or the only one."""
+        entry = await self.find(call, peer, RESOURCES, uri)
+        if entry is not None:
+            return entry.server, entry.name
+        own = names.split_uri(uri, self.servers)
+        if own is not None:
+            return own
+        templates = await self._view(call, peer, TEMPLATES, stale=True)
+        for entry in templates.table.entries:
+            if names.matches(entry.exposed, uri):
+                return entry.server, uri if entry.name == entry.exposed else uri.partition("+")[2]
+        return None
+
+    def shown_uri(self, server: str, uri: str) -> str:
+        return names.prefix_uri(server, uri) if self._mode == "always" else uri
+
     def forget(self, server: str) -> None:
         """The server said that its lists changed."""
         for key, kept in self._kept.items():

@@ -16,6 +16,7 @@ from gateway.mcp import eras, jsonrpc
 from gateway.mcp.catalog import KINDS, PROMPTS, TEMPLATES, TOOLS, Catalog
 from gateway.mcp.exchange import split_request_id
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Message, RpcError
+from gateway.mcp.listening import Listening
 from gateway.mcp.lists import Lists
 from gateway.mcp.peer import Peer
 from gateway.mcp.relay import METHODS, Relay
@@ -35,6 +36,7 @@ class Methods:
         self._catalog = catalog
         self._info = {"name": name, "version": version}
         self._streaming = streaming
+        self.listening = Listening(catalog)
         relay = Relay(catalog)
         lists = Lists(catalog, seal)
         self._handlers: dict[str, Handler] = {
@@ -42,6 +44,10 @@ class Methods:
             "server/discover": self._discover,
             "ping": self._ping,
             "completion/complete": self._complete,
+            "logging/setLevel": self._set_level,
+            "resources/subscribe": self._subscribe,
+            "resources/unsubscribe": self._subscribe,
+            "subscriptions/listen": self._listen,
             **dict.fromkeys(METHODS, relay.serve),
             **dict.fromkeys(KINDS, lists.serve),
         }
@@ -136,6 +142,37 @@ class Methods:
         if turn.peer.modern:
             raise RpcError(METHOD_NOT_FOUND, "Method not found: ping")
         return Answer(b"{}")
+
+    async def _set_level(self, turn: Turn) -> Answer:
+        if turn.peer.modern:
+            raise RpcError(METHOD_NOT_FOUND, "Method not found: logging/setLevel")
+
+        async def tell(server: Server) -> None:
+            hello = await server.upstream.hello(turn.call)
+            if not hello.modern and "logging" in hello.capabilities:
+                await server.upstream.ask(
+                    Ask(turn.call, turn.peer, "logging/setLevel", turn.params), turn.exchange
+                )
+
+        await self._each(self._catalog.servers.values(), tell)
+        return Answer(b"{}")
+
+    async def _subscribe(self, turn: Turn) -> Answer:
+        method = turn.message.method
+        own = await self._catalog.locate(turn.call, turn.peer, str(turn.tree.get("uri")))
+        if turn.peer.modern or own is None:
+            raise RpcError(
+                METHOD_NOT_FOUND if turn.peer.modern else INVALID_PARAMS, f"Method not found: {method}"
+            )
+        params = {**turn.params, "uri": Raw(orjson.dumps(own[1]))}
+        return await asked(turn, self._catalog.servers[own[0]], Ask(turn.call, turn.peer, method, params))
+
+    async def _listen(self, turn: Turn) -> Answer:
+        if not turn.peer.modern:
+            raise RpcError(METHOD_NOT_FOUND, "Method not found: subscriptions/listen")
+        await self.listening.subscribe(turn)
+        meta = {eras.SUBSCRIPTION: orjson.loads(turn.message.id)}
+        return Answer(orjson.dumps({"resultType": "complete", "_meta": meta}))
 
     async def _complete(self, turn: Turn) -> Answer:
         ref = turn.tree.get("ref")

@@ -13,6 +13,7 @@ from typing import Literal
 
 Mode = Literal["auto", "always", "never"]
 LONGEST = 64  # what model APIs accept; the protocol itself would allow 128
+_VARIABLE = re.compile(r"\{[^{}]*\}")
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]")
 
 Own = tuple[str, str]  # server, the upstream's own name
@@ -74,3 +75,17 @@ def prefix_uri(server: str, uri: str) -> str:
 def split_uri(uri: str, servers: Mapping[str, object]) -> Own | None:
     server, plus, rest = uri.partition("+")
     return (server, rest) if plus and server in servers and ":" in rest else None
+
+
+def matches(template: str, uri: str) -> bool:
+    """Whether a URI can come from a template: its literal parts, in order. Linear, whatever the template says."""
+    literals = _VARIABLE.split(template)
+    if not uri.startswith(literals[0]) or not uri.endswith(literals[-1]):
+        return False
+    at = len(literals[0])
+    for literal in literals[1:]:
+        at = uri.find(literal, at)
+        if at < 0:
+            return False
+        at += len(literal)
+    return True

@@ -50,7 +50,7 @@ class Relay:
         exposed = turn.tree.get(named.key)
         if not isinstance(exposed, str):
             raise RpcError(INVALID_PARAMS, f"params.{named.key} must be a string")
-        entry = await self._catalog.find(turn.call, turn.peer, named.kind, exposed)
+        entry = await self._find(turn, named, exposed)
         if entry is None:
             raise unknown(turn, exposed)
         arguments = turn.tree.get("arguments")
@@ -64,6 +64,12 @@ class Relay:
             return refused(turn, exc.refusal)
         except UpstreamError as exc:
             return failed(turn, entry.server, exc)
+
+    async def _find(self, turn: Turn, named: Named, exposed: str) -> Entry | None:
+        if named.subject != "resource":
+            return await self._catalog.find(turn.call, turn.peer, named.kind, exposed)
+        own = await self._catalog.locate(turn.call, turn.peer, exposed)
+        return Entry(own[0], own[1], exposed, b"", {}) if own is not None else None
 
     async def _judged(self, turn: Turn, op: Operation, entry: Entry, metered: Metered) -> Answer:
         server = self._catalog.servers[entry.server]
