@@ -141,7 +141,10 @@ class StreamReader(Protocol):
 class StreamWriter(Protocol):
     """Hub events -> client bytes. After an `error` event there is nothing more to write."""
 
-    media: str  # the content type of the stream
+    @property
+    def media(self) -> str:
+        """The content type of the stream."""
+        ...
 
     def write(self, event: Event) -> bytes: ...
 
@@ -153,10 +156,25 @@ class StreamWriter(Protocol):
 class Watcher(Protocol):
     """Looks at the bytes of a stream that passes untouched, and decodes only what it must."""
 
-    usage: Usage | None  # cumulative; the last one is billed
-    stop_reason: str  # in the hub's terms, "" until known
-    finished: bool  # the stream's own end mark was seen
-    error: ErrorInfo | None  # an error that the upstream sent inside the stream
+    @property
+    def usage(self) -> Usage | None:
+        """Cumulative; the last one is billed."""
+        ...
+
+    @property
+    def stop_reason(self) -> str:
+        """In the hub's terms; empty until known."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """The stream's own end mark was seen."""
+        ...
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        """An error that the upstream sent inside the stream."""
+        ...
 
     def feed(self, chunk: bytes) -> None: ...
 

@@ -1,0 +1,97 @@
+"""Gemini on both sides: the bytes pass. Every chunk holds figures, so the last one is kept and decoded when asked."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import orjson
+
+from gateway.errors import BadRequest
+from gateway.llm.dialects.frames import Sieve
+from gateway.llm.dialects.gemini import carried, thoughts
+from gateway.llm.dialects.gemini.answer import RETRY, STOPS, error_of
+from gateway.llm.dialects.gemini.figures import usage_of as figures
+from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
+from gateway.metering.usage import Usage
+
+_MARKS = re.compile(
+    rb'"usageMetadata"|"finishReason"|"functionCall"|"blockReason"|^data: ?\{"error"|"error": ?\{', re.M
+)
+
+
+class _Candidate(msgspec.Struct):
+    finishReason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    candidates: list[_Candidate] = []
+    usageMetadata: Json | None = None
+    promptFeedback: Json | None = None
+    error: Json | None = None
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+class Watcher:
+    __slots__ = ("_called", "_last", "_sieve", "error", "finished", "stop_reason")
+
+    def __init__(self) -> None:
+        self._sieve = Sieve(_MARKS)
+        self._last = b""
+        self._called = False
+        self.error: ErrorInfo | None = None
+        self.stop_reason = ""
+        self.finished = False
+
+    @property
+    def usage(self) -> Usage | None:
+        return usage_of(self._last)
+
+    def feed(self, chunk: bytes) -> None:
+        for data in self._sieve.feed(chunk):
+            if b'"usageMetadata"' in data:
+                self._last = data
+            self._called = self._called or b'"functionCall"' in data
+            if b'"finishReason"' in data or b'"blockReason"' in data or b'"error"' in data:
+                self._look(data)
+
+    def _look(self, data: bytes) -> None:
+        try:
+            chunk = _decode(data)
+        except msgspec.DecodeError:
+            return
+        if chunk.error is not None:
+            self.error = error_of(chunk.error, {})
+        reason = chunk.candidates[0].finishReason if chunk.candidates else None
+        if reason is not None:
+            self._stopped("api_error" if reason in RETRY else STOPS.get(reason, "refusal"))
+        elif (chunk.promptFeedback or {}).get("blockReason"):
+            self._stopped("refusal")
+
+    def _stopped(self, reason: str) -> None:
+        self.finished = True
+        self.stop_reason = "tool_use" if reason == "end_turn" and self._called else reason
+
+
+def usage_of(answer: bytes) -> Usage | None:
+    try:
+        return figures(_decode(answer).usageMetadata)
+    except msgspec.DecodeError:
+        return None
+
+
+def forward(body: bytes, options: Options) -> bytes:
+    """The client's own bytes, unless calls in it carry another provider's thinking, which Gemini would refuse."""
+    if carried.PREFIX.encode() not in body:
+        return body
+    request = orjson.loads(body)
+    if not isinstance(request, dict):
+        raise BadRequest("the body is not a JSON object")
+    for content in request.get("contents") or []:
+        for part in content.get("parts") or []:
+            for key in ("thoughtSignature", "thought_signature"):
+                if str(part.get(key, "")).startswith(carried.PREFIX):
+                    part[key] = thoughts.SKIP
+    return orjson.dumps(request)
