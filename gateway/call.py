@@ -120,6 +120,7 @@ class Call:
     policies: Policies | None = None  # each policy's own middleware fills its slot
     verdicts: list[Verdict] = field(default_factory=list)  # each policy appends
     usage: Usage | None = None  # the handler that saw the provider's own figures, else the usage middleware
+    metered: bool = False  # the usage middleware: it reads the usage, nobody else has to
     provider: str = ""  # LLMApp
     upstream_model: str = ""  # LLMApp
     attempts: int = 0  # LLMApp
