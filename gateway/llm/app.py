@@ -13,12 +13,13 @@ from gateway.call import Call
 from gateway.endpoints import Endpoint
 from gateway.errors import Refused, UpstreamError, UpstreamTimeout
 from gateway.llm import headers as passing
+from gateway.llm.dialects.failures import AnswerFailed
 from gateway.llm.inquiry import Inquiry
 from gateway.llm.models import Catalog
 from gateway.llm.presence import Presence
 from gateway.llm.providers import Provider
 from gateway.llm.relay import Relay, refuse
-from gateway.llm.routes import ModelRule, Table
+from gateway.llm.routes import Candidate, ModelRule, Table
 from gateway.llm.upstream import Answer, Upstream
 from gateway.llm.wires import wire
 from gateway.net.client import Client
@@ -79,13 +80,26 @@ class LLMApp:
             async with Presence(inquiry.call, receive):
                 await self._relay(inquiry, relay, send)
         except (UpstreamError, Refused) as error:
+            if isinstance(error, AnswerFailed) and not relay.started:
+                raise Refused(_refusal(error)) from error
             if not (relay.started and await relay.failed(_refusal(error))):
                 raise
         finally:
             relay.settle()
 
     async def _relay(self, inquiry: Inquiry, relay: Relay, send: Send) -> None:
-        answer = await self._upstream.open(inquiry, self.table.candidates(inquiry.call, inquiry.op))
+        candidates = self.table.candidates(inquiry.call, inquiry.op)
+        try:
+            await self._once(inquiry, candidates, relay, send)
+        except AnswerFailed as error:
+            if not error.retry:
+                raise
+            await self._once(inquiry, candidates, relay, send)
+
+    async def _once(
+        self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay, send: Send
+    ) -> None:
+        answer = await self._upstream.open(inquiry, candidates)
         try:
             await _told(inquiry, answer, relay, send)
         finally:
@@ -125,6 +139,9 @@ async def _told(inquiry: Inquiry, answer: Answer, relay: Relay, send: Send) -> N
 def _refusal(error: UpstreamError | Refused) -> Refusal:
     if isinstance(error, Refused):
         return error.refusal
+    if isinstance(error, AnswerFailed):
+        info = error.info
+        return Refusal(info.status, info.type, info.message, retry_after=info.retry_after)
     if isinstance(error, UpstreamTimeout):
         return Refusal(504, "timeout_error", str(error))
     return Refusal(502, "api_error", str(error))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
-from gateway.net.client import Timeouts, header
+from gateway.net.client import DEFAULT_TIMEOUTS, Timeouts, header
 from gateway.net.pool import Pool, Settings
 from gateway.net.proxies import NO_PROXIES
 from tests.net.upstream import Peer, answer, once, repeat, upstream
@@ -24,7 +24,7 @@ async def pool() -> AsyncIterator[Pool]:
     await asyncio.sleep(0)
 
 
-async def fetch(pool: Pool, url: str, *, timeouts: Timeouts = Timeouts()) -> bytes:
+async def fetch(pool: Pool, url: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> bytes:
     response = await pool.send("POST", url, body=b"{}", timeouts=timeouts)
     try:
         return await response.read()
