@@ -1,0 +1,120 @@
+"""The usage policy: prices what became of an operation, labels it, and writes it to the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gateway.metering.prices import Prices
+from gateway.metering.record import Outcome, Record
+from gateway.metering.spool import LINGER, Spool
+
+if TYPE_CHECKING:
+    from gateway.call import Call, Operation
+    from gateway.refusals import Refusal
+    from gateway.stores.protocols import Ledger
+
+log = logging.getLogger("gateway.metering")
+Label = Callable[["Call", "Operation"], Any]
+UNKNOWN = "unknown"
+LONGEST_LABEL = 256
+
+
+class UsageMeter:
+    """`UsageMeter(ledger, labels={"team": lambda call, op: call.headers.get("x-team")})`
+
+    `ledger` may be None: then records only stand on the call, for log, metrics and traces. `linger=0` writes each before
+    the request ends.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger | None = None,
+        *,
+        prices: Prices | None = None,
+        labels: Mapping[str, Label] | None = None,
+        linger: float = LINGER,
+    ) -> None:
+        self.prices = prices or Prices()
+        self._labels = dict(labels or {})
+        self._spool = None if ledger is None else Spool(ledger, linger=linger)
+
+    @property
+    def dropped(self) -> int:
+        """Records that the ledger never took."""
+        return self._spool.dropped if self._spool else 0
+
+    async def record(
+        self,
+        call: Call,
+        op: Operation,
+        outcome: Outcome,
+        *,
+        refusal: Refusal | None = None,
+        duration_ms: float = 0.0,
+        upstream_ms: float = 0.0,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+    ) -> Record:
+        record = _described(call, op, outcome)
+        self._label(record, call, op)
+        record.duration_ms, record.upstream_ms = duration_ms, upstream_ms
+        record.bytes_in, record.bytes_out = bytes_in, bytes_out
+        if refusal is not None:
+            record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
+            record.status = refusal.status
+        if op.kind == "llm" and call.usage is not None and op.charged:
+            record.usage = call.usage
+            model = call.upstream_model or op.model
+            record.usd, record.priced = self.prices.cost(call.usage, model=model, provider=call.provider)
+        call.records.append(record)
+        if self._spool is not None and (op.charged or outcome != "ok"):
+            await self._spool.write(record)
+        return record
+
+    def _label(self, record: Record, call: Call, op: Operation) -> None:
+        for name, label in self._labels.items():
+            try:
+                value = label(call, op)
+            except Exception:
+                value = None
+            text = UNKNOWN if value is None or value == "" else str(value)[:LONGEST_LABEL]
+            call.labels[name] = text
+        record.labels = dict(call.labels)
+
+    async def close(self) -> None:
+        if self._spool is not None:
+            await self._spool.close()
+
+
+def _described(call: Call, op: Operation, outcome: Outcome) -> Record:
+    who, by = call.principal, call.attribution
+    return Record(
+        id=f"{call.id}.{len(call.records)}",
+        call=call.id,
+        at=call.at,
+        kind=op.kind,
+        method=op.method,
+        route=call.route,
+        outcome=outcome,
+        status=call.status,
+        principal=who.id,
+        user=by.user or who.name,
+        agent=by.agent,
+        project=by.project,
+        session=by.session,
+        groups=who.groups,
+        provider=call.provider,
+        model=op.model,
+        upstream_model=call.upstream_model,
+        server=op.server,
+        tool=op.name if op.subject == "tool" else "",
+        exposed=op.exposed if op.exposed != op.name else "",
+        tool_use_id=op.tool_use_id,
+        first_byte_ms=(call.first_byte - call.started) / 1e6 if call.first_byte else 0.0,
+        attempts=call.attempts,
+        arguments=op.arguments,
+        trace_id=call.trace_id,
+        span_id=call.span_id,
+    )

@@ -1,0 +1,181 @@
+"""What did it use, and what did it cost? One record an operation, whatever happened to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gateway import body, operations, refusals
+from gateway.call import Call, Operation
+from gateway.errors import BadRequest, ClientGone, Refused, UpstreamError, UpstreamTimeout
+from gateway.limits import estimate
+from gateway.metering import truth
+from gateway.metering.meter import Label, UsageMeter
+from gateway.metering.prices import Price, Prices
+from gateway.metering.readers import Watcher
+from gateway.metering.record import Outcome
+from gateway.metering.spool import LINGER
+from gateway.middleware.expressions import labels_of
+from gateway.policies import Policies
+from gateway.types import App, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from gateway.stores.protocols import Ledger
+
+_TOOL_ERROR = b'"isError":true'
+_PLAIN = (b"", b"identity")
+
+
+class UsageMiddleware:
+    """Meters the app inside, innermost, so that it sees what the provider billed.
+
+    `UsageMiddleware(app, store=open_store("sqlite:///gateway.db"), labels={"team": 'request.headers["x-team"]'})`
+
+    `prices` are dollars per million tokens by model name, before the dated table; `ceiling` is what an unknown model costs.
+    `watch=False` where the app itself sets `call.usage` (LLMApp does). With `defer` the meter is only put on the call, for
+    an app that records each operation itself. `meter` takes a finished one instead of `store`, `prices` and `labels`.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        store: Ledger | None = None,
+        prices: Prices | Mapping[str, Price | Mapping[str, float]] | None = None,
+        ceiling: Price | Mapping[str, float] | None = None,
+        labels: Mapping[str, Label | str] | None = None,
+        linger: float = LINGER,
+        watch: bool = True,
+        defer: bool = False,
+        meter: UsageMeter | None = None,
+    ) -> None:
+        self.app = app
+        self.watch = watch
+        self.defer = defer
+        table = prices if isinstance(prices, Prices) else Prices(prices, ceiling=ceiling)
+        self.meter = meter or UsageMeter(store, prices=table, labels=labels_of(labels or {}), linger=linger)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        call = Call.of(scope)
+        call.metered = True
+        if self.defer:
+            if call.policies is None:
+                call.policies = Policies()
+            call.policies.usage = self.meter
+            return await self.app(scope, receive, send)
+        try:
+            read = await body.read(scope, receive)
+            operation = operations.of(call, method=call.verb, body=read)
+        except BadRequest as error:
+            refusal = refusals.invalid(str(error), status=error.status)
+            return await refusals.send_refusal(call, refusal, send)
+        await self._meter(call, operation, scope, body.Replay(read, receive), send)
+
+    async def _meter(self, call: Call, op: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter_ns()
+        answer = _Answer(call, op, send, watch=self.watch)
+        outcome: Outcome = "error"
+        try:
+            await self.app(scope, receive, answer)
+            outcome = answer.outcome()
+        except BaseException as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            answer.settle()
+            await self.meter.record(
+                call,
+                op,
+                outcome,
+                refusal=call.refusal,
+                duration_ms=(time.perf_counter_ns() - started) / 1e6,
+                upstream_ms=call.upstream_ns / 1e6,
+                bytes_in=len(call.body or b""),
+                bytes_out=answer.size,
+            )
+
+
+class _Answer:
+    """The `send` of one request: counts, and reads the usage where the app does not tell it."""
+
+    __slots__ = ("_call", "_ended", "_op", "_send", "_tool_error", "_watch", "_watcher", "size", "status")
+
+    def __init__(self, call: Call, op: Operation, send: Send, *, watch: bool) -> None:
+        self._call = call
+        self._op = op
+        self._send = send
+        self._watch = watch and op.kind == "llm" and op.charged
+        self._watcher: Watcher | None = None
+        self._tool_error = False
+        self._ended = False
+        self.status = 0
+        self.size = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start(message)
+        elif message["type"] == "http.response.body":
+            self._body(message.get("body", b""), more=message.get("more_body", False))
+        await self._send(message)
+
+    def _start(self, message: Message) -> None:
+        self.status = message["status"]
+        self._call.status = self._call.status or self.status
+        if self._watch and self._call.usage is None and self.status < 400:
+            headers = dict(message.get("headers", ()))
+            stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")
+            if headers.get(b"content-encoding", b"") in _PLAIN:
+                self._watcher = Watcher(stream=stream)
+
+    def _body(self, chunk: bytes, *, more: bool) -> None:
+        self.size += len(chunk)
+        if self._watcher is not None:
+            self._watcher.feed(chunk)
+        elif self._op.kind == "mcp" and _TOOL_ERROR in chunk:
+            self._tool_error = True
+        self._ended = not more
+
+    def settle(self) -> None:
+        """The usage that the app did not tell: what was read from the answer, or an estimate."""
+        call, watcher = self._call, self._watcher
+        if call.usage is not None or not self._watch or not 200 <= self.status < 400:
+            return
+        prompt = estimate.prompt(call.body or b"")
+        if watcher is None:  # an encoded answer: nothing can be read in it
+            call.usage = truth.judged(None, prompt=prompt, written=self.size)
+            return
+        watcher.end()
+        final = watcher.final and self._ended
+        call.usage = truth.judged(watcher.usage, prompt=prompt, written=watcher.written, final=final)
+
+    def outcome(self) -> Outcome:
+        if self._call.refusal is not None:
+            return "refused"
+        if self._tool_error:
+            return "tool_error"
+        if self.status == 504:
+            return "timeout"
+        if self.status >= 500 or self.status == 429:
+            return "upstream_error"
+        if self.status >= 400:
+            return "error"
+        return "ok" if self._ended else "client_gone"
+
+
+def _outcome(error: BaseException) -> Outcome:
+    match error:
+        case Refused():
+            return "refused"
+        case UpstreamTimeout():
+            return "timeout"
+        case UpstreamError():
+            return "upstream_error"
+        case ClientGone():
+            return "client_gone"
+        case Exception():
+            return "error"
+        case _:  # cancelled
+            return "client_gone"
