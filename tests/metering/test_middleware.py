@@ -1,0 +1,185 @@
+"""The usage middleware alone, around an app written here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.call import Call
+from gateway.metering.record import Record
+from gateway.metering.usage import Usage
+from gateway.middleware.usage import UsageMiddleware
+from gateway.stores.memory import MemoryStore
+from gateway.types import App, Receive, Scope, Send
+from tests.driver import Driver
+
+TEXT = "All happy families are alike; each unhappy family is unhappy in its own way. " * 20
+PROMPT = {"model": "claude-sonnet-4-5", "max_tokens": 500, "messages": [{"role": "user", "content": TEXT}]}
+
+
+def saying(
+    *parts: bytes, media: str = "application/json", status: int = 200, told: Usage | None = None
+) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        head = [(b"content-type", media.encode())]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        Call.of(scope).usage = told
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+def frames(*events: dict[str, object]) -> list[bytes]:
+    return [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
+
+
+def streaming(*events: dict[str, object]) -> App:
+    return saying(*frames(*events), media="text/event-stream; charset=utf-8")
+
+
+async def metered(app: App, path: str = "/v1/messages", body: object = None, **options: object) -> Record:
+    store = MemoryStore()
+    middleware = UsageMiddleware(app, store=store, linger=0, **options)  # type: ignore[arg-type]
+    await Driver(middleware).post(path, PROMPT if body is None else body)
+    (record,) = await store.records()
+    return record
+
+
+ANTHROPIC = {"usage": {"input_tokens": 400, "output_tokens": 20, "cache_read_input_tokens": 3,
+                       "cache_creation_input_tokens": 9, "cache_creation": {"ephemeral_1h_input_tokens": 4}}}  # fmt: skip
+CHAT = {"usage": {"prompt_tokens": 400, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 100},
+                  "completion_tokens_details": {"reasoning_tokens": 7}}}  # fmt: skip
+RESPONSES = {"usage": {"input_tokens": 400, "output_tokens": 20, "input_tokens_details": {"cached_tokens": 100},
+                       "output_tokens_details": {"reasoning_tokens": 7}}}  # fmt: skip
+GEMINI = {"usageMetadata": {"promptTokenCount": 400, "candidatesTokenCount": 13, "thoughtsTokenCount": 7,
+                            "cachedContentTokenCount": 100}}  # fmt: skip
+CONVERSE = {"usage": {"inputTokens": 400, "outputTokens": 20, "cacheReadInputTokens": 5}}
+
+JSON_SHAPES = {
+    "/v1/messages": (ANTHROPIC, Usage(400, 20, 3, 5, 4)),
+    "/v1/chat/completions": (CHAT, Usage(300, 20, 100, reasoning=7)),
+    "/v1/responses": (RESPONSES, Usage(300, 20, 100, reasoning=7)),
+    "/v1beta/models/gemini-3:generateContent": (GEMINI, Usage(300, 20, 100, reasoning=7)),
+    "/model/anthropic.claude-x/converse": (CONVERSE, Usage(400, 20, 5)),
+}
+
+
+@pytest.mark.parametrize("path", JSON_SHAPES)
+async def test_it_reads_the_usage_of_a_json_answer(path: str) -> None:
+    answer, expected = JSON_SHAPES[path]
+    text = json.dumps(answer).encode()
+    record = await metered(saying(text[:10], text[10:]), path)
+    assert record.usage == expected
+    assert (record.outcome, record.kind) == ("ok", "llm")
+
+
+async def test_it_reads_a_stream_of_messages_whatever_its_pieces() -> None:
+    whole = b"".join(frames(
+        {"type": "message_start", "message": {"usage": {"input_tokens": 400, "output_tokens": 1}}},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": 'so "usage": {} it said'}},
+        {"type": "message_delta", "usage": {"output_tokens": 33}},
+    ))  # fmt: skip
+    for size in (1, 7, 64):
+        parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+        record = await metered(saying(*parts, media="text/event-stream"))
+        assert record.usage == Usage(400, 33)
+
+
+async def test_it_reads_the_streams_of_the_other_wires() -> None:
+    chat = streaming({"choices": [{"delta": {"content": "hi"}}], "usage": None}, {"choices": [], **CHAT})
+    assert (await metered(chat, "/v1/chat/completions")).usage == Usage(300, 20, 100, reasoning=7)
+    responses = streaming({"type": "response.completed", "response": RESPONSES})
+    assert (await metered(responses, "/v1/responses")).usage == Usage(300, 20, 100, reasoning=7)
+    path = "/v1beta/models/gemini-3:streamGenerateContent"
+    assert (await metered(streaming(GEMINI), path)).usage == Usage(300, 20, 100, reasoning=7)
+
+
+async def test_what_the_app_itself_tells_is_believed() -> None:
+    record = await metered(saying(json.dumps(ANTHROPIC).encode(), told=Usage(1, 2)))
+    assert record.usage == Usage(1, 2)
+
+
+async def test_a_stream_without_usage_is_estimated_and_marked() -> None:
+    record = await metered(streaming({"choices": [{"delta": {"content": TEXT}}]}), "/v1/chat/completions")
+    assert record.usage is not None
+    assert record.usage.estimated
+    assert 300 < record.usage.output < 450
+    assert 300 < record.usage.input < 500
+
+
+async def test_a_cut_stream_is_charged_for_what_was_written() -> None:
+    record = await metered(streaming(
+        {"type": "message_start", "message": {"usage": {"input_tokens": 400, "output_tokens": 1}}},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": TEXT}},
+    ))  # fmt: skip
+    assert record.usage is not None
+    assert (record.usage.input, record.usage.estimated) == (400, True)
+    assert record.usage.output > 300
+
+
+async def test_a_lying_provider_is_not_believed() -> None:
+    record = await metered(streaming(
+        {"type": "message_start", "message": {"usage": {"input_tokens": 1, "output_tokens": 1}}},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": TEXT}},
+        {"type": "message_delta", "usage": {"output_tokens": 2}},
+    ))  # fmt: skip
+    assert record.usage is not None
+    assert record.usage.estimated
+    assert record.usage.output > 300
+    assert record.usage.input > 300
+
+
+async def test_a_call_is_priced_from_the_table_and_from_the_operators_own_prices() -> None:
+    answer = saying(json.dumps({"usage": {"input_tokens": 1_000_000, "output_tokens": 0}}).encode())
+    assert (await metered(answer)).usd == pytest.approx(6.0)  # above 200,000 tokens the model is dearer
+    assert (await metered(answer, prices={"claude-*": {"input": 1.5, "output": 2}})).usd == pytest.approx(1.5)
+
+
+async def test_an_unknown_model_is_charged_at_the_ceiling_and_never_nothing() -> None:
+    answer = saying(json.dumps({"usage": {"input_tokens": 1_000_000, "output_tokens": 0}}).encode())
+    middleware = UsageMiddleware(answer, store=MemoryStore(), ceiling={"input": 12, "output": 34})
+    await Driver(middleware).post("/v1/messages", {**PROMPT, "model": "nobody-knows"})
+    assert middleware.meter.prices.unknown == 1
+    record = await metered(
+        answer, body={**PROMPT, "model": "nobody-knows"}, ceiling={"input": 12, "output": 34}
+    )
+    assert (record.usd, record.priced) == (pytest.approx(12.0), False)
+
+
+async def test_labels_are_names_expressions_or_callables_and_one_that_fails_is_unknown() -> None:
+    labels = {
+        "model": "llm.model",
+        "family": 'llm.model.startsWith("claude") ? "claude" : "other"',
+        "route": lambda call, op: call.path,
+        "org": 'request.headers["x-org"]',
+        "mail": "jwt.email",
+    }
+    record = await metered(saying(b"{}"), labels=labels)
+    assert record.labels == {"model": "claude-sonnet-4-5", "family": "claude", "route": "/v1/messages",
+                             "org": "unknown", "mail": "unknown"}  # fmt: skip
+
+
+async def test_a_failed_app_still_leaves_a_record() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("broken")
+
+    store = MemoryStore()
+    with pytest.raises(RuntimeError):
+        await Driver(UsageMiddleware(app, store=store, linger=0)).post("/v1/messages", PROMPT)
+    (record,) = await store.records()
+    assert (record.outcome, record.usage) == ("error", None)
+
+
+async def test_an_upstreams_error_costs_nothing() -> None:
+    record = await metered(saying(b'{"type":"error"}', status=529))
+    assert (record.outcome, record.usd, record.usage) == ("upstream_error", 0.0, None)
+
+
+async def test_counting_tokens_leaves_no_row() -> None:
+    store = MemoryStore()
+    driver = Driver(UsageMiddleware(saying(b'{"input_tokens": 7}'), store=store, linger=0))
+    await driver.post("/v1/messages/count_tokens", PROMPT)
+    assert await store.records() == []
