@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects import content, signatures
+from gateway.llm.dialects import content, served, signatures
 from gateway.llm.dialects.gemini import media, thoughts
 from gateway.llm.dialects.gemini.models import Family
 from gateway.llm.dialects.names import Names
@@ -64,7 +64,7 @@ class Contents:
             elif kind == "search_result":
                 self._said.append({"text": search_result(block)})
             else:
-                raise content.unknown_block(block, "Gemini")
+                self._said += self._foreign(block)
 
     def _result(self, block: Json) -> None:
         ident = block.get("tool_use_id", "")
@@ -191,18 +191,14 @@ class Contents:
             self.losses["thought_signature"] = None
 
     def _foreign(self, block: Json) -> list[Json]:
-        """What only Anthropic's servers do: results worth reading stay as text."""
-        kind = block.get("type")
-        if kind in ("image", "document"):
+        """What only Anthropic's servers do: what it meant stays as text."""
+        if block.get("type") in ("image", "document"):
             return media.parts_of(block, self._family)
-        if kind == "compaction":
-            return [{"text": block["content"]}] if block.get("content") else []
-        if kind == "server_tool_use":
-            self.losses["server_tool_use"] = None
-            return []
-        if kind == "web_search_tool_result":
-            return [{"text": web_results(block)}]
-        raise content.unknown_block(block, "Gemini")
+        text = served.text_of(block)
+        if text is None:
+            raise content.unknown_block(block, "Gemini")
+        self.losses[str(block["type"])] = None
+        return [{"text": text}] if text else []
 
 
 def _sign_text(parts: list[Json], characters: int, signature: str) -> None:
@@ -221,11 +217,3 @@ def _sign_text(parts: list[Json], characters: int, signature: str) -> None:
 def search_result(block: Json) -> str:
     head = " ".join(str(block[key]) for key in ("title", "source") if block.get(key))
     return f"{head}\n{content.text_of(block.get('content'))}".strip()
-
-
-def web_results(block: Json) -> str:
-    found = block.get("content")
-    if not isinstance(found, list):
-        return "The web search failed."
-    lines = [f"- {each.get('title', '')} {each.get('url', '')}" for each in found if isinstance(each, dict)]
-    return "\n".join(["Results of a web search:", *lines])

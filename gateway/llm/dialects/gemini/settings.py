@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects import content, schema
+from gateway.llm.dialects import schema
 from gateway.llm.dialects.gemini.models import Family
 from gateway.llm.dialects.names import Names
+from gateway.llm.dialects.offered import offered
 from gateway.llm.dialects.protocol import Json
 
 _LEVELS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
@@ -26,13 +27,15 @@ class Settings:
     def tools(self) -> list[Json]:
         declared: list[Json] = []
         search = False
-        for tool in self._offered():
+        for tool in offered(self._hub):
             kind = tool.get("type") or "custom"
             if kind == "custom":
                 declared.append(self._declaration(tool))
             elif kind.startswith("web_search_"):
                 search = True
-            elif not kind.startswith("tool_search_tool"):
+            elif kind.startswith("tool_search_tool"):
+                self.losses["tools.tool_search"] = None
+            else:
                 raise BadRequest(f"a tool of type {kind!r} cannot be sent to Gemini")
         if search and declared:
             if "drop_web_search" not in self._quirks:
@@ -140,33 +143,3 @@ class Settings:
             else:
                 declared["parametersJsonSchema"] = schema.clean(wanted)
         return declared
-
-    def _offered(self) -> list[Json]:
-        """The tools that the model may see now: deferred ones once a search has found them.
-
-        Where the search was to run on Anthropic's servers nobody can search, and all are sent.
-        """
-        tools: list[Json] = self._hub.get("tools") or []
-        if not any(tool.get("defer_loading") for tool in tools):
-            return tools
-        if any(str(tool.get("type", "")).startswith("tool_search_tool") for tool in tools):
-            self.losses["tools.tool_search"] = None
-            return tools
-        found = _found(self._hub.get("messages") or [])
-        return [tool for tool in tools if not tool.get("defer_loading") or tool.get("name") in found]
-
-
-def _found(messages: list[Json]) -> set[str]:
-    """The tools that a search has shown to the model, or that it called."""
-    names = {block.get("name", "") for block in content.tool_uses(messages)}
-    for message in messages:
-        if not isinstance(message.get("content"), list):
-            continue
-        for block in message["content"]:
-            if block.get("type") == "tool_result" and isinstance(block.get("content"), list):
-                names |= {
-                    each.get("tool_name", "")
-                    for each in block["content"]
-                    if each.get("type") == "tool_reference"
-                }
-    return names
