@@ -26,6 +26,8 @@ from gateway.mcp.upstream import Answer
 from gateway.refusals import Refusal, invalid, send_refusal
 from gateway.types import Headers, Receive, Scope, Send
 
+NO_SESSION = "no such session: it has ended, has expired or is not yours; send initialize"
+ENDED = 10_000
 HINT = (
     "This is an MCP endpoint. Send JSON-RPC with POST and `Accept: application/json, text/event-stream`, "
     'for example {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}.'
@@ -60,6 +62,7 @@ class MCPApp:
         self.catalog = Catalog(servers, prefix=prefix, deadline=list_timeout)
         self._seal = Seal(seal_key or secrets.token_bytes(32), nonce=lambda: os.urandom(12))
         self._route = route
+        self._ended: dict[str, None] = {}  # sessions that a DELETE ended here; elsewhere the upstreams know
         self._doors = Doors(origins, hosts)
         self._streaming = streaming
         self._limit = limit
@@ -178,6 +181,8 @@ class MCPApp:
         if batch and eras.is_modern(None, version):
             raise RpcError(jsonrpc.INVALID_REQUEST, f"{eras.MODERN} has no batches")
         if first.method == "initialize" and not batch:
+            if "mcp-session-id" in call.headers:
+                self._legacy(call, "")  # who names a session that has ended is told so
             return await self._begin(call, first)
         return self._legacy(call, version), []
 
@@ -208,6 +213,9 @@ class MCPApp:
 
     async def _delete(self, call: Call, send: Send) -> None:
         peer = self._legacy(call, "")
+        self._ended[peer.session] = None
+        if len(self._ended) > ENDED:
+            self._ended.pop(next(iter(self._ended)))
         await self._methods.leave(call, peer)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})

@@ -102,7 +102,7 @@ class Catalog:
         self._mode = prefix
         self.deadline = deadline
         self._clock = clock
-        self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], _Kept] = OrderedDict()
         self._listings: OrderedDict[bytes, Listing] = OrderedDict()
         self._tables: OrderedDict[tuple[bytes, ...], Table] = OrderedDict()
         self._failed: dict[str, tuple[float, str]] = {}
@@ -115,7 +115,7 @@ class Catalog:
         """The entry of this name; lists are fetched only where it is not known yet."""
         view = await self._view(call, peer, kind, stale=True)
         entry = view.table.by_name.get(exposed)
-        if entry is None and self._may_have_changed(peer, kind):
+        if entry is None and self._may_have_changed(call, peer, kind):
             entry = (await self._view(call, peer, kind, stale=False)).table.by_name.get(exposed)
         return entry
 
@@ -144,13 +144,15 @@ class Catalog:
 
     # -- one server
 
-    def _key(self, server: Server, peer: Peer, kind: Kind) -> tuple[str, str, str]:
-        return server.name, peer.session if server.name in peer.handles else "", kind.method
+    def _key(self, call: Call, server: Server, peer: Peer, kind: Kind) -> tuple[str, ...]:
+        who = call.principal.id if server.upstream.per_caller else ""
+        return server.name, who, peer.session if server.name in peer.handles else "", kind.method
 
-    def _may_have_changed(self, peer: Peer, kind: Kind) -> bool:
+    def _may_have_changed(self, call: Call, peer: Peer, kind: Kind) -> bool:
         now = self._clock()
         return any(
-            (kept := self._kept.get(self._key(server, peer, kind))) is None or now - kept.fetched > COOL_DOWN
+            (kept := self._kept.get(self._key(call, server, peer, kind))) is None
+            or now - kept.fetched > COOL_DOWN
             for server in self.servers.values()
         )
 
@@ -177,7 +179,9 @@ class Catalog:
     async def _all(
         self, call: Call, peer: Peer, kind: Kind, servers: Sequence[Server], *, stale: bool
     ) -> list[_Kept | str | None]:
-        found: list[_Kept | str | None] = [self._known(peer, kind, server, stale=stale) for server in servers]
+        found: list[_Kept | str | None] = [
+            self._known(call, peer, kind, server, stale=stale) for server in servers
+        ]
         waiting = [index for index, outcome in enumerate(found) if outcome is None]
         fetched = await asyncio.gather(*(self._fetch(call, peer, kind, servers[index]) for index in waiting))
         for index, outcome in zip(waiting, fetched, strict=True):
@@ -187,12 +191,14 @@ class Catalog:
     async def _one(
         self, call: Call, peer: Peer, kind: Kind, server: Server, *, stale: bool
     ) -> _Kept | str | None:
-        known = self._known(peer, kind, server, stale=stale)
+        known = self._known(call, peer, kind, server, stale=stale)
         return known if known is not None else await self._fetch(call, peer, kind, server)
 
-    def _known(self, peer: Peer, kind: Kind, server: Server, *, stale: bool) -> _Kept | str | None:
+    def _known(
+        self, call: Call, peer: Peer, kind: Kind, server: Server, *, stale: bool
+    ) -> _Kept | str | None:
         """What need not be fetched: the list while it is fresh, or the reason why the server is left alone."""
-        kept = self._kept.get(self._key(server, peer, kind))
+        kept = self._kept.get(self._key(call, server, peer, kind))
         now = self._clock()
         if kept is not None and (now < kept.fresh or (stale and now - kept.fetched < ROUTE_TTL)):
             return kept
@@ -203,7 +209,7 @@ class Catalog:
         """The list, None where the server has no such thing, or why it is missing."""
         try:
             async with asyncio.timeout(self.deadline):
-                hello = await server.upstream.hello(call)
+                hello = await server.upstream.hello(call, peer)
                 if hello.capabilities and kind.capability not in hello.capabilities:
                     return None
                 listing, ttl = await self._pages(call, peer, kind, server)
@@ -215,7 +221,7 @@ class Catalog:
             return self._fail(server, str(exc))
         self._failed.pop(server.name, None)
         now = self._clock()
-        kept = self._kept[self._key(server, peer, kind)] = _Kept(listing, now, now + ttl)
+        kept = self._kept[self._key(call, server, peer, kind)] = _Kept(listing, now, now + ttl)
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return kept

@@ -30,6 +30,10 @@ RESERVED = "io.modelcontextprotocol/"
 
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri",
          "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId", "tasks/result": "taskId"}  # fmt: skip
+LEGACY_ONLY = frozenset(
+    {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+)
+MODERN_ONLY = frozenset({"server/discover", "subscriptions/listen"})
 STATUS = {jsonrpc.PARSE_ERROR: 400, jsonrpc.INVALID_REQUEST: 400, INVALID_PARAMS: 400, HEADER_MISMATCH: 400,
           jsonrpc.MISSING_CAPABILITY: 400, UNSUPPORTED_VERSION: 400, jsonrpc.METHOD_NOT_FOUND: 404}  # fmt: skip
 # A server that answers `server/discover` with one of these speaks the modern era.
@@ -63,7 +67,7 @@ def check(
         raise RpcError(INVALID_PARAMS, f"params._meta lacks {', '.join(missing)}")
     _check_mirrors(method, tree, headers, version_header)
     if meta[VERSION] != MODERN:
-        data = {"supported": list(SUPPORTED), "requested": meta[VERSION]}
+        data = {"supported": [MODERN], "requested": meta[VERSION]}
         raise RpcError(UNSUPPORTED_VERSION, "Unsupported protocol version", data)
     if not isinstance(meta[CAPABILITIES], Mapping):
         raise RpcError(INVALID_PARAMS, f"{CAPABILITIES} must be an object")
@@ -78,7 +82,7 @@ def _no_duplicates(headers: Sequence[tuple[bytes, bytes]]) -> None:
 def _check_mirrors(
     method: str, tree: Mapping[str, Any], headers: Sequence[tuple[bytes, bytes]], version_header: str
 ) -> None:
-    mirrored = {name: value.decode("latin-1") for name, value in headers if name in _ROUTING}
+    mirrored = {name: value.strip(b" \t").decode("latin-1") for name, value in headers if name in _ROUTING}
     if version_header != tree["_meta"][VERSION]:
         raise RpcError(HEADER_MISMATCH, "Header mismatch: MCP-Protocol-Version does not match the body")
     if mirrored.get(b"mcp-method") != method:

@@ -64,10 +64,12 @@ class HttpUpstream:
         self._client = client
         self._headers = headers or []
         self._auth = auth
-        self._per_caller = per_caller
+        self.per_caller = per_caller
         self._timeout = timeout
         self._legacy = legacy
         self._hello: Hello | None = None
+        self._legacy_hello: Hello | None = None
+        self._modern_only = False
         self._greeting: asyncio.Lock | None = None
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._ids = itertools.count(1)
@@ -75,7 +77,13 @@ class HttpUpstream:
 
     # -- getting to know each other
 
-    async def hello(self, call: Call) -> Hello:
+    async def hello(self, call: Call, peer: Peer) -> Hello:
+        hello = await self._known(call)
+        if hello.modern and not self._speaks_modern(peer):
+            return self._legacy_hello or hello
+        return hello
+
+    async def _known(self, call: Call) -> Hello:
         if self._hello is None:
             self._greeting = self._greeting or asyncio.Lock()
             async with self._greeting:
@@ -83,13 +91,18 @@ class HttpUpstream:
                     self._hello = await self._greet(call)
         return self._hello
 
+    def _speaks_modern(self, peer: Peer) -> bool:
+        """A server of both eras is spoken to in the client's, so that nothing needs a bridge."""
+        return self._hello is not None and self._hello.modern and self.name not in peer.handles
+
     async def _greet(self, call: Call) -> Hello:
         modern = None if self._legacy else await self._discover(call)
         if modern is not None:
             return modern
-        hello, session = await self._initialize(call, Peer())
+        session = await self._initialize(call, Peer())
         self._remember(self._key(call, Peer()), session)
-        return hello
+        assert self._legacy_hello is not None
+        return self._legacy_hello
 
     async def _discover(self, call: Call) -> Hello | None:
         """What a modern server says of itself; None where the server is not one."""
@@ -112,7 +125,7 @@ class HttpUpstream:
             True, eras.MODERN, result.get("capabilities") or {}, info, result.get("instructions") or ""
         )
 
-    async def _initialize(self, call: Call, peer: Peer) -> tuple[Hello, _Session]:
+    async def _initialize(self, call: Call, peer: Peer) -> _Session:
         version = peer.version if peer.session else eras.LEGACY[0]
         params = {
             "protocolVersion": version,
@@ -132,22 +145,29 @@ class HttpUpstream:
         agreed = str(result.get("protocolVersion") or eras.ASSUMED)
         session = _Session(session_id, agreed)
         await self._post(call, session, jsonrpc.notification("notifications/initialized"))
-        return Hello(
+        self._legacy_hello = Hello(
             False,
             agreed,
             result.get("capabilities") or {},
             result.get("serverInfo") or {},
             result.get("instructions") or "",
-        ), session
+        )
+        return session
 
     # -- sessions of legacy clients
 
     async def join(self, call: Call, peer: Peer) -> str:
-        hello = await self.hello(call)
+        hello = await self._known(call)
         shared = self._sessions.get(self._key(call, Peer()))
-        if hello.modern or (shared is not None and not shared.id and not peer.capabilities):
+        if self._modern_only or (shared is not None and not shared.id and not peer.capabilities):
             return ""
-        _, session = await self._initialize(call, peer)
+        try:
+            session = await self._initialize(call, peer)
+        except UpstreamError:
+            if not hello.modern:
+                raise
+            self._modern_only = True
+            return ""
         return f"{session.version} {session.id}"
 
     async def leave(self, call: Call, peer: Peer) -> None:
@@ -157,7 +177,7 @@ class HttpUpstream:
             response.close()
 
     def _key(self, call: Call, peer: Peer) -> str:
-        return f"{call.principal.id if self._per_caller else ''}\0{peer.session}"
+        return f"{call.principal.id if self.per_caller else ''}\0{peer.session}"
 
     def _handle(self, peer: Peer) -> _Session | None:
         version, _, ident = peer.handles.get(self.name, "").partition(" ")
@@ -167,7 +187,7 @@ class HttpUpstream:
         key = self._key(call, peer)
         session = self._sessions.get(key) or self._handle(peer)
         if session is None:
-            _, session = await self._initialize(call, peer)
+            session = await self._initialize(call, peer)
             self._remember(key, session)
         return session
 
@@ -180,10 +200,11 @@ class HttpUpstream:
     # -- asking
 
     async def ask(self, ask: Ask, ear: Ear) -> Answer:
-        hello = await self.hello(ask.call)
+        await self._known(ask.call)
+        modern = self._speaks_modern(ask.peer)
         number = next(self._ids)
-        body = jsonrpc.request(b"%d" % number, ask.method, outgoing(ask, hello, number))
-        if hello.modern:
+        body = jsonrpc.request(b"%d" % number, ask.method, outgoing(ask, number, modern=modern))
+        if modern:
             headers = [*_JSON, *eras.mirrors(ask.method, ask.name), *ask.headers]
             response = await self._send(ask.call, "POST", headers, body)
         else:
@@ -192,7 +213,7 @@ class HttpUpstream:
             message = await self._read_answer(response, b"%d" % number, ear)
         finally:
             response.close()
-        return Answer(message.result, message.error, hello.modern)
+        return Answer(message.result, message.error, modern)
 
     async def _ask_legacy(self, ask: Ask, body: bytes) -> Response:
         session = await self._session(ask.call, ask.peer)
@@ -200,13 +221,13 @@ class HttpUpstream:
         if response.status != 404 or not session.id:
             return response
         response.close()  # the upstream has forgotten the session: begin another one, once
-        _, session = await self._initialize(ask.call, ask.peer)
+        session = await self._initialize(ask.call, ask.peer)
         self._remember(self._key(ask.call, ask.peer), session)
         return await self._send(ask.call, "POST", session.headers(), body)
 
     async def tell(self, call: Call, peer: Peer, message: bytes) -> None:
-        hello = await self.hello(call)
-        if not hello.modern:
+        await self._known(call)
+        if not self._speaks_modern(peer):
             await self._post(call, await self._session(call, peer), message)
 
     async def _post(self, call: Call, session: _Session, message: bytes) -> None:
@@ -218,8 +239,8 @@ class HttpUpstream:
             response.close()
 
     async def listen(self, call: Call, peer: Peer, wanted: Mapping[str, Any], ear: Ear, after: str) -> None:
-        hello = await self.hello(call)
-        if hello.modern:
+        await self._known(call)
+        if self._speaks_modern(peer):
             await self._subscribe(call, peer, wanted, ear)
             return
         session = await self._session(call, peer)
@@ -235,12 +256,11 @@ class HttpUpstream:
 
     async def _subscribe(self, call: Call, peer: Peer, wanted: Mapping[str, Any], ear: Ear) -> None:
         number = b"%d" % next(self._ids)
-        hello = await self.hello(call)
         ask = Ask(call, peer, "subscriptions/listen", {"notifications": Raw(orjson.dumps(wanted))})
         if peer.modern:
             meta = {eras.VERSION: eras.MODERN, eras.CAPABILITIES: peer.capabilities}
             ask.params["_meta"] = Raw(orjson.dumps(meta))
-        body = jsonrpc.request(number, ask.method, outgoing(ask, hello, 0))
+        body = jsonrpc.request(number, ask.method, outgoing(ask, 0, modern=True))
         response = await self._send(call, "POST", [*_JSON, *eras.mirrors(ask.method, "")], body)
         try:
             if b"text/event-stream" in header(response.headers, b"content-type"):

@@ -57,7 +57,7 @@ class Listening:
     async def _keep(self, call: Call, peer: Peer, wire: Wire, server: Server) -> None:
         ear = self._ear(wire, peer, server.name)
         with contextlib.suppress(UpstreamError):
-            hello = await server.upstream.hello(call)
+            hello = await server.upstream.hello(call, peer)
             wanted = dict.fromkeys(accepted(hello, dict.fromkeys(CHANGES, True)), True)
             if wanted or server.name in peer.handles:
                 await server.upstream.listen(call, peer, wanted, ear, "")
@@ -106,7 +106,7 @@ class Listening:
     ) -> None:
         ear = subscription.ear(server.name)
         try:
-            hello = await server.upstream.hello(turn.call)
+            hello = await server.upstream.hello(turn.call, turn.peer)
             share = accepted(hello, await self._share(turn, server, wanted))
             if not share:
                 return

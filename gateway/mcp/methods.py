@@ -55,7 +55,8 @@ class Methods:
     async def serve(self, turn: Turn) -> Answer:
         """Raises RpcError."""
         handler = self._handlers.get(turn.message.method)
-        if handler is None:
+        foreign = eras.LEGACY_ONLY if turn.peer.modern else eras.MODERN_ONLY
+        if handler is None or turn.message.method in foreign:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {turn.message.method}")
         return await handler(turn)
 
@@ -109,7 +110,7 @@ class Methods:
 
     async def _hellos(self, turn: Turn) -> list[Hello]:
         found = await self._each(
-            self._catalog.servers.values(), lambda server: server.upstream.hello(turn.call)
+            self._catalog.servers.values(), lambda server: server.upstream.hello(turn.call, turn.peer)
         )
         return [found[name] for name in self._catalog.servers if name in found]
 
@@ -139,16 +140,11 @@ class Methods:
         return Answer(orjson.dumps(result))
 
     async def _ping(self, turn: Turn) -> Answer:
-        if turn.peer.modern:
-            raise RpcError(METHOD_NOT_FOUND, "Method not found: ping")
         return Answer(b"{}")
 
     async def _set_level(self, turn: Turn) -> Answer:
-        if turn.peer.modern:
-            raise RpcError(METHOD_NOT_FOUND, "Method not found: logging/setLevel")
-
         async def tell(server: Server) -> None:
-            hello = await server.upstream.hello(turn.call)
+            hello = await server.upstream.hello(turn.call, turn.peer)
             if not hello.modern and "logging" in hello.capabilities:
                 await server.upstream.ask(
                     Ask(turn.call, turn.peer, "logging/setLevel", turn.params), turn.exchange
@@ -168,8 +164,6 @@ class Methods:
         return await asked(turn, self._catalog.servers[own[0]], Ask(turn.call, turn.peer, method, params))
 
     async def _listen(self, turn: Turn) -> Answer:
-        if not turn.peer.modern:
-            raise RpcError(METHOD_NOT_FOUND, "Method not found: subscriptions/listen")
         await self.listening.subscribe(turn)
         meta = {eras.SUBSCRIPTION: orjson.loads(turn.message.id)}
         return Answer(orjson.dumps({"resultType": "complete", "_meta": meta}))

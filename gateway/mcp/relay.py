@@ -52,7 +52,7 @@ class Relay:
             raise RpcError(INVALID_PARAMS, f"params.{named.key} must be a string")
         entry = await self._find(turn, named, exposed)
         if entry is None:
-            raise unknown(turn, exposed)
+            return unknown(turn, exposed)
         arguments = turn.tree.get("arguments")
         op = turn.operation(
             subject=named.subject, server=entry.server, name=entry.name, exposed=exposed, arguments=arguments
@@ -73,22 +73,23 @@ class Relay:
 
     async def _judged(self, turn: Turn, op: Operation, entry: Entry, metered: Metered) -> Answer:
         server = self._catalog.servers[entry.server]
-        self._authorise(turn, op, metered)
+        if not self._may_see(turn, op, metered):
+            return unknown(turn, op.exposed)
         params = await self._arguments(turn, op)
         await metered.reserve()
         answer = await self._asked(turn, op, server, entry, params, metered)
         metered.answer = answer
         return await self._result(turn, op, answer)
 
-    def _authorise(self, turn: Turn, op: Operation, metered: Metered) -> None:
+    def _may_see(self, turn: Turn, op: Operation, metered: Metered) -> bool:
         """What the caller may not see is answered like what is not there; what it sees, with the reason."""
         refusal = allowed(turn, op)
         if refusal is None:
-            return
+            return True
+        if op.arguments is not None and allowed(turn, replace(op, arguments=None)) is None:
+            raise Refused(refusal)
         metered.refusal = refusal
-        if op.arguments is None or allowed(turn, replace(op, arguments=None)) is not None:
-            raise unknown(turn, op.exposed)
-        raise Refused(refusal)
+        return False
 
     async def _arguments(self, turn: Turn, op: Operation) -> dict[str, Raw]:
         params = dict(turn.params)
@@ -140,13 +141,14 @@ class Relay:
         return Answer(result, b"", turn.peer.modern)
 
 
-def unknown(turn: Turn, exposed: str) -> RpcError:
+def unknown(turn: Turn, exposed: str) -> Answer:
     """The one answer for what is not there and for what the caller may not see."""
-    if turn.message.method == "resources/read":
-        code = INVALID_PARAMS if turn.peer.modern else RESOURCE_NOT_FOUND
-        return RpcError(code, "Resource not found", {"uri": exposed})
-    what = METHODS[turn.message.method].subject.capitalize()
-    return RpcError(INVALID_PARAMS, f"{'Unknown tool' if what == 'Tool' else 'Unknown prompt'}: {exposed}")
+    if turn.message.method == "tools/call":
+        return tool_error(turn, f"Unknown tool: {exposed}")
+    if turn.message.method == "prompts/get":
+        raise RpcError(INVALID_PARAMS, f"Unknown prompt: {exposed}")
+    code = INVALID_PARAMS if turn.peer.modern else RESOURCE_NOT_FOUND
+    raise RpcError(code, "Resource not found", {"uri": exposed})
 
 
 def failed(turn: Turn, server: str, exc: UpstreamError) -> Answer:

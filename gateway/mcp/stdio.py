@@ -32,6 +32,8 @@ class StdioUpstream:
     A program that dies is started again by the next request, each time later while it keeps dying.
     """
 
+    per_caller = False
+
     def __init__(
         self,
         name: str,
@@ -64,7 +66,10 @@ class StdioUpstream:
 
     # -- starting
 
-    async def hello(self, call: Call) -> Hello:
+    async def hello(self, call: Call, peer: Peer) -> Hello:
+        return await self._running()
+
+    async def _running(self) -> Hello:
         if self._hello is None or self._child is None or self._child.ended.done():
             async with self._starting:
                 if self._hello is None or self._child is None or self._child.ended.done():
@@ -129,16 +134,18 @@ class StdioUpstream:
     # -- asking
 
     async def join(self, call: Call, peer: Peer) -> str:
-        await self.hello(call)
+        await self._running()
         return ""
 
     async def leave(self, call: Call, peer: Peer) -> None:
         """The process is shared: no session of it ends."""
 
     async def ask(self, ask: Ask, ear: Ear) -> Answer:
-        hello = await self.hello(ask.call)
+        hello = await self._running()
         number = next(self._ids)
-        message = await self._exchange(number, ask.method, outgoing(ask, hello, number), self._timeout, ear)
+        message = await self._exchange(
+            number, ask.method, outgoing(ask, number, modern=hello.modern), self._timeout, ear
+        )
         return Answer(message.result, message.error, hello.modern)
 
     async def _request(self, method: str, params: bytes, timeout: float) -> Message:
@@ -178,13 +185,13 @@ class StdioUpstream:
         """The process is shared, so what one client says of its own session is not passed on."""
 
     async def listen(self, call: Call, peer: Peer, wanted: Mapping[str, Any], ear: Ear, after: str) -> None:
-        hello = await self.hello(call)
+        hello = await self._running()
         listener = _Listener(next(self._ids), asyncio.Queue())
         self._listeners.add(listener)
         try:
             if hello.modern:
                 ask = Ask(call, peer, "subscriptions/listen", {"notifications": Raw(orjson.dumps(wanted))})
-                body = jsonrpc.request(b"%d" % listener.number, ask.method, outgoing(ask, hello, 0))
+                body = jsonrpc.request(b"%d" % listener.number, ask.method, outgoing(ask, 0, modern=True))
                 await self._write(body)
             while (message := await listener.queue.get()) is not None:
                 await ear.hear(message, None, None)

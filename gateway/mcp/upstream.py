@@ -77,9 +77,10 @@ class Ear(Protocol):
 
 class Upstream(Protocol):
     name: str
+    per_caller: bool  # what it answers depends on the caller's own credential
 
-    async def hello(self, call: Call) -> Hello:
-        """Connects where needed. Raises UpstreamError."""
+    async def hello(self, call: Call, peer: Peer) -> Hello:
+        """What it says to this client, in the client's era where it speaks both. Raises UpstreamError."""
 
     async def join(self, call: Call, peer: Peer) -> str:
         """A client's new session begins: the handle that its further requests bring back, "" without one."""
@@ -99,22 +100,22 @@ class Upstream(Protocol):
     async def close(self) -> None: ...
 
 
-def outgoing(ask: Ask, hello: Hello, token: int) -> bytes:
+def outgoing(ask: Ask, token: int, *, modern: bool) -> bytes:
     """The parameters as the upstream's era wants them, untouched where nothing differs.
 
     Progress tokens are unique on each hop: the client's own is replaced by `token`.
     """
     raw = ask.params.get("_meta")
-    if raw is None and not hello.modern and not ask.traceparent:
+    if raw is None and not modern and not ask.traceparent:
         return jsonrpc.join(ask.params) if ask.params else b""
     meta = jsonrpc.members(bytes(raw)) if raw is not None else {}
     if "progressToken" in meta:
         meta["progressToken"] = Raw(b"%d" % token)
     if ask.traceparent:
         meta["traceparent"] = Raw(orjson.dumps(ask.traceparent))
-    if hello.modern and not ask.peer.modern:
+    if modern and eras.VERSION not in meta:
         meta |= _modern_meta(ask.peer)
-    elif not hello.modern and ask.peer.modern:
+    elif not modern and ask.peer.modern:
         meta = {key: value for key, value in meta.items() if not key.startswith(eras.RESERVED)}
     params = {**ask.params, "_meta": Raw(jsonrpc.join(meta))}
     if not meta:
