@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal
@@ -19,6 +20,7 @@ from gateway.mcp.metadata import Resource
 from gateway.refusals import Refusal
 from gateway.types import App, Headers, Receive, Scope, Send
 
+log = logging.getLogger("gateway")
 Mode = Literal["strict", "optional", "permissive"]
 OPEN = ("/healthz", "/health", "/readyz")
 MISSING = "this gateway wants a credential: send Authorization: Bearer TOKEN, or a gateway key as x-api-key"
@@ -93,7 +95,8 @@ class AuthMiddleware:
             else:
                 return self._unauthorized(str(error), error="invalid_token")
         except (KeysUnavailable, StoreError) as error:
-            return refusals.overloaded(f"who you are cannot be checked now: {error}; try again")
+            log.error("%s: who calls cannot be checked: %s", call.id, error)
+            return refusals.overloaded("the gateway cannot check now who you are; try again")
         if not found and self.mode == "strict":
             return self._unauthorized(MISSING)
         self._admit(call, scope, found)
