@@ -22,6 +22,7 @@ class Running:
     files: tuple[Path, ...] = ()
     metrics: App | None = None
     admin: App | None = None
+    admin_open: bool = False  # it has a credential, and may be reached from elsewhere
     open: Callable[[], Awaitable[None]] | None = None  # warm up: upstreams, switches
     close: Callable[[], Awaitable[None]] | None = None
     calls: int = 0

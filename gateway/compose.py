@@ -9,7 +9,7 @@ import orjson
 
 from gateway import refusals
 from gateway.call import Call
-from gateway.middleware.access import AccessMiddleware, Observer
+from gateway.middleware.access import AccessMiddleware, Observer, Tracer
 from gateway.types import App, Receive, Scope, Send
 
 Layer = Callable[[App], App]
@@ -87,6 +87,22 @@ class Status:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
+class Document:
+    """A fixed JSON document that anybody may read, from any origin: OAuth metadata."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"access-control-allow-origin", b"*"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+
+
 async def _alive() -> str:
     return ""
 
@@ -95,10 +111,11 @@ def compose(
     routes: Sequence[Route],
     *,
     observers: Sequence[Observer] = (),
+    tracer: Tracer | None = None,
     fixed: Mapping[str, App] | None = None,
     ready: Callable[[], Awaitable[str]] = _alive,
 ) -> App:
     """The whole gateway as one ASGI app."""
     alive = Status(_alive)
     paths: dict[str, App] = {"/healthz": alive, "/health": alive, "/readyz": Status(ready), **(fixed or {})}
-    return AccessMiddleware(Router(routes, fixed=paths), observers=observers)
+    return AccessMiddleware(Router(routes, fixed=paths), observers=observers, tracer=tracer)

@@ -64,6 +64,7 @@ def server(
     config = uvicorn.Config(
         app,
         http="auto",  # httptools where it is installed
+        interface="asgi3",
         ws="none",
         lifespan="off",
         access_log=False,

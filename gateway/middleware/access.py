@@ -24,21 +24,29 @@ class Observer(Protocol):
         """Cheap, and never raises: it runs in the request's own time."""
 
 
+class Tracer(Observer, Protocol):
+    def begin(self, call: Call) -> None:
+        """Gives the call its trace, before anything else happens to it."""
+
+
 class AccessMiddleware:
     """Gives every request its `Call` and every end its observers.
 
-    `AccessMiddleware(app, observers=[AccessLog()])`
+    `AccessMiddleware(app, observers=[AccessLog(LineWriter())])`; a `tracer` among them also hears of the beginning.
     """
 
-    def __init__(self, app: App, *, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, app: App, *, observers: Sequence[Observer] = (), tracer: Tracer | None = None) -> None:
         self.app = app
         self.observers = tuple(observers)
+        self.tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         call = Call.new(scope)
         scope.setdefault("state", {})["gateway"] = call
+        if self.tracer is not None:
+            self.tracer.begin(call)
         answer = _Answer(call, send)
         try:
             if _AMBIGUOUS.search(call.path):

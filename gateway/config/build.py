@@ -1,0 +1,94 @@
+"""From what was read to what runs: one short function for each section. The file adds nothing to the constructors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.app import Running
+from gateway.compose import Document, Route, compose
+from gateway.config.build_policies import Place, stack
+from gateway.config.build_telemetry import telemetry
+from gateway.config.load import Loaded
+from gateway.config.resources import Resources
+from gateway.errors import ConfigError
+from gateway.mcp.app import MCPApp
+from gateway.mcp.metadata import Resource
+from gateway.types import App
+
+Section = Mapping[str, Any]
+
+
+def build(loaded: Loaded, resources: Resources) -> Running:
+    """Raises ConfigError that names the file and the route."""
+    file, folder = loaded.data, Path(loaded.source).parent
+    resources.use(file)
+    if resources.serverless and file.get("store", "memory:").startswith("sqlite:"):
+        raise ConfigError(
+            f"{loaded.source}: store: SQLite does not fit Lambda, where no disk is shared; use dynamodb://TABLE"
+        )
+    seen = telemetry(file, folder, resources)
+    routes, protected, apps = [], [], []
+    for number, section in enumerate(file["routes"]):
+        try:
+            route, resource, app = _route(section, file, folder, resources)
+        except ConfigError as error:
+            line = loaded.lines.get(f"routes[{number}].path", 1)
+            raise ConfigError(f"{loaded.source}:{line}: route {_path(section)}: {error}") from None
+        routes.append(route)
+        apps.append(app)
+        protected += [resource] if resource else []
+    app = compose(routes, observers=seen.observers, tracer=seen.tracer, fixed=_fixed(protected))
+    return Running(app, loaded.files, metrics=seen.metrics, close=lambda: _close(apps))
+
+
+def _path(section: Section) -> str:
+    path = section["path"]
+    return path["exact"] if isinstance(path, Mapping) else path  # type: ignore[no-any-return]
+
+
+def _route(
+    section: Section, file: Section, folder: Path, resources: Resources
+) -> tuple[Route, Resource | None, App]:
+    path, port = _path(section), section.get("port")
+    listen = file.get("listen") or {}
+    if ("llm" in section) == ("mcp" in section):
+        raise ConfigError("needs either llm or mcp")
+    app = _handler(section, path, file, folder, resources)
+    place = Place(
+        path,
+        mcp="mcp" in section,
+        folder=folder,
+        public_url=file.get("public_url", ""),
+        trusted_hops=listen.get("trusted_hops", 0),
+        address_header=listen.get("address_header", ""),
+    )
+    merged = {**(file.get("policies") or {}), **(section.get("policies") or {})}
+    layers, resource = stack(merged, place, resources)
+    exact = isinstance(section["path"], Mapping)
+    ports = frozenset([port]) if port else frozenset()
+    return Route(path, layers.around(app), exact=exact, ports=ports, mcp=place.mcp), resource, app
+
+
+def _handler(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> App:
+    if "mcp" in section:
+        from gateway.config.build_mcp import mcp
+
+        return mcp(section["mcp"], path, file, folder, resources)
+    from gateway.config.build_llm import llm
+
+    return llm(section["llm"], file, resources)
+
+
+def _fixed(protected: list[Resource]) -> dict[str, App]:
+    known: dict[str, App] = {resource.metadata_path: Document(resource.document()) for resource in protected}
+    if len(protected) == 1:
+        known["/.well-known/oauth-protected-resource"] = Document(protected[0].document())
+    return known
+
+
+async def _close(apps: list[App]) -> None:
+    for app in apps:
+        if isinstance(app, MCPApp):
+            await app.close()

@@ -1,0 +1,119 @@
+"""From an `mcp` route of the file to its MCPApp."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.config.resources import Resources
+from gateway.errors import ConfigError
+from gateway.mcp.app import MCPApp
+from gateway.mcp.server import Agent, Retries, Scope, Server
+from gateway.mcp.upstream import Upstream
+
+Section = Mapping[str, Any]
+
+
+def mcp(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> MCPApp:
+    listen = file.get("listen") or {}
+    public = urlsplit(file.get("public_url", "")).netloc
+    key = section.get("seal_key")
+    given = {
+        ours: section[key]
+        for ours, key in (("prefix", "prefix"), ("list_timeout", "deadline"))
+        if key in section
+    }
+    return MCPApp(
+        [_server(name, each, folder, resources) for name, each in section["servers"].items()],
+        seal_key=hashlib.sha256(key.encode()).digest() if key else None,
+        route=path,
+        streaming=resources.place != "lambda",
+        origins=listen.get("origins", ()),
+        hosts=[*listen.get("hosts", ()), *([public] if public else ())],
+        **given,
+    )
+
+
+def _server(name: str, section: Section, folder: Path, resources: Resources) -> Server:
+    given = {key: section[key] for key in ("prefix", "max_rows", "max_bytes", "enforce") if key in section}
+    return Server(
+        _upstream(name, section, folder, resources),
+        allow=_names(section.get("allow")),
+        agents={agent: _agent(each) for agent, each in (section.get("agents") or {}).items()},
+        scope=_scope(section.get("scope")),
+        retries=_retries(section.get("retries") or {}),
+        **given,
+    )
+
+
+def _upstream(name: str, section: Section, folder: Path, resources: Resources) -> Upstream:
+    if ("url" in section) == ("command" in section):
+        raise ConfigError(f"mcp.servers.{name}: needs either url or command")
+    timeout: dict[str, Any] = {"timeout": section["timeout"]} if "timeout" in section else {}
+    if "command" in section:
+        return _stdio(name, section, folder, resources, timeout)
+    if section.get("transport") == "sse":
+        from gateway.mcp.sse_upstream import SseUpstream
+
+        return SseUpstream(
+            name, section["url"], client=resources.client, auth=_credential(section, resources), **timeout
+        )
+    from gateway.mcp.http import HttpUpstream
+
+    return HttpUpstream(
+        name, section["url"], client=resources.client, auth=_credential(section, resources), **timeout
+    )
+
+
+def _stdio(
+    name: str, section: Section, folder: Path, resources: Resources, timeout: dict[str, Any]
+) -> Upstream:
+    if resources.serverless:
+        raise ConfigError(
+            f"mcp.servers.{name}: a command cannot run on Lambda, where nothing lives between two calls; "
+            "serve it elsewhere and give its url"
+        )
+    from gateway.mcp.stdio import StdioUpstream
+
+    cwd = str(folder / section["cwd"]) if "cwd" in section else None
+    return StdioUpstream(name, section["command"], env=section.get("env"), cwd=cwd, **timeout)
+
+
+def _credential(section: Section, resources: Resources) -> Any:
+    auth = section.get("auth")
+    if not auth:
+        return None
+    from gateway.identity.upstream import credential_from
+
+    agents = {
+        name: tuple(each["scopes"])
+        for name, each in (section.get("agents") or {}).items()
+        if "scopes" in each
+    }
+    return credential_from(auth, agent_scopes=agents)
+
+
+def _agent(section: Section) -> Agent:
+    given = {key: section[key] for key in ("verified", "enforce") if key in section}
+    return Agent(allow=_names(section.get("allow")), scope=_scope(section.get("scope")), **given)
+
+
+def _scope(section: Section | None) -> Scope:
+    section = section or {}
+    lists = {
+        key: tuple(section[key]) for key in ("deny_paths", "path_arguments", "schemas") if key in section
+    }
+    return Scope(path_prefix=section.get("path_prefix", ""), **lists)
+
+
+def _retries(section: Section) -> Retries:
+    plain: dict[str, Any] = {key: section[key] for key in ("max", "backoff") if key in section}
+    sets: dict[str, Any] = {key: frozenset(section[key]) for key in ("on", "tools") if key in section}
+    return Retries(**plain, **sets)
+
+
+def _names(section: list[str] | None) -> frozenset[str] | None:
+    return None if section is None else frozenset(section)

@@ -1,0 +1,195 @@
+"""From the `policies` of the file to the layers of a route's stack: one short function for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gateway.compose import Layer, Stack
+from gateway.config import expressions
+from gateway.config.resources import Resources
+from gateway.errors import ConfigError
+from gateway.identity.attribution import Attributing
+from gateway.mcp.metadata import Resource
+
+Section = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a route stands, as far as its policies must know."""
+
+    path: str
+    mcp: bool
+    folder: Path
+    public_url: str = ""
+    trusted_hops: int = 0
+    address_header: str = ""
+
+
+def stack(policies: Section, place: Place, resources: Resources) -> tuple[Stack, Resource | None]:
+    """The layers, and the OAuth resource that the route is where tokens protect it."""
+    auth, resource = _auth(policies.get("auth") or {}, place, resources)
+    challenge = resource.challenge if resource else None
+    return Stack(
+        auth=auth,
+        authz=_authz(policies.get("authz"), place, resources, challenge),
+        ratelimit=_ratelimit(policies, place, resources),
+        guard=_guard(policies.get("guard"), place),
+        usage=_usage(policies.get("usage") or {}, place, resources),
+    ), resource
+
+
+def _auth(section: Section, place: Place, resources: Resources) -> tuple[Layer, Resource | None]:
+    from gateway.middleware.auth import AuthMiddleware
+
+    _possible(section)
+    issuers = section.get("jwt") or ()
+    resource = _resource(section, place, issuers)
+    layer = partial(
+        AuthMiddleware,
+        mode=section.get("mode", "strict"),
+        jwt=[_verifier(each, place.folder) for each in issuers],
+        keys=_keys(section.get("keys", not issuers), resources),
+        attribution=Attributing(**section.get("attribution", {})),
+        resource=resource,
+        trusted_hops=place.trusted_hops,
+        ip_header=place.address_header,
+        query_tokens=section.get("query_tokens", False),
+        enforce=section.get("enforce", True),
+    )
+    return layer, resource
+
+
+def _possible(section: Section) -> None:
+    methods = (section.get("resource") or {}).get("bearer_methods", ())
+    if "body" in methods:
+        raise ConfigError(
+            "auth.resource.bearer_methods: tokens in the body are refused: auth never reads the body"
+        )
+    if "query" in methods and not section.get("query_tokens"):
+        raise ConfigError(
+            "auth.resource.bearer_methods: the specification forbids tokens in the query string; "
+            "remove query, or set auth.query_tokens: true and accept that they end up in logs"
+        )
+
+
+def _resource(section: Section, place: Place, issuers: Any) -> Resource | None:
+    about = section.get("resource")
+    if not place.public_url or not (about is not None or (place.mcp and issuers)):
+        return None
+    about = about or {}
+    url = place.public_url.rstrip("/") + ("" if place.path == "/" else place.path)
+    servers = tuple(each["issuer"] for each in issuers if each["issuer"].startswith("http"))
+    return Resource(
+        url,
+        servers,
+        scopes=tuple(about.get("scopes", ())),
+        documentation=about.get("documentation", ""),
+        policy=about.get("policy", ""),
+        bearer_methods=tuple(about.get("bearer_methods", ("header",))),
+    )
+
+
+def _verifier(section: Section, folder: Path) -> Any:
+    from gateway.identity.jwt import Verifier
+
+    given = {key: section[key] for key in ("audiences", "algorithms", "scopes", "leeway") if key in section}
+    return Verifier(issuer=section["issuer"], keys=_signing_keys(section, folder), **given)
+
+
+def _signing_keys(section: Section, folder: Path) -> Any:
+    from gateway.identity.issuers import FileKeys, RemoteKeys
+    from gateway.identity.jwks import SecretKeys
+
+    jwks = section.get("jwks") or {}
+    if "secret" in section:
+        return SecretKeys(section["secret"])
+    if "file" in jwks:
+        return FileKeys(folder / jwks["file"])
+    if "url" in jwks:
+        return RemoteKeys(url=jwks["url"])
+    return RemoteKeys(issuer=section["issuer"])
+
+
+def _keys(section: bool | list[Section], resources: Resources) -> list[Any]:
+    from gateway.identity.keys import ListedKeys, StoredKeys
+
+    if section is True:
+        return [StoredKeys(resources.store)]
+    if not section:
+        return []
+    listed = [{**key, "expires": _instant(key["expires"])} if "expires" in key else key for key in section]
+    return [ListedKeys(listed), StoredKeys(resources.store)]
+
+
+def _instant(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"auth.keys: {text!r} is no date such as 2027-01-31 or 2027-01-31T12:00:00Z"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _authz(section: Any, place: Place, resources: Resources, challenge: Any) -> Layer:
+    """Stands always: kill switches and the limits of keys need no rules."""
+    from gateway.middleware.authz import AuthzMiddleware
+
+    rules: Section = {"allow": section} if isinstance(section, list) else section or {}
+    return partial(
+        AuthzMiddleware, switches=resources.switches, challenge=challenge, defer=place.mcp, **rules
+    )
+
+
+def _ratelimit(policies: Section, place: Place, resources: Resources) -> Layer | None:
+    section = policies.get("ratelimit")
+    if not section:
+        return None
+    from gateway.limits.rules import Budget, Limit
+    from gateway.middleware.ratelimit import RateLimitMiddleware
+
+    return partial(
+        RateLimitMiddleware,
+        store=resources.store,
+        limits=[Limit(**_compiled(each)) for each in section.get("limits", ())],
+        budgets=[Budget(**_compiled(each)) for each in section.get("budgets", ())],
+        prices=resources.prices(policies.get("usage") or {}),
+        instances=section.get("instances", 1),
+        enforce=section.get("enforce", True),
+        defer=place.mcp,
+    )
+
+
+def _compiled(section: Section) -> dict[str, Any]:
+    """A limit's texts as callables; its title still comes from the texts."""
+    from gateway.limits.rules import Budget, Limit
+
+    out = dict(section)
+    kind: Any = Budget if "usd" in section else Limit
+    out["name"] = kind(**section).title()
+    if "key" in out:
+        out["key"] = expressions.value(out["key"])
+    if "when" in out:
+        out["when"] = expressions.condition(out["when"])
+    return out
+
+
+def _guard(section: Section | None, place: Place) -> Layer | None:
+    if not section:
+        return None
+    from gateway.guards.rules import guard_from
+    from gateway.middleware.guard import GuardMiddleware
+
+    return partial(GuardMiddleware, **guard_from(section), defer=place.mcp)
+
+
+def _usage(section: Section, place: Place, resources: Resources) -> Layer:
+    from gateway.middleware.usage import UsageMiddleware
+
+    return partial(UsageMiddleware, meter=resources.meter(section), defer=place.mcp)

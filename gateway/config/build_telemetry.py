@@ -1,0 +1,116 @@
+"""From the `telemetry` of the file to the observers of every call."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.config.resources import Resources
+from gateway.middleware.access import Observer, Tracer
+from gateway.telemetry.access import AccessLog, TextLines
+from gateway.telemetry.log import LineWriter
+from gateway.types import App
+
+if TYPE_CHECKING:
+    from gateway.telemetry.audit import Audit
+
+Section = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    observers: list[Observer]
+    tracer: Tracer | None
+    metrics: App | None
+    audit: Audit | None
+
+
+def telemetry(file: Section, folder: Path, resources: Resources) -> Telemetry:
+    section: Section = file.get("telemetry") or {}
+    observers: list[Observer] = []
+    metrics = None
+    if _metered(file, resources):
+        observer, metrics = _metrics(section.get("metrics") or {}, file, resources)
+        observers.append(observer)
+    tracer = _traces(section.get("traces"), resources)
+    audit = _audit(section.get("audit"), folder, resources)
+    observers += [
+        each for each in (tracer, audit, _log(section.get("log", "json"), resources)) if each is not None
+    ]
+    return Telemetry(observers, tracer, metrics, audit)
+
+
+def _metered(file: Section, resources: Resources) -> bool:
+    if resources.serverless:
+        return False  # the platform's own metrics, and embedded ones in the log
+    return (file.get("listen") or {}).get("metrics", 15020) != 0
+
+
+def _metrics(section: Section, file: Section, resources: Resources) -> tuple[Observer, App]:
+    from gateway.telemetry.metrics import Metrics
+    from gateway.telemetry.scrape import MetricsApp
+
+    policies = [file.get("policies") or {}, *(route.get("policies") or {} for route in file["routes"])]
+    labels = sorted({name for each in policies for name in (each.get("usage") or {}).get("labels", {})})
+    prefix = section.get("prefix", "gateway")
+    named = "" if prefix == "gateway" else prefix
+    observer = resources.once("metrics", [labels, named], lambda: Metrics(labels=labels, prefix=named))
+    return observer, MetricsApp(observer.registry)
+
+
+def _traces(section: Section | None, resources: Resources) -> Any:
+    import os
+
+    wanted = section or {}
+    default = "otlp" if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") else "none"
+    exporter = wanted.get("exporter", default)
+    if exporter == "none":
+        return None
+    from gateway.telemetry.traces import Traces
+
+    def make() -> Traces:
+        return Traces(
+            _exporter(exporter, wanted),
+            sample=wanted.get("sample", 1.0),
+            arguments=wanted.get("arguments", False),
+        )
+
+    return resources.once("traces", [exporter, wanted], make)
+
+
+def _exporter(kind: str, section: Section) -> Any:
+    if kind == "xray":
+        from gateway.telemetry.xray import XraySpans
+
+        return XraySpans(service=section.get("service", "gateway"))
+    from gateway.telemetry.otlp import OtlpHttp, OtlpSpans
+
+    http = OtlpHttp("traces", endpoint=section.get("endpoint", ""), headers=section.get("headers"))
+    return OtlpSpans(http, service=section.get("service", ""))
+
+
+def _audit(section: Section | None, folder: Path, resources: Resources) -> Audit | None:
+    if section is None:
+        return None
+    from gateway.telemetry.audit import Audit
+    from gateway.telemetry.masking import Masking
+    from gateway.telemetry.sinks import FdSink, FileSink
+
+    def make() -> Audit:
+        name = section.get("file", "-")
+        bounds = {key: section[key] for key in ("max_bytes", "retention") if key in section}
+        sink = FdSink(1) if name == "-" else FileSink(folder / name, **bounds)
+        return Audit(sink, masking=Masking(section.get("mask", ())))
+
+    return resources.once("audit", section, make)
+
+
+def _log(kind: str, resources: Resources) -> Observer | None:
+    if kind == "off":
+        return None
+    if kind == "text":
+        return AccessLog(TextLines(sys.stdout.write))
+    return AccessLog(resources.once("log", kind, lambda: LineWriter(1)))

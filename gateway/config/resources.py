@@ -1,0 +1,93 @@
+"""What outlives a change of configuration: the store, the upstream client, counters and logs.
+
+Each is made on first use, by what the file says of it; the same words bring back the same object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from gateway.metering.meter import UsageMeter
+from gateway.metering.prices import Prices
+from gateway.policy.switches import Switches
+from gateway.stores import open_store
+from gateway.stores.protocols import Store
+
+if TYPE_CHECKING:
+    from gateway.net.client import Client
+
+T = TypeVar("T")
+Place = Literal["server", "lambda", "lambda-streaming"]
+Section = Mapping[str, Any]
+
+
+class Resources:
+    """`place` is where the process runs: on Lambda nothing may be left for after the answer."""
+
+    def __init__(self, *, place: Place = "server") -> None:
+        self.place = place
+        self._made: dict[str, Any] = {}
+        self._store_url = "memory:"
+
+    @property
+    def serverless(self) -> bool:
+        return self.place != "server"
+
+    def use(self, file: Section) -> None:
+        """Take up what this file says."""
+        self._store_url = file.get("store", "memory:")
+
+    def once(self, what: str, section: Any, make: Callable[[], T]) -> T:
+        """One object for one name and one set of words."""
+        key = f"{what} {json.dumps(section, sort_keys=True, default=str)}"
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]  # type: ignore[no-any-return]
+
+    @property
+    def store(self) -> Store:
+        return self.once("store", self._store_url, lambda: open_store(self._opened_url()))
+
+    def _opened_url(self) -> str:
+        """On Lambda the store settles before the answer ends, and leases nothing."""
+        if self.serverless and self._store_url.startswith("dynamodb:"):
+            return self._store_url + ("&" if "?" in self._store_url else "?") + "lambda=true"
+        return self._store_url
+
+    @property
+    def switches(self) -> Switches:
+        return self.once("switches", self._store_url, lambda: Switches(self.store))
+
+    @cached_property
+    def client(self) -> Client:
+        from gateway.net.pool import Pool
+
+        return Pool()
+
+    def prices(self, usage: Section) -> Prices:
+        words = {key: usage[key] for key in ("prices", "ceiling") if key in usage}
+        return self.once("prices", words, lambda: Prices(usage.get("prices"), ceiling=usage.get("ceiling")))
+
+    def meter(self, usage: Section) -> UsageMeter:
+        from gateway.config.expressions import value
+
+        def make() -> UsageMeter:
+            labels = {name: value(text) for name, text in usage.get("labels", {}).items()}
+            linger = {"linger": 0.0} if self.serverless else {}
+            return UsageMeter(self.store, prices=self.prices(usage), labels=labels, **linger)
+
+        return self.once("meter", [self._store_url, usage], make)
+
+    async def close(self) -> None:
+        """Everything that was made, the youngest first: what writes to the store before the store."""
+        for made in reversed(self._made.values()):
+            close = getattr(made, "close", None)
+            if close is not None:
+                ending = close()
+                if ending is not None:
+                    await ending
+        if "client" in self.__dict__:
+            await self.client.close()
