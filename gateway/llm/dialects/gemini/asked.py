@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects.gemini.keys import camel
+from gateway.llm.dialects.gemini.keys import camel, many
 from gateway.llm.dialects.protocol import Json
 
 _PLAIN = {"maxOutputTokens": "max_tokens", "temperature": "temperature", "topP": "top_p", "topK": "top_k",
@@ -18,7 +18,7 @@ _EFFORT = {"MINIMAL": "low", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
 def read(body: Json, hub: Json, losses: list[str]) -> Json:
     """Fills the hub request; gives what the writer of the answer must remember."""
     wire: Json = {"thoughts": False}
-    tools = [tool for given in body.get("tools") or [] for tool in _tools(camel(given), losses)]
+    tools = [tool for given in many(body.get("tools")) for tool in _tools(camel(given), losses)]
     if tools:
         hub["tools"] = tools
     if body.get("toolConfig"):
@@ -32,7 +32,7 @@ def read(body: Json, hub: Json, losses: list[str]) -> Json:
 
 
 def _tools(given: Json, losses: list[str]) -> list[Json]:
-    tools = [_tool(camel(each)) for each in given.get("functionDeclarations") or []]
+    tools = [_tool(camel(each)) for each in many(given.get("functionDeclarations"))]
     if "googleSearch" in given or "googleSearchRetrieval" in given:
         tools.append({"type": "web_search_20250305", "name": "web_search"})
     for key in given.keys() - {"functionDeclarations", "googleSearch", "googleSearchRetrieval"}:
@@ -80,7 +80,7 @@ def lowered(schema: Any, *, closed: bool = False) -> Any:
 def _choice(config: Json, hub: Json) -> None:
     calling = camel(config.get("functionCallingConfig") or {})
     mode = str(calling.get("mode") or "AUTO").upper()
-    allowed = calling.get("allowedFunctionNames") or []
+    allowed = many(calling.get("allowedFunctionNames"))
     if not hub.get("tools"):
         return
     if mode == "NONE":
@@ -98,7 +98,7 @@ def _generation(config: Json, hub: Json, losses: list[str]) -> None:
         raise BadRequest("generationConfig.candidateCount: one answer at a time")
     if any(
         str(each).upper() not in ("TEXT", "MODALITY_UNSPECIFIED")
-        for each in config.get("responseModalities") or []
+        for each in many(config.get("responseModalities"))
     ):
         raise BadRequest(
             "generationConfig.responseModalities: only text can be had from another provider's model"

@@ -12,7 +12,7 @@ import orjson
 
 from gateway.errors import BadRequest
 from gateway.llm.dialects.gemini import asked, carried, thoughts
-from gateway.llm.dialects.gemini.keys import camel
+from gateway.llm.dialects.gemini.keys import camel, many
 from gateway.llm.dialects.protocol import Json, Request, Target
 
 _TOP = frozenset({"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model"})
@@ -48,7 +48,7 @@ def read_request(body: Json, target: Target) -> Request:
 def _system(instruction: Any) -> list[Json]:
     if isinstance(instruction, str):
         return [{"type": "text", "text": instruction}]
-    parts = camel(instruction).get("parts") or [] if isinstance(instruction, dict) else []
+    parts = many(camel(instruction).get("parts")) if isinstance(instruction, dict) else []
     return [{"type": "text", "text": part["text"]} for part in parts if part.get("text")]
 
 
@@ -61,17 +61,17 @@ class Conversation:
         self._waiting: list[tuple[str, str]] = []  # (name, id)
 
     def read(self, contents: Any) -> list[Json]:
-        if not isinstance(contents, list) or not contents:
+        if not contents:
             raise BadRequest("contents: at least one content is required")
-        for content in contents:
+        for content in many(contents):
             if not isinstance(content, dict):
                 raise BadRequest("contents: each must be an object")
-            parts = [camel(part) for part in content.get("parts") or []]
+            parts = [camel(part) for part in many(content.get("parts"))]
             if content.get("role") == "model":
                 self._say("assistant", self._model(parts))
             else:
                 self._say("user", self._user(parts))
-        return self._messages
+        return self._messages or [{"role": "user", "content": ""}]
 
     def _say(self, role: str, blocks: list[Json]) -> None:
         if not blocks:
@@ -125,7 +125,7 @@ class Conversation:
             else value
         )
         text = said if isinstance(said, str) else orjson.dumps(said).decode()
-        media = [block for part in response.get("parts") or [] for block in plain(camel(part))]
+        media = [block for part in many(response.get("parts")) for block in plain(camel(part))]
         result: Json = {
             "type": "tool_result",
             "tool_use_id": found,

@@ -22,3 +22,10 @@ def camel(value: Any) -> Json:
     if not any("_" in key for key in value):
         return value
     return {_camel(key): item for key, item in value.items()}
+
+
+def many(value: Any) -> list[Any]:
+    """A repeated field: protobuf's JSON lets a single one stand without its list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
