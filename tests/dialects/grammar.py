@@ -164,3 +164,39 @@ class _Anthropic:
         for key, value in usage.items():
             if key.endswith("_tokens"):
                 assert value is None or (isinstance(value, int) and value >= 0), f"{key}: {value!r}"
+
+
+def gemini(stream: bytes, *, whole: bool | None = None) -> list[Event]:
+    """`streamGenerateContent?alt=sse`: data frames only, one candidate, one finish with the figures, nothing after."""
+    named = events_of(stream)
+    ended = failed = False
+    for name, chunk in named:
+        assert name == "message", "Gemini names no events"
+        assert not ended, "a chunk after the end"
+        if "error" in chunk:
+            assert set(chunk["error"]) >= {"code", "message", "status"}
+            ended = failed = True
+            continue
+        (candidate,) = chunk["candidates"]
+        assert candidate["index"] == 0
+        assert candidate["content"]["role"] == "model"
+        for part in candidate["content"]["parts"]:
+            _gemini_part(part)
+        if "finishReason" in candidate:
+            ended = True
+            figures = chunk["usageMetadata"]
+            told = [figures.get(key, 0) for key in ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")]
+            assert all(isinstance(value, int) and value >= 0 for value in told)
+            assert figures["totalTokenCount"] == sum(told)
+    if whole is not None:
+        assert ended, "the stream has no end"
+        assert failed is not whole, "ended in an error" if whole else "ended well"
+    return [chunk for _, chunk in named]
+
+
+def _gemini_part(part: Event) -> None:
+    kinds = {"text", "functionCall", "inlineData"} & set(part)
+    assert len(kinds) == 1, f"a part is one thing: {sorted(part)}"
+    if "functionCall" in part:
+        assert isinstance(part["functionCall"]["args"], dict)
+        assert part["functionCall"]["name"]
