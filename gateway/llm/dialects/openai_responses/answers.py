@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import orjson
 
-from gateway.errors import UpstreamError
-from gateway.llm.dialects import openai_errors, openai_usage
+from gateway.llm.dialects import failures, openai_errors, openai_usage
 from gateway.llm.dialects.composer import Composer
 from gateway.llm.dialects.frames import JsonFrames
 from gateway.llm.dialects.openai_responses.reasoning import sign
@@ -190,7 +189,7 @@ def reader(reply: Reply) -> Reader:
 def read_answer(body: Json, reply: Reply) -> Json:
     whole = Reader(reply)
     if body.get("status") == "failed" or body.get("error"):
-        raise UpstreamError(openai_errors.of_event(body.get("error") or {}).message)
+        raise failures.AnswerFailed(openai_errors.of_event(body.get("error") or {}))
     whole.take({"type": "response.created", "response": body})
     for index, item in enumerate(body.get("output") or ()):
         whole.take({"type": "response.output_item.added", "output_index": index, "item": item})
