@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-NAMES = ("anthropic", "openai-chat", "openai-responses", "gemini", "bedrock", "vertex")
+NAMES = ("anthropic", "openai-chat", "openai-responses", "gemini", "bedrock", "bedrock-converse", "vertex")
 
 
 @cache

@@ -13,10 +13,9 @@ MODULES = {
     "gemini": "gemini",
     "openai-chat": "openai_chat",
     "openai-responses": "openai_responses",
-    "bedrock": "bedrock_invoke",  # Claude by InvokeModel
+    "bedrock": "bedrock",  # Claude by InvokeModel
     "bedrock-converse": "bedrock_converse",
     "vertex": "vertex",  # Claude by rawPredict; Gemini on Vertex is `gemini` with the quirk `vertex`
-    "azure": "azure",
 }
 
 

@@ -66,6 +66,8 @@ def write_request(hub: Json, options: Options) -> Outbound:
         body["stream"] = options.stream
     headers = {name: value for name, value in options.headers.items() if name.startswith("anthropic-")}
     headers.setdefault("anthropic-version", VERSION)
+    if asked := body.pop("anthropic_beta", None):  # where Bedrock's clients write their betas
+        headers["anthropic-beta"] = ",".join(asked)
     return Outbound(
         path="/v1/messages/count_tokens" if options.count else "/v1/messages",
         headers={**headers, "content-type": "application/json"},
