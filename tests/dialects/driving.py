@@ -29,7 +29,9 @@ def sse(*bodies: Any, end: bytes = b"\r\n\r\n") -> bytes:
 
 def named(*events: Json) -> bytes:
     """A specified stream of named events, as Anthropic sends them."""
-    return b"".join(b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event)) for event in events)
+    return b"".join(
+        b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event)) for event in events
+    )
 
 
 def feed(reader: StreamReader, pieces: Iterable[bytes]) -> list[Json]:

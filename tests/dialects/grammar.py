@@ -185,7 +185,10 @@ def gemini(stream: bytes, *, whole: bool | None = None) -> list[Event]:
         if "finishReason" in candidate:
             ended = True
             figures = chunk["usageMetadata"]
-            told = [figures.get(key, 0) for key in ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")]
+            told = [
+                figures.get(key, 0)
+                for key in ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+            ]
             assert all(isinstance(value, int) and value >= 0 for value in told)
             assert figures["totalTokenCount"] == sum(told)
     if whole is not None:
