@@ -118,18 +118,18 @@ def strictable(schema: Any) -> bool:
 def effort(hub: Json, quirks: frozenset[str]) -> str | None:
     """The effort that the hub's `thinking` and `output_config` ask for; None leaves it to the model.
 
-    Quirks: `effort-none` and `effort-minimal` (what the model offers for no thinking), `effort-xhigh`, `effort-max`.
+    Quirks: `effort_none` and `effort_minimal` (what the model offers for no thinking), `effort_xhigh`, `effort_max`.
     """
     thinking = hub.get("thinking") or {}
     asked = (hub.get("output_config") or {}).get("effort")
     if thinking.get("type") == "disabled":
-        return next((name for name in ("none", "minimal") if f"effort-{name}" in quirks), "low")
+        return next((name for name in ("none", "minimal") if f"effort_{name}" in quirks), "low")
     if asked is None and thinking.get("type") == "enabled":
         budget = thinking.get("budget_tokens") or 0
         asked = "high" if budget >= 4096 else "medium" if budget >= 2048 else "low"
-    if asked == "max" and "effort-max" not in quirks:
+    if asked == "max" and "effort_max" not in quirks:
         asked = "xhigh"
-    if asked == "xhigh" and "effort-xhigh" not in quirks:
+    if asked == "xhigh" and "effort_xhigh" not in quirks:
         asked = "high"
     return asked
 

@@ -36,7 +36,7 @@ def fields(hub: Json, model: str, losses: list[str]) -> Json:
 def _thinking(hub: Json, model: str, losses: list[str]) -> Json:
     if claude(model):
         return {"thinking": hub["thinking"]} if "thinking" in hub else {}
-    level: Any = effort(hub, frozenset({"effort-none"}))
+    level: Any = effort(hub, frozenset({"effort_none"}))
     if "gpt-oss" in model:
         return {"reasoning_effort": "low" if level == "none" else level} if level else {}
     if "nova-2" in model:

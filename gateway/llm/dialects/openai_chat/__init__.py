@@ -1,9 +1,9 @@
 """OpenAI's chat completions: the wire that every compatible provider speaks, each with its own quirks.
 
-The quirks that this dialect reads: `reasoning` (takes an effort, refuses sampling), `effort-none`, `effort-minimal`,
-`effort-xhigh`, `effort-max`, `max-tokens` (the old name of the limit), `no-developer` (knows only `system`),
-`no-stream-options`, `json-object` (no schemas), `top-k`, `identity` (takes a user's hash and a cache key), `nine`
-(call ids of nine characters), `replay-reasoning` (wants its reasoning back within a tool turn).
+The quirks that this dialect reads: `reasoning` (takes an effort, refuses sampling), `effort_none`, `effort_minimal`,
+`effort_xhigh`, `effort_max`, `max_tokens` (the old name of the limit), `no_developer` (knows only `system`),
+`no_stream_options`, `json_object` (no schemas), `top_k`, `identity` (takes a user's hash and a cache key), `nine`
+(call ids of nine characters), `replay_reasoning` (wants its reasoning back within a tool turn).
 """
 
 from gateway.llm.dialects.openai_chat.answers import read_answer, reader

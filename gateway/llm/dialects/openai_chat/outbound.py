@@ -42,7 +42,7 @@ def write_request(hub: Json, options: Options) -> Outbound:
         body |= {"safety_identifier": user, "prompt_cache_key": user}
     if options.stream:
         body["stream"] = True
-        if "no-stream-options" not in options.quirks:
+        if "no_stream_options" not in options.quirks:
             body["stream_options"] = {"include_usage": True}
     reply = Reply(model=options.model, names=names.back, prompt_estimate=options.prompt_estimate)
     return Outbound(path="/chat/completions", body=body, reply=reply, losses=losses)
@@ -51,7 +51,7 @@ def write_request(hub: Json, options: Options) -> Outbound:
 def _limits(hub: Json, options: Options, losses: list[str]) -> Json:
     out: Json = {}
     if (most := hub.get("max_tokens")) is not None:
-        out["max_tokens" if "max-tokens" in options.quirks else "max_completion_tokens"] = most
+        out["max_tokens" if "max_tokens" in options.quirks else "max_completion_tokens"] = most
     level = effort(hub, options.quirks)
     if "reasoning" in options.quirks:
         out |= {"reasoning_effort": level} if level else {}
@@ -59,7 +59,7 @@ def _limits(hub: Json, options: Options, losses: list[str]) -> Json:
     else:
         losses += ["thinking"] if level and (hub.get("thinking") or {}).get("type") != "disabled" else []
         out |= {key: hub[key] for key in ("temperature", "top_p") if hub.get(key) is not None}
-    if "top-k" in options.quirks and hub.get("top_k") is not None:
+    if "top_k" in options.quirks and hub.get("top_k") is not None:
         out["top_k"] = hub["top_k"]
         losses.remove("top_k")
     if stops := hub.get("stop_sequences"):
@@ -72,7 +72,7 @@ def _format(hub: Json, quirks: frozenset[str], losses: list[str]) -> Json:
     wanted = (hub.get("output_config") or {}).get("format")
     if not wanted:
         return {}
-    if "json-object" in quirks:
+    if "json_object" in quirks:
         losses.append("output_config.format")
         return {"response_format": {"type": "json_object"}}
     schema = wanted.get("schema") or {}
@@ -117,7 +117,7 @@ def _messages(hub: Json, names: Names, quirks: frozenset[str]) -> list[Json]:
     out: list[Json] = []
     if system := text_of(system_of(hub), "\n\n"):
         out.append({"role": "system", "content": system})
-    later = "system" if "no-developer" in quirks else "developer"
+    later = "system" if "no_developer" in quirks else "developer"
     for turn in turns(hub.get("messages") or ()):
         if turn["role"] == "assistant":
             out.append(_assistant(turn["content"], names, quirks))
@@ -147,7 +147,7 @@ def _assistant(content: list[Json], names: Names, quirks: frozenset[str]) -> Jso
     message: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
     if calls:
         message["tool_calls"] = calls
-    if thoughts and "replay-reasoning" in quirks:
+    if thoughts and "replay_reasoning" in quirks:
         message["reasoning_content"] = "\n".join(thoughts)
     return message
 

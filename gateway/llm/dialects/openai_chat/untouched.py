@@ -25,7 +25,7 @@ _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
 def forward(body: bytes, options: Options) -> bytes:
     changes: dict[str, object] = {"model": options.model}
-    if options.stream and "no-stream-options" not in options.quirks:
+    if options.stream and "no_stream_options" not in options.quirks:
         asked = value(members(body), "stream_options") or {}
         changes["stream_options"] = {**asked, "include_usage": True}
     return patch(body, changes)

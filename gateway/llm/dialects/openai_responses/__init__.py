@@ -2,7 +2,7 @@
 
 Everything is stateless: `store` is false, and reasoning travels encrypted with the conversation.
 The quirks that this dialect reads: `reasoning` (thinks: takes an effort, gives encrypted reasoning, refuses sampling),
-`effort-none`, `effort-minimal`, `effort-xhigh`, `effort-max`, `identity` (takes a user's hash and a cache key).
+`effort_none`, `effort_minimal`, `effort_xhigh`, `effort_max`, `identity` (takes a user's hash and a cache key).
 """
 
 from gateway.llm.dialects.openai_errors import read_error
