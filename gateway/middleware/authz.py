@@ -18,7 +18,7 @@ class AuthzMiddleware:
 
     `AuthzMiddleware(app, allow=['jwt.email.endsWith("@solo.io")'], deny=['llm.model == "claude-opus-4"'])`
 
-    With `defer` it only puts its policy on the call, for an app that asks per operation.
+    With `defer` it decides nothing itself: the app behind it asks the policy on the call, per operation.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class AuthzMiddleware:
             await self._ask(call, scope, receive, send)
 
     async def _ask(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        if call.policies is None:
+            call.policies = Policies()
+        call.policies.authz = self.policy  # for lists, and for an app that asks per operation
         if self.defer:
-            if call.policies is None:
-                call.policies = Policies()
-            call.policies.authz = self.policy
             return await self.app(scope, receive, send)
         try:
             read = await body.read(scope, receive)

@@ -184,7 +184,7 @@ class Switches:
             del self._running[call.id]
 
     def refusal(self, call: Call, op: Operation) -> Refusal | None:
-        if call.id in self._running and not op.method.endswith("/list"):
+        if op is call.operation and call.id in self._running:
             self._running[call.id].operations.append(op)
         if self._clock() - self._read > self._grace + self._every:
             return Refusal(503, "api_error", "the gateway cannot read its kill switches, and stays closed until it can",
