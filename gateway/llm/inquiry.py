@@ -15,6 +15,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import BadRequest
 from gateway.llm import headers as passing
 from gateway.llm.dialects.protocol import Options, Outbound, Reply, Request, Target
+from gateway.llm.quirks import of_model
 from gateway.llm.routes import Candidate
 from gateway.llm.wires import wire
 from gateway.types import Headers
@@ -88,7 +89,7 @@ class Inquiry:
             stream=self.op.stream,
             count=self.counts,
             headers=self.call.headers,
-            quirks=candidate.provider.quirks,
+            quirks=candidate.provider.quirks | of_model(candidate.model),
             max_output=candidate.provider.max_output,
             prompt_estimate=len(self.body) // 4,
         )
@@ -108,7 +109,9 @@ class Inquiry:
         provider = candidate.provider
         asked: Outbound = wire(dialect).write_request(self.request.hub, self._options(candidate))
         url = provider.url(asked.path, urlencode(asked.query))
-        added = [(name.encode(), value.encode()) for name, value in asked.headers.items()]
+        added = [
+            (name.encode(), value.encode()) for name, value in asked.headers.items() if name != "content-type"
+        ]
         return Prepared(
             candidate,
             dialect,
@@ -128,6 +131,11 @@ def _path(endpoint: Endpoint, candidate: Candidate) -> str:
     tail = endpoint.tail
     if endpoint.dialect in ("openai-chat", "openai-responses"):
         return tail.removeprefix("/v1")  # a base URL of this family ends in its version
+    if endpoint.dialect == "vertex":
+        tail = tail[tail.index("/publishers/") :]  # the project and the location are the provider's
+    elif endpoint.dialect == "gemini":
+        publisher = "/publishers/google" if "vertex" in candidate.provider.quirks else ""
+        tail = publisher + tail[tail.index("/models") :]
     if endpoint.model:
         name = quote(candidate.model, safe="")
         return _MODEL.sub(lambda _: name, tail, count=1)

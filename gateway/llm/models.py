@@ -20,7 +20,7 @@ from gateway.net.client import Client, Timeouts
 FRESH = 600.0  # seconds for which a provider's list is believed
 PATIENCE = Timeouts(connect=1.0, first_byte=2.0, idle=1.0, total=2.5)  # the client itself gives up after 3 s
 _PATHS = {"anthropic": "/v1/models?limit=1000", "openai-chat": "/models", "openai-responses": "/models",
-          "gemini": "/v1beta/models?pageSize=1000"}  # fmt: skip
+          "gemini": "/models?pageSize=1000"}  # fmt: skip
 
 
 class Catalog:

@@ -41,8 +41,9 @@ def write_request(hub: Json, options: Options) -> Outbound:
     verb, query = _verb(options)
     if options.count and not family.vertex:
         body = {"generateContentRequest": {"model": f"models/{model}", **body}}
+    publisher = "/publishers/google" if family.vertex else ""
     return Outbound(
-        path=f"/models/{model}:{verb}", body=body, query=query, headers={"content-type": "application/json"},
+        path=f"{publisher}/models/{model}:{verb}", body=body, query=query, headers={"content-type": "application/json"},
         losses=(*lost, *contents.losses, *settings.losses),
         reply=Reply(model=options.model, names=sent.back, prompt_estimate=options.prompt_estimate,
                     one_call=bool((hub.get("tool_choice") or {}).get("disable_parallel_tool_use"))),
