@@ -1,0 +1,138 @@
+"""What the policies did and what they are: findings, limits, kill switches, the configuration, and a place to try a rule."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from gateway import refusals
+from gateway.admin.request import Request, missing
+from gateway.errors import ConfigError, Refused
+from gateway.policy import switches
+from gateway.policy.switches import Switch
+from gateway.stores.protocols import Store
+from gateway.telemetry.audit import Audit
+from gateway.telemetry.masking import MASKED, SECRET_NAMES
+from gateway.telemetry.recent import Finding, Recent
+
+Standings = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+_USERINFO: Final = re.compile(r"(://)[^/@\s]+@")
+_REFERENCES: Final = ("${", "file:", "ssm:", "secretsmanager:")
+
+
+class Governance:
+    """`standings()` gives `{limit, who, used, of, unit, resets}` for each bucket in use, the fullest first."""
+
+    def __init__(
+        self,
+        store: Store,
+        recent: Recent,
+        *,
+        audit: Audit | None = None,
+        configuration: Callable[[], Mapping[str, Any]] = dict,
+        standings: Standings | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._recent = recent
+        self._audit = audit
+        self._configuration = configuration
+        self._standings = standings
+        self._clock = clock
+
+    async def findings(self, request: Request) -> dict[str, Any]:
+        """Alike verdicts as one row: those of this process, and every refusal in the ledger."""
+        since, until = request.window()
+        seen = [finding for finding in self._recent.findings.values() if since <= finding.last < until]
+        refused = await self._store.usage(
+            since=since, until=until, by=("policy", "server", "tool", "model"), where={"outcome": "refused"}
+        )
+        return {
+            "findings": [_finding(f) for f in sorted(seen, key=lambda f: -f.last)],
+            "refused": [dict(zip(("policy", "server", "tool", "model"), t.group, strict=True)) | {"count": t.calls}
+                        for t in refused],
+        }  # fmt: skip
+
+    async def limits(self, request: Request) -> dict[str, Any]:
+        return {"limits": list(await self._standings()) if self._standings is not None else None}
+
+    async def switches(self, request: Request) -> dict[str, Any]:
+        found = await switches.thrown(self._store)
+        return {"kinds": switches.KINDS, "switches": [switch.document() for switch in found]}
+
+    async def throw(self, request: Request) -> dict[str, Any]:
+        kind, name = request.text("kind"), request.text("name")
+        if kind not in switches.KINDS:
+            raise Refused(refusals.invalid(f"kind: one of {', '.join(switches.KINDS)}"))
+        now, minutes = self._clock(), request.body.get("minutes")
+        if minutes is not None and (not isinstance(minutes, int | float) or minutes <= 0):
+            raise Refused(refusals.invalid("minutes: a number above 0, or nothing"))
+        until = now + minutes * 60 if minutes else None
+        switch = Switch(kind, name, request.text("reason", default=""), until, now)  # type: ignore[arg-type]
+        await switches.throw(self._store, switch)
+        self._note(request, "kill", switch.key, switch.reason)
+        return switch.document()
+
+    async def restore(self, request: Request) -> dict[str, Any]:
+        kind, name = request.text("kind"), request.text("name")
+        if not await switches.restore(self._store, kind, name):  # type: ignore[arg-type]
+            raise missing(f"switch {kind}:{name}")
+        self._note(request, "restore", f"{kind}:{name}", request.text("reason", default=""))
+        return {"restored": f"{kind}:{name}"}
+
+    async def configuration(self, request: Request) -> Any:
+        return hidden(self._configuration())
+
+    async def playground(self, request: Request) -> dict[str, Any]:
+        """An expression against one of the newest calls. It reads; nothing is changed."""
+        from gateway.admin import past  # CEL costs 0.16 s to import
+        from gateway.policy import cel
+
+        seen = self._recent.find(request.text("call"))
+        if seen is None:
+            raise missing("call of that id among the newest of this process")
+        try:
+            expression = cel.compile(request.text("expression"))
+        except ConfigError as error:
+            return {"answer": "error", "why": str(error), "reads": []}
+        then = past.of_seen(seen)
+        answer, why = past.answer(expression, then)
+        known = past.Known(then)
+        reads = [
+            {"path": ".".join(path), "value": repr(known.at(path))[:200] if then.knows(path) else "unknown"}
+            for path in expression.reads
+        ]
+        return {"answer": answer, "why": why, "reads": reads}
+
+    def _note(self, request: Request, action: str, target: str, reason: str) -> None:
+        if self._audit is not None:
+            self._audit.action("admin", action, target=target, reason=reason, ip=request.visitor.ip)
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "policy": finding.policy, "action": finding.action, "rule": finding.rule, "subject": finding.subject,
+        "count": finding.count, "first": finding.first, "last": finding.last, "reason": finding.reason,
+        "users": sorted(finding.users), "calls": list(finding.calls),
+    }  # fmt: skip
+
+
+def hidden(value: Any, name: str = "", parent: str = "") -> Any:
+    """A configuration without its secrets: what a name says is secret shows as stars, unless it only says where it is."""
+    if isinstance(value, Mapping):
+        return {str(key): hidden(inner, str(key), name) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [hidden(inner, name, parent) for inner in value]
+    if not isinstance(value, str) or not value or value.startswith(_REFERENCES):
+        return value
+    return (
+        MASKED if _secret(name.lower().replace("-", "_"), parent) else _USERINFO.sub(rf"\1{MASKED}@", value)
+    )
+
+
+def _secret(name: str, parent: str) -> bool:
+    if parent in ("headers", "env") or (name == "key" and parent == "keys"):
+        return True
+    return name in SECRET_NAMES or name.endswith(("_key", "_secret", "_token", "_password"))

@@ -1,0 +1,81 @@
+"""What another policy would have said of past calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gateway.admin import past
+from gateway.admin.past import Past
+from gateway.policy.authorization import Authorization, key_limits
+from gateway.policy.possible import TRUE, Outcomes, Part
+from gateway.policy.rules import Rules, foreign
+
+Decision = Literal["allowed", "refused", "undecidable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """`then` is what really happened, `now` what this policy says. `rule` is the one that decided, or could not."""
+
+    line: Mapping[str, Any]
+    then: Decision
+    now: Decision
+    rule: str = ""
+    lost: tuple[str, ...] = ()  # what could not be read
+
+    @property
+    def changed(self) -> bool:
+        return self.then != self.now
+
+
+def replay(lines: Iterable[Mapping[str, Any]], authorization: Authorization) -> Iterable[Replayed]:
+    """One for each past call of a model or a tool. What other policies than authz refused stays out."""
+    for line in lines:
+        refused = line.get("outcome") == "refused"
+        if line.get("event") != "call" or (refused and line.get("policy") not in ("authz", "scope", "key")):
+            continue
+        now, rule, lost = decide(past.of_line(line), authorization)
+        yield Replayed(line, "refused" if refused else "allowed", now, rule, lost)
+
+
+def decide(call: Past, authorization: Authorization) -> tuple[Decision, str, tuple[str, ...]]:
+    limited = key_limits(call.call.principal, call.op)
+    if limited is not None:
+        return "refused", limited.rule, ()
+    needed = set(authorization.needed(call.op)) - call.call.principal.scopes
+    if needed:
+        return "refused", f"scope: {' '.join(sorted(needed))}", ()
+    return ("allowed", "", ()) if authorization.rules is None else _by_rules(call, authorization.rules)
+
+
+def _by_rules(call: Past, rules: Rules) -> tuple[Decision, str, tuple[str, ...]]:
+    """Decided only where every way in which the unknown could have stood gives the same answer."""
+    doubts: list[Part] = []
+    for kind, part in [
+        *(("deny", part) for part in rules.deny),
+        *(("require", part) for part in rules.require),
+    ]:
+        found = past.outcomes(part, call)
+        if kind == "deny" and not found - {"true", "error"}:
+            return "refused", f"deny: {part.expression.text}", ()
+        if kind == "require" and "true" not in found:
+            return "refused", f"require: {part.expression.text}", ()
+        if _doubtful(part, found, call):
+            doubts.append(part)
+    allowing = [(part, past.outcomes(part, call)) for part in rules.allow]
+    if allowing and not any(found == TRUE for _, found in allowing):
+        open_ = [part for part, found in allowing if _doubtful(part, found, call) and "true" in found]
+        if not open_:
+            return "refused", "allow: none of the rules", ()
+        doubts += open_
+    if not doubts:
+        return "allowed", "", ()
+    lost = dict.fromkeys(name for part in doubts for name in past.unknown(part.expression, call))
+    return "undecidable", doubts[0].expression.text, tuple(lost)
+
+
+def _doubtful(part: Part, found: Outcomes, call: Past) -> bool:
+    """Open because something is not known; not because the rule is about another kind of call."""
+    return len(found) > 1 and not foreign(part.expression.reads, call.op)

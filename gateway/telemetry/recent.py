@@ -1,0 +1,117 @@
+"""The newest calls of this process, as they were: for the page's live tail, its request inspector and its findings."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gateway.call import Call, Operation, Phase, Principal, Verdict
+from gateway.metering.record import Record
+from gateway.refusals import Refusal
+from gateway.telemetry import outcomes
+
+GROUPS = 500
+EXAMPLES = 5
+
+
+class Seen(NamedTuple):
+    """One finished call; its body is kept only where content is switched on."""
+
+    number: int
+    id: str
+    at: float
+    started: int
+    ended: int
+    verb: str
+    path: str
+    query: str
+    route: str
+    dialect: str
+    ip: str
+    status: int
+    headers: Mapping[str, str]
+    principal: Principal
+    operation: Operation | None
+    records: Sequence[Record]
+    verdicts: Sequence[Verdict]
+    phases: Sequence[Phase]
+    refusal: Refusal | None
+    tool_uses: Sequence[str]
+    first_byte: int
+    upstream_ns: int
+    trace_id: str
+    body: bytes | None
+
+
+@dataclass(slots=True)
+class Finding:
+    """Verdicts that are alike: fifty like calls are one row."""
+
+    policy: str
+    action: str
+    rule: str
+    subject: str  # the tool with its server, or the model
+    count: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    reason: str = ""  # of the newest
+    users: set[str] = field(default_factory=set)
+    calls: deque[str] = field(default_factory=lambda: deque(maxlen=EXAMPLES))
+
+
+class Recent:
+    """Observer that keeps the newest calls: `Recent(keep=2000)`. `content` keeps their bodies, up to 256 KB each."""
+
+    def __init__(
+        self, *, keep: int = 2000, content: bool = False, now: Callable[[], int] = time.perf_counter_ns
+    ) -> None:
+        self.calls: deque[Seen] = deque(maxlen=keep)
+        self.findings: OrderedDict[tuple[str, str, str, str], Finding] = OrderedDict()
+        self.count = 0
+        self.content = content
+        self._now = now
+
+    def finished(self, call: Call) -> None:
+        if call.dialect == "http" and call.refusal is None and not call.records:
+            return  # health checks and the like
+        self.count += 1
+        ended = self._now()
+        body = call.body if self.content and call.body and len(call.body) <= 262_144 else None
+        seen = Seen(
+            self.count, call.id, call.at, call.started, ended, call.verb, call.path, call.query, call.route,
+            call.dialect, call.ip, call.status, call.headers, call.principal, call.operation,
+            outcomes.of(call, now=ended), call.verdicts, call.phases, call.refusal, call.tool_uses, call.first_byte,
+            call.upstream_ns, call.trace_id, body,
+        )  # fmt: skip
+        self.calls.append(seen)
+        for verdict in call.verdicts:
+            if verdict.action != "allow":
+                self._found(verdict, seen)
+
+    def after(self, number: int) -> Iterator[Seen]:
+        """Those that came after the one with this number, the oldest first."""
+        first = self.calls[0].number if self.calls else 0
+        for index in range(max(0, number + 1 - first), len(self.calls)):
+            yield self.calls[index]
+
+    def find(self, id: str) -> Seen | None:
+        return next((seen for seen in reversed(self.calls) if seen.id == id), None)
+
+    def _found(self, verdict: Verdict, seen: Seen) -> None:
+        record = seen.records[0]
+        subject = f"{record.server}/{record.tool}" if record.tool else record.model or seen.path
+        key = (verdict.policy, verdict.action, verdict.rule, subject)
+        finding = self.findings.get(key)
+        if finding is None:
+            finding = self.findings[key] = Finding(*key, first=seen.at)
+            if len(self.findings) > GROUPS:
+                self.findings.popitem(last=False)
+        self.findings.move_to_end(key)
+        finding.count += 1
+        finding.last, finding.reason = seen.at, verdict.reason
+        finding.calls.append(seen.id)
+        if len(finding.users) < 100:
+            finding.users.add(record.user or record.principal)
