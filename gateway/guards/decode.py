@@ -33,6 +33,10 @@ class View:
     def folded(self) -> str:
         return fold(self.text)
 
+    @cached_property
+    def lines(self) -> str:
+        return fold(self.text, lines=True)
+
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where a match of this view lies in the original; a decoded view is one piece."""
         return (start, end) if not self.how else (self.start, self.end)
@@ -89,12 +93,15 @@ _TABLE: dict[int, int | str | None] = {
 }  # fmt: skip
 
 
-def fold(text: str) -> str:
-    """Lower case, digits as 0, single spaces, look-alikes and compatibility forms as plain letters, nothing invisible."""
+def fold(text: str, *, lines: bool = False) -> str:
+    """Lower case, digits as 0, single spaces, look-alikes and compatibility forms as plain letters, nothing invisible.
+
+    `lines` keeps line breaks, where they mean something (a shell's next command)."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_TABLE)).translate(_TABLE)
         text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
-    return " ".join(text.lower().translate(_DIGITS).split())
+    text = text.lower().translate(_DIGITS)
+    return "\n".join([" ".join(line.split()) for line in text.split("\n")]) if lines else " ".join(text.split())
 
 
 _DIGITS = str.maketrans("123456789", "000000000")

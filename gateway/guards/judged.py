@@ -1,4 +1,4 @@
-"""A scanner made of a few precise rules and one trained model: rules name what is known, the model what is like it."""
+"""A scanner made of rules and one trained model: the rules name what is known, the model weighs them and knows what is like it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from gateway.guards.decode import View
 from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.patterns import Patterns
 
-RULE = 0.95  # a rule's score: above every threshold that makes sense
-
 
 class Judged:
-    """`rules` are RE2 expressions over the folded text; `weights` names the model; `worth` may skip a view for the model."""
+    """`rules` are RE2 expressions over folded text; the weights of the same name say what they are worth.
+
+    `lines` keeps line breaks. `worth` says which texts are worth the model's time: one without a mark of an attack is skipped.
+    """
 
     def __init__(
-        self,
-        name: str,
-        *,
-        rules: Mapping[str, str],
-        worth: Callable[[View], bool] = lambda view: True,
+        self, name: str, rules: Mapping[str, str], *, lines: bool = False, worth: Callable[[str], bool] = bool
     ) -> None:
         self.name = name
+        self.worth = worth
         self._rules = rules
-        self._worth = worth
+        self._lines = lines
 
     @cached_property
     def patterns(self) -> Patterns:
@@ -40,30 +38,18 @@ class Judged:
         return float(self.linear.about["threshold"])
 
     def scan(self, sample: Sample) -> list[Finding]:
-        found: list[Finding] = []
-        for view in sample.views:
-            found += self._by_rule(view)
-            if self._worth(view):
-                found.append(self._by_model(view))
-        return found
+        forms = [(view, self.form(view)) for view in sample.views]
+        return [self._judge(view, folded) for view, folded in forms if self.worth(folded)]
 
-    def _by_rule(self, view: View) -> list[Finding]:
-        folded = view.folded
-        return [
-            self._finding(view, rule, match.start(), match.end(), RULE)
-            for rule, match in self.patterns.find(folded)
-        ]
+    def form(self, view: View) -> str:
+        return view.lines if self._lines else view.folded
 
-    def _by_model(self, view: View) -> Finding:
-        score, start, end = self.linear.score(view.folded)
-        return self._finding(view, "model", start, end, score)
-
-    def _finding(self, view: View, rule: str, start: int, end: int, score: float) -> Finding:
-        excerpt = shown(view.folded, start, end)
-        size = max(1, len(view.folded))
-        # Folding changes lengths a little: the place in the sent text is proportional, widened to whole characters.
-        low, high = (
-            (start * len(view.text)) // size,
-            min(len(view.text), -(-end * len(view.text) // size)),
-        )
-        return Finding(self.name, rule, *view.span(low, high), score, excerpt, view.how)
+    def _judge(self, view: View, folded: str) -> Finding:
+        segment = self.linear.highest(folded, self.patterns.names_in)
+        # Folding changes lengths a little: the place in the sent text is proportional.
+        size = max(1, len(folded))
+        low = segment.start * len(view.text) // size
+        high = min(len(view.text), -(-segment.end * len(view.text) // size))
+        rule = segment.marks[0] if segment.marks else "model"
+        excerpt = shown(folded, segment.start, segment.end)
+        return Finding(self.name, rule, *view.span(low, high), segment.score, excerpt, view.how)

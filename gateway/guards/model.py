@@ -1,11 +1,12 @@
 """Linear models over pieces of text, small enough to ship and quick enough for pure Python.
 
 A text is cut into overlapping segments; a segment's features are the distinct pieces of it that the model knows (characters in
-a row, words and word pairs, or the shapes of tokens); its score is the sum of their weights over the root of their number.
-The text's score is its highest segment's, mapped to 0..1. Scripts train with the very functions that score here.
+a row, words and word pairs, or the shapes of tokens); its score is the sum of their weights over the root of their number, plus
+the weights of its marks: the names of the scanner's rules that match in it, as evidence that the model weighs. The text's score
+is its highest segment's, mapped to 0..1. Scripts train with the very functions that score here.
 
-A weights file is text: a line of JSON (kind, bias, scale, version, figures), a line of base85 with one signed byte per piece,
-then the pieces, one a line.
+A weights file is text: a line of JSON (kind, bias, scale, marks, threshold, figures), a line of base85 with one signed byte per
+piece, then the pieces, one a line.
 """
 
 from __future__ import annotations
@@ -22,23 +23,42 @@ from importlib import resources
 from typing import Any
 
 
+Marks = Callable[[str], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The segment that scored highest: a probability, its place in the folded text, and the rules that spoke for it."""
+
+    score: float
+    start: int
+    end: int
+    marks: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Linear:
     weights: dict[str, float]
+    marks: dict[str, float]
     bias: float
     kind: str
     about: dict[str, Any]
 
-    def score(self, folded: str) -> tuple[float, int, int]:
-        """(the highest probability, and the segment's start and end in the folded text)"""
-        features, get = KINDS[self.kind].features, self.weights.get
+    def highest(self, folded: str, marks: Marks) -> Segment:
         best, where = -math.inf, (0, 0)
+        spoke: list[str] = []
         for start, end in segments(len(folded), KINDS[self.kind].width):
-            known = [w for w in map(get, features(folded[start:end])) if w is not None]
-            value = self.bias + sum(known) / math.sqrt(len(known)) if known else self.bias
+            piece = folded[start:end]
+            value = self._value(piece, named := marks(piece))
             if value > best:
-                best, where = value, (start, end)
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, best)))), *where
+                best, where, spoke = value, (start, end), named
+        spoke.sort(key=lambda name: -self.marks.get(name, 0.0))
+        return Segment(1 / (1 + math.exp(-max(-30.0, min(30.0, best)))), *where, tuple(spoke))
+
+    def _value(self, piece: str, marks: list[str]) -> float:
+        known = [w for w in map(self.weights.get, KINDS[self.kind].features(piece)) if w is not None]
+        value = self.bias + sum([self.marks.get(name, 0.0) for name in marks])
+        return value + sum(known) / math.sqrt(len(known)) if known else value
 
 
 def segments(size: int, width: int) -> Iterator[tuple[int, int]]:
@@ -116,11 +136,12 @@ KINDS = {"prose": Kind(prose, 800), "payload": Kind(payload, 240)}
 # --- the file -------------------------------------------------------------------------------------------------------
 
 
-def dump(weights: dict[str, float], bias: float, kind: str, about: dict[str, Any]) -> str:
-    scale = max(map(abs, weights.values())) / 127
-    kept = sorted(name for name, weight in weights.items() if round(weight / scale))
-    quantised = array("b", [round(weights[name] / scale) for name in kept]).tobytes()
-    head = {"kind": kind, "bias": round(bias, 4), "scale": scale, **about}
+def dump(model: Linear) -> str:
+    scale = max(map(abs, model.weights.values())) / 127
+    kept = sorted(name for name, weight in model.weights.items() if round(weight / scale))
+    quantised = array("b", [round(model.weights[name] / scale) for name in kept]).tobytes()
+    marks = {name: round(weight, 3) for name, weight in model.marks.items()}
+    head = {"kind": model.kind, "bias": round(model.bias, 4), "scale": scale, "marks": marks, **model.about}
     return "\n".join([json.dumps(head), base64.b85encode(quantised).decode(), *map(_escaped, kept)]) + "\n"
 
 
@@ -130,7 +151,7 @@ def load(text: str) -> Linear:
     values = array("b", base64.b85decode(encoded))
     scale = about.pop("scale")
     weights = {_unescaped(name): value * scale for name, value in zip(names, values, strict=True)}
-    return Linear(weights, about.pop("bias"), about.pop("kind"), about)
+    return Linear(weights, about.pop("marks"), about.pop("bias"), about.pop("kind"), about)
 
 
 def _escaped(name: str) -> str:

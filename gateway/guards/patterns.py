@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import re2
@@ -10,6 +11,15 @@ import re2
 from gateway.errors import ConfigError
 
 MEMORY = 64 << 20  # bytes for the automaton's states; they are made as texts need them
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Where a rule matched: its first group where it has one, the whole match otherwise."""
+
+    rule: str
+    start: int
+    end: int
 
 
 def _options() -> Any:
@@ -43,12 +53,37 @@ class Patterns:
         """The indices of the rules that match somewhere."""
         return self._set.Match(text) or [] if self.names else []
 
-    def find(self, text: str) -> Iterator[tuple[str, Any]]:
-        """Every match with its rule's name, rule by rule."""
-        for index in sorted(self.which(text)):
-            name = self.names[index]
-            for match in self._each[index].finditer(text):
-                yield name, match
+    def names_in(self, text: str) -> list[str]:
+        return [self.names[index] for index in self.which(text)]
+
+    def find(self, text: str) -> Iterator[Hit]:
+        """Every hit, rule by rule. The next search begins where a hit's group ends, so what surrounds it may serve twice."""
+        which = self.which(text)
+        if not which:
+            return
+        data = text.encode("utf-8", "surrogatepass")
+        for index in sorted(which):
+            yield from self._search(index, data, plain=len(data) == len(text))
+
+    def _search(self, index: int, data: bytes, *, plain: bool) -> Iterator[Hit]:
+        name, pattern = self.names[index], self._each[index]
+        group = 1 if pattern.groups else 0
+        pos = chars = counted = 0  # `chars` characters stand before byte `counted`
+        while (match := pattern.search(data, pos)) is not None:
+            start, end = match.span(group)
+            pos = max(end, pos + 1)
+            if plain:
+                yield Hit(name, start, end)
+            else:
+                chars += _length(data, counted, start)
+                counted = start
+                yield Hit(name, chars, chars + _length(data, start, end))
+            if pos > len(data):
+                return
+
+
+def _length(data: bytes, start: int, end: int) -> int:
+    return len(data[start:end].decode("utf-8", "replace"))
 
 
 def _said(error: BaseException) -> str:

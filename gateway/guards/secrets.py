@@ -37,8 +37,8 @@ class Secrets:
 
     def _view(self, view: View) -> Iterator[Finding]:
         taken: list[tuple[int, int]] = []
-        for rule, match in self._patterns.find(view.text):
-            start, end = match.span(1)
+        for hit in self._patterns.find(view.text):
+            rule, start, end = hit.rule, hit.start, hit.end
             value = view.text[start:end]
             score = _score(rule, value, view.text[max(0, start - 80) : start])
             if score and not any(start < high and low < end for low, high in taken):

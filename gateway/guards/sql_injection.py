@@ -1,0 +1,29 @@
+"""Values that break out of a SQL string or number. What is a whole query by right is parsed instead, in `sql_arguments`."""
+
+from __future__ import annotations
+
+import re
+
+from gateway.guards.judged import Judged
+
+RULES = {
+    "tautology": r"(?:\b(?:or|and|xor|having|where)\b|\|\||&&)[\s(+/*]*(?:not\b|!|~)?[\s(]*[\"'`]?[\w.@-]{0,20}[\"'`)]*\s*(?:=|<|>|!=|<>|<=>|like|rlike|regexp|sounds like|is|in)\s*[(\"'`\w@-]",
+    "quote_operator": r"[\"'`´]\s*[)]*\s*(?:\b(?:or|and|xor|union|having|group by|order by|like|rlike|in|is|between|not|div|mod|limit|procedure|into|sounds)\b|\|\||&&|[+*/%^=<>&|-]+\s*[(\"'`@0-9])",
+    "quote_closes": r"^[^\"'\s]{0,20}[\"'`]\s*[);]*\s*(?:--|#|/\*|;|$)",
+    "comment_end": r"(?:--[\s+-]*|#\s*|/\*[^*]*\*?/?|;?\x00|;%00)$",
+    "inline_comment": r"/\*!?[^*]{0,20}\*/",
+    "union_select": r"\bunion\b[\s(/*!a-z0-9+%]{0,60}\bselect\b",
+    "stacked": r"[\"'0-9)\w]\s*;\s*(?:select|insert|update|delete|drop|create|alter|exec(?:ute)?|declare|shutdown|waitfor|begin|truncate|load|set|if|grant|go)\b",
+    "leading_keyword": r"^\s*[\"'`(0-9-]{1,6}\s*(?:or|and|union|having|select|order by|group by|exec)\b",
+    "subselect": r"\(\s*select\b",
+    "slow_function": r"\b(?:sleep|benchmark|pg_sleep|dbms_pipe\.receive_message|randomblob|dbms_lock)\s*\(|waitfor\s+(?:delay|time)",
+    "dangerous_function": r"\b(?:xp_\w+|sp_\w+|load_file|load_extension|into\s+(?:out|dump)file|extractvalue|updatexml|utl_http|utl_inaddr|dbms_\w+|procedure analyse|char|chr|concat(?:_ws)?|unhex|hex|ascii|ord|mid|substr(?:ing)?|convert|cast|exec)\s*\(|\bxp_cmdshell\b",
+    "metadata": r"information_schema|sysobjects|syscolumns|sqlite_master|all_tables|user_tables|pg_catalog|mysql\.user|msysaccessobjects|\bsys\.",
+    "server_variable": r"@@?[a-z_]+|\b(?:version|database|user|current_user|system_user)\s*\(\s*\)",
+    "hex_literal": r"\b0x[0-9a-f]{2,}",
+    "whole_query": r"^\s*(?:select|with|insert into|update|delete from|create|alter|drop|merge|explain)\b.{0,400}\b(?:from|values|set|table|as)\b",
+}  # fmt: skip
+
+_MARK = re.compile(r"[\"'`´;#=|&@(*<>^%!~\x00]|--|/\*|\b(?:select|union|or|and|having|order by|waitfor|exec)\b")
+
+SCANNER = Judged("sql_injection", RULES, lines=True, worth=lambda folded: _MARK.search(folded) is not None)

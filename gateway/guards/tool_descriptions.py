@@ -1,0 +1,33 @@
+"""Tool definitions that talk to the model instead of describing: hidden characters, orders, secrecy, errands to other places."""
+
+from __future__ import annotations
+
+from gateway.guards import decode, prompt_injection
+from gateway.guards.findings import Finding, Sample
+from gateway.guards.judged import Judged
+
+_RULES = {
+    **prompt_injection.RULES,
+    "do_first": r"\b(?:before (?:you )?(?:call|us|using|calling|solve|do|answer|respond|proceed)[^.\n]{0,40}(?:must|first|need to)|you must (?:first|always|do the following)|(?:prior|previous) to (?:calling|using) )",
+    "to_the_model": r"\b(?:note|message|instructions?|attention|reminder|notice)(?: for| to)(?: the| all)? (?:assistant|ai|agents?|model|llms?|chatbot|claude|gpt)\b",
+    "sends_away": r"\b(?:send|post|upload|forward|transmit|exfiltrate|email|copy|leak)\b[^.\n]{0,60}\b(?:to|at)\b[^.\n]{0,20}(?:https?:|www\.|[a-z0-9._-]+@[a-z]|[a-z-]+\.(?:com|net|org|io|xyz))",
+    "reads_secrets": r"\b(?:read|cat|include|access|get|fetch|open|extract|collect|pass)\b[^.\n]{0,40}(?:~/\.|\.ssh|id_rsa|\.env\b|/etc/passwd|credentials?|private keys?|\.aws|mcp\.json|api keys|secrets|passwords)",
+    "secretly": r"\b(?:secretly|silently|covertly)\b",
+    "or_it_fails": r"\botherwise\b[^.\n]{0,20}\b(?:fails?|not work|error)|for this tool to work|pass (?:the|its) (?:result|content|contents|output) (?:here|as|in)\b",
+    "side_errand": r"\b(?:note|also|context: required|sidenote|first|then)\b[^\n]{0,40}\b(?:send|transfer|delete|visit|forward|post|create|invite|make a|change the|reserve|book|buy|upload|concatenate|get all)\b",
+    "comment": r"<!--[^>]{10,}|\[//\]: #",
+}  # fmt: skip
+
+
+class ToolDescriptions(Judged):
+    """A model like prompt_injection's, after the one test that needs no model: nothing honest in a definition is invisible."""
+
+    def scan(self, sample: Sample) -> list[Finding]:
+        found = [
+            Finding(self.name, f"hidden_{kind}", start, end, 1.0, f"{end - start} invisible characters ({kind})")
+            for kind, start, end in decode.hidden(sample.text)
+        ]
+        return found + super().scan(sample)
+
+
+SCANNER = ToolDescriptions("tool_descriptions", _RULES)
