@@ -7,9 +7,14 @@ from typing import Any
 
 from gateway.config import expressions
 from gateway.config.resources import Resources
+from gateway.errors import ConfigError
 from gateway.llm.app import LLMApp
 from gateway.llm.routes import ModelRule, Target
+from gateway.llm.providers import Provider
 from gateway.llm.rows import provider
+from gateway.net.client import Timeouts
+from gateway.net.pool import Pool
+from gateway.net.proxies import Proxies, Proxy
 
 Section = Mapping[str, Any]
 
@@ -17,11 +22,28 @@ Section = Mapping[str, Any]
 def llm(section: Section, file: Section, resources: Resources) -> LLMApp:
     limit = (file.get("listen") or {}).get("max_body")
     return LLMApp(
-        providers={name: provider(name, each) for name, each in section["providers"].items()},
+        providers={name: _provider(name, each) for name, each in section["providers"].items()},
         models=[_rule(each) for each in section.get("models", ())],
         client=resources.client,
         **({"limit": limit} if limit else {}),
     )
+
+
+def _provider(name: str, section: Section) -> Provider:
+    given = {key: value for key, value in section.items() if key not in ("type", "timeout", "proxy")}
+    if "timeout" in section:
+        given["timeouts"] = Timeouts(**section["timeout"])
+    if "proxy" in section:
+        given["client"] = _through(section["proxy"])
+    return provider(name, kind=section.get("type", ""), **given)
+
+
+def _through(url: str) -> Pool:
+    try:
+        proxy = Proxy.parse(url)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return Pool(proxies=Proxies({"http": proxy, "https": proxy}))
 
 
 def _rule(section: Section) -> ModelRule:

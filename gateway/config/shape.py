@@ -79,15 +79,17 @@ PROVIDER = Object(
             "the wire format, for an endpoint that no row describes",
         ),
         "base_url": Key(Text(_url), "where the API stands"),
-        "api_key": Key(Secret(), "the credential"),
-        "credential": Key(
-            Choice(("key", "passthrough", "none")), "passthrough sends the client's own credential on"
-        ),
+        "api_key": Key(Secret(), "the credential; passthrough sends the client's own on"),
         "headers": Key(MapOf(Secret()), "headers that every request to it carries"),
         "project": Key(Text(), "Google Cloud project"),
         "location": Key(Text(), "Google Cloud location"),
         "region": Key(Text(), "AWS region"),
-        "api_version": Key(Text(), "Azure's api-version"),
+        "resource": Key(Text(), "Azure resource"),
+        "query": Key(MapOf(Text()), "query parameters that every request to it carries"),
+        "quirks": Key(
+            ListOf(Text()), "what it wants otherwise than its dialect does; docs/llm.md lists them"
+        ),
+        "max_output": Key(Number(1, whole=True), "max_tokens, for clients that name none"),
         "timeout": Key(
             Object(
                 {

@@ -123,7 +123,7 @@ def provider(
         base_url=_filled(name, base_url or row.base_url, settings),
         dialects=(dialect,) if dialect else row.dialects,
         by_model=() if dialect else row.by_model,
-        signer=signer or _signer(name, row.credential, api_key, region),
+        signer=signer or _signer(name, row.credential, api_key, region, own=bool(base_url)),
         passthrough=api_key == PASSTHROUGH,
         headers=tuple(fixed_headers(dict(headers or {}))),
         query=urlencode(query or {}),
@@ -159,7 +159,8 @@ def _filled(name: str, url: str, settings: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", value, url).rstrip("/")
 
 
-def _signer(name: str, credential: str, api_key: str, region: str) -> Signer:
+def _signer(name: str, credential: str, api_key: str, region: str, *, own: bool) -> Signer:
+    """`own`: the operator's own endpoint, which may want no credential."""
     if api_key == PASSTHROUGH or (credential == "none" and not api_key):
         return Unsigned()
     kind, _, service = credential.partition(":")
@@ -167,6 +168,8 @@ def _signer(name: str, credential: str, api_key: str, region: str) -> Signer:
         return AwsSigner(region=region, service=service or "bedrock")
     if kind == "google" and not api_key:
         return GoogleSigner()
+    if not api_key and own:
+        return Unsigned()
     if not api_key:
         raise ConfigError(f"provider {name}: api_key is needed")
     return bearer(api_key) if kind in ("bearer", "aws", "google", "none") else KeySigner(kind, api_key)
