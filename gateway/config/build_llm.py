@@ -9,8 +9,8 @@ from gateway.config import expressions
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
 from gateway.llm.app import LLMApp
-from gateway.llm.routes import ModelRule, Target
 from gateway.llm.providers import Provider
+from gateway.llm.routes import ModelRule, Target
 from gateway.llm.rows import provider
 from gateway.net.client import Timeouts
 from gateway.net.pool import Pool

@@ -46,7 +46,7 @@ def telemetry(file: Section, folder: Path, resources: Resources) -> Telemetry:
 def _metered(file: Section, resources: Resources) -> bool:
     if resources.serverless:
         return False  # the platform's own metrics, and embedded ones in the log
-    return (file.get("listen") or {}).get("metrics", 15020) != 0
+    return bool((file.get("listen") or {}).get("metrics", True))
 
 
 def _metrics(section: Section, file: Section, resources: Resources) -> tuple[Observer, App]:

@@ -48,10 +48,11 @@ def think(prompt: wires.Prompt) -> Reply:
 
 
 def _named(wanted: str, tools: list[str]) -> str:
-    """The tool of this name, or the one that ends in it: clients put a server's name in front."""
-    return next((t for t in tools if t == wanted), "") or next(
-        (t for t in tools if t.endswith("__" + wanted)), ""
-    )
+    """The tool of this name, or the one that ends in it: clients put a server's name in front. An agent that has tools may
+    have more than it lists: it defers them."""
+    if not tools:
+        return ""
+    return next((tool for tool in tools if tool.endswith("__" + wanted)), wanted)
 
 
 def _arguments(text: str | None) -> dict[str, Any]:
