@@ -157,9 +157,14 @@ def settled(state: State, takes: Sequence[Take]) -> dict[str, int | Places]:
         value = changes.get(take.limit, state.get(take.limit))
         if take.slot:
             changes[take.limit] = {k: v for k, v in cast(Places, value or {}).items() if k != take.slot}
-        elif value is not None:
+        elif value is not None and not lapsed(take, cast(int, value)):
             changes[take.limit] = cast(int, value) + delta(take)
     return changes
+
+
+def lapsed(take: Take, value: int) -> bool:
+    """Whether this would give back, in a later period, what an earlier one had reserved."""
+    return take.since > 0 and take.cost < 0 and value // PERIOD > take.since // DAY
 
 
 def idle(state: State, now: int) -> bool:

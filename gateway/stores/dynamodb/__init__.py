@@ -1,0 +1,48 @@
+"""`dynamodb://TABLE?region=eu-west-1`, with `endpoint`, `mode` (server or lambda), `leases` and `skew`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from gateway.errors import ConfigError
+from gateway.net.pool import Pool
+from gateway.stores.dynamodb import credentials
+from gateway.stores.dynamodb.buckets import SKEW
+from gateway.stores.dynamodb.client import DynamoClient
+from gateway.stores.dynamodb.leases import SIZE, Leases
+from gateway.stores.dynamodb.store import DynamoStore
+
+_OPTIONS = ("region", "endpoint", "mode", "leases", "skew")
+
+
+def open_table(
+    table: str, options: Mapping[str, str], environment: Mapping[str, str] = os.environ
+) -> DynamoStore:
+    """The store of a URL's parts. On Lambda (`mode=lambda`, found by itself) settlements are written at once, without leases."""
+    if unknown := set(options) - set(_OPTIONS):
+        raise ConfigError(
+            f"dynamodb:// has no option {sorted(unknown)[0]!r}; there are {', '.join(_OPTIONS)}"
+        )
+    region = options.get("region") or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    if not table or not region:
+        raise ConfigError("dynamodb://TABLE?region=REGION needs a table, and a region here or in AWS_REGION")
+    mode = options.get("mode") or ("lambda" if "AWS_LAMBDA_FUNCTION_NAME" in environment else "server")
+    if mode not in ("lambda", "server"):
+        raise ConfigError(f"dynamodb:// has the modes server and lambda, not {mode!r}")
+    endpoint = (
+        options.get("endpoint")
+        or environment.get("AWS_ENDPOINT_URL_DYNAMODB")
+        or environment.get("AWS_ENDPOINT_URL")
+    )
+    client = DynamoClient(
+        Pool(), region=region, endpoint=endpoint or "", credentials=credentials.source(environment)
+    )
+    size = int(options.get("leases", SIZE if mode == "server" else 0))
+    return DynamoStore(
+        client,
+        table,
+        settle_now=mode == "lambda",
+        leases=Leases(size=size) if size > 1 and mode == "server" else None,
+        skew=float(options.get("skew", SKEW)),
+    )
