@@ -6,12 +6,14 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Collection, Sequence
+from typing import Literal
 
 from gateway import body as bodies
 from gateway.call import Call
-from gateway.errors import BadRequest, ClientGone
+from gateway.errors import BadRequest, ClientGone, Refused
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp import peer as peers
+from gateway.mcp import pins as pinning
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.doors import Doors
 from gateway.mcp.exchange import Exchange, Watch, Wire
@@ -24,6 +26,7 @@ from gateway.mcp.server import Server
 from gateway.mcp.turn import Turn
 from gateway.mcp.upstream import Answer
 from gateway.refusals import Refusal, invalid, send_refusal
+from gateway.stores.protocols import Documents
 from gateway.types import Headers, Receive, Scope, Send
 
 NO_SESSION = "no such session: it has ended, has expired or is not yours; send initialize"
@@ -39,7 +42,7 @@ class MCPApp:
 
         app = MCPApp([Server(HttpUpstream("math", "http://127.0.0.1:8000/mcp", client=pool))])
 
-    `prefix`: auto | always | never. `seal_key`: at least 32 bytes, the same on every instance (random without one).
+    `prefix`: auto | always | never. `pins`: off | trust-first | approve, kept in `store`. `disclosure`: list | search. `seal_key`: at least 32 bytes, the same on every instance (random without one).
     `streaming=False` where responses are buffered on their way, as on Lambda. `origins` and `hosts` are those that may be
     named by a browser; `*` in `hosts` allows any.
     """
@@ -49,6 +52,9 @@ class MCPApp:
         servers: Sequence[Server],
         *,
         prefix: Mode = "auto",
+        pins: pinning.Mode = "off",
+        disclosure: Literal["list", "search"] = "list",
+        store: Documents | None = None,
         seal_key: bytes | None = None,
         name: str = "asgi-gateway",
         version: str = "0.1.0",
@@ -83,6 +89,8 @@ class MCPApp:
             await self._route_method(call, scope, receive, send)
         except BadRequest as exc:
             await send_refusal(call, invalid(str(exc), status=exc.status), send)
+        except Refused as exc:
+            await send_refusal(call, exc.refusal, send)
         except RpcError as exc:
             await _send_error(exc, send)
         except ClientGone:

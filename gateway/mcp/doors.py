@@ -32,7 +32,8 @@ class Doors:
         return None
 
     def _origin(self, origin: str) -> bool:
-        return "*" in self._origins or origin in self._origins or _name(origin) in _LOOPBACK
+        name, own = _name(origin), origin.partition("://")[2]
+        return bool({"*", origin} & self._origins) or name in _LOOPBACK or bool({name, own} & self._hosts)
 
     def _host(self, host: str) -> bool:
         name = _name("//" + host.lower())

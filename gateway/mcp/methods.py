@@ -13,6 +13,7 @@ from msgspec import Raw
 from gateway.call import Call
 from gateway.errors import UpstreamError
 from gateway.mcp import eras, jsonrpc
+from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import KINDS, PROMPTS, TEMPLATES, TOOLS, Catalog
 from gateway.mcp.exchange import split_request_id
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Message, RpcError
@@ -22,7 +23,8 @@ from gateway.mcp.peer import Peer
 from gateway.mcp.relay import METHODS, Relay
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
-from gateway.mcp.turn import Turn
+from gateway.mcp.sight import Sight
+from gateway.mcp.turn import Turn, judge
 from gateway.mcp.upstream import Answer, Ask, Hello, incoming
 
 Handler = Callable[[Turn], Awaitable[Answer]]
@@ -32,13 +34,24 @@ _LISTENING = ("listChanged", "subscribe")
 class Methods:
     """Serves a request by its method."""
 
-    def __init__(self, catalog: Catalog, *, name: str, version: str, streaming: bool, seal: Seal) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        sight: Sight,
+        bounds: Bounds,
+        seal: Seal,
+        *,
+        name: str,
+        version: str,
+        streaming: bool,
+        searching: bool,
+    ) -> None:
         self._catalog = catalog
         self._info = {"name": name, "version": version}
         self._streaming = streaming
         self.listening = Listening(catalog)
-        relay = Relay(catalog)
-        lists = Lists(catalog, seal)
+        relay = Relay(catalog, sight, bounds, searching=searching)
+        lists = Lists(catalog, sight, seal, searching=searching)
         self._handlers: dict[str, Handler] = {
             "initialize": self._initialize,
             "server/discover": self._discover,
@@ -115,6 +128,7 @@ class Methods:
         return [found[name] for name in self._catalog.servers if name in found]
 
     async def _initialize(self, turn: Turn) -> Answer:
+        judge(turn)
         hellos = await self._hellos(turn)
         result: dict[str, Any] = {
             "protocolVersion": turn.peer.version,
@@ -126,6 +140,7 @@ class Methods:
         return Answer(orjson.dumps(result))
 
     async def _discover(self, turn: Turn) -> Answer:
+        judge(turn)
         hellos = await self._hellos(turn)
         result: dict[str, Any] = {
             "resultType": "complete",
@@ -169,6 +184,7 @@ class Methods:
         return Answer(orjson.dumps({"resultType": "complete", "_meta": meta}))
 
     async def _complete(self, turn: Turn) -> Answer:
+        judge(turn)
         ref = turn.tree.get("ref")
         if not isinstance(ref, Mapping):
             raise RpcError(INVALID_PARAMS, "params.ref must be an object")

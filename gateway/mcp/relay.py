@@ -6,21 +6,22 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from msgspec import Raw
 
 from gateway.call import Operation
 from gateway.errors import ClientGone, Refused, UpstreamClosed, UpstreamError
-from gateway.mcp import eras, jsonrpc
+from gateway.mcp import disclosure, eras, jsonrpc
+from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import PROMPTS, RESOURCES, TOOLS, Catalog, Entry, Kind
 from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
 from gateway.mcp.server import Server
-from gateway.mcp.turn import Metered, Turn, allowed, refused, tool_error
+from gateway.mcp.sight import Sight, Subject
+from gateway.mcp.truncation import truncate
+from gateway.mcp.turn import Metered, Turn, judge, refused, tool_error
 from gateway.mcp.upstream import Answer, Ask, BadStatus, incoming
-
-Subject = Literal["tool", "prompt", "resource"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,52 @@ METHODS = {
 class Relay:
     """Serves the methods that name one thing of one server."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, sight: Sight, bounds: Bounds, *, searching: bool) -> None:
         self._catalog = catalog
+        self._sight = sight
+        self._bounds = bounds
+        self._searching = searching
 
     async def serve(self, turn: Turn) -> Answer:
         named = METHODS[turn.message.method]
         exposed = turn.tree.get(named.key)
         if not isinstance(exposed, str):
             raise RpcError(INVALID_PARAMS, f"params.{named.key} must be a string")
+        if self._searching and named.kind is TOOLS:
+            return await self._disclosed(turn, exposed)
+        return await self._named(turn, named, exposed)
+
+    async def _disclosed(self, turn: Turn, exposed: str) -> Answer:
+        """The two tools that stand for all."""
+        arguments = turn.tree.get("arguments")
+        arguments = arguments if isinstance(arguments, Mapping) else {}
+        if exposed == disclosure.SEARCH:
+            return await self._search(turn, arguments)
+        name = arguments.get("name")
+        if exposed != disclosure.CALL or not isinstance(name, str):
+            return unknown(turn, exposed)
+        inner = jsonrpc.members(
+            bytes(jsonrpc.members(bytes(turn.params["arguments"])).get("arguments", b"{}"))
+        )
+        params = {**turn.params, "name": Raw(orjson.dumps(name)), "arguments": Raw(jsonrpc.join(inner))}
+        tree = {**turn.tree, "name": name, "arguments": arguments.get("arguments", {})}
+        message = replace(turn.message, tree=tree)
+        return await self._named(replace(turn, message=message, params=params), METHODS["tools/call"], name)
+
+    async def _search(self, turn: Turn, arguments: Mapping[str, Any]) -> Answer:
+        judge(turn)
+        view = await self._catalog.view(turn.call, turn.peer, TOOLS)
+        entries = await self._sight.list(turn, TOOLS, view.table.entries)
+        limit = arguments.get("limit")
+        found = disclosure.search(
+            entries, str(arguments.get("query", "")), limit if isinstance(limit, int) else disclosure.USUAL
+        )
+        result = disclosure.found(found)
+        if turn.peer.modern:
+            result["resultType"] = "complete"
+        return Answer(orjson.dumps(result), modern=turn.peer.modern)
+
+    async def _named(self, turn: Turn, named: Named, exposed: str) -> Answer:
         entry = await self._find(turn, named, exposed)
         if entry is None:
             return unknown(turn, exposed)
@@ -73,23 +112,17 @@ class Relay:
 
     async def _judged(self, turn: Turn, op: Operation, entry: Entry, metered: Metered) -> Answer:
         server = self._catalog.servers[entry.server]
-        if not self._may_see(turn, op, metered):
+        metered.refusal = await self._sight.judge(turn, op, METHODS[op.method].kind, entry)
+        if metered.refusal is not None:
             return unknown(turn, op.exposed)
+        refusal = self._bounds.arguments(turn.call, op)
+        if refusal is not None:
+            raise Refused(refusal)
         params = await self._arguments(turn, op)
         await metered.reserve()
         answer = await self._asked(turn, op, server, entry, params, metered)
         metered.answer = answer
-        return await self._result(turn, op, answer)
-
-    def _may_see(self, turn: Turn, op: Operation, metered: Metered) -> bool:
-        """What the caller may not see is answered like what is not there; what it sees, with the reason."""
-        refusal = allowed(turn, op)
-        if refusal is None:
-            return True
-        if op.arguments is not None and allowed(turn, replace(op, arguments=None)) is None:
-            raise Refused(refusal)
-        metered.refusal = refusal
-        return False
+        return await self._result(turn, op, server, answer)
 
     async def _arguments(self, turn: Turn, op: Operation) -> dict[str, Raw]:
         params = dict(turn.params)
@@ -128,17 +161,24 @@ class Relay:
             finally:
                 metered.upstream_ns += time.perf_counter_ns() - began
 
-    async def _result(self, turn: Turn, op: Operation, answer: Answer) -> Answer:
+    async def _result(self, turn: Turn, op: Operation, server: Server, answer: Answer) -> Answer:
         if not answer.result:
             return Answer(b"", _error_for(turn, answer.error), turn.peer.modern)
         result = answer.result
-        if turn.policies.guard is not None:
-            tree = orjson.loads(result)
-            kept = await turn.policies.guard.result(turn.call, op, tree)
-            if kept is not tree:
-                result = orjson.dumps(kept)
+        if turn.policies.guard is not None or server.max_rows or len(result) > server.max_bytes > 0:
+            result = await self._inspected(turn, op, server, result)
         result = incoming(op.method, result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
         return Answer(result, b"", turn.peer.modern)
+
+    async def _inspected(self, turn: Turn, op: Operation, server: Server, result: bytes) -> bytes:
+        """What scanners and limits leave of a result; the bytes themselves where that is all of it."""
+        tree = orjson.loads(result)
+        kept = tree
+        if turn.policies.guard is not None:
+            kept = await turn.policies.guard.result(turn.call, op, tree)
+        if server.max_rows or server.max_bytes:
+            kept = truncate(kept, max_rows=server.max_rows, max_bytes=server.max_bytes, size=len(result))
+        return result if kept is tree else orjson.dumps(kept)
 
 
 def unknown(turn: Turn, exposed: str) -> Answer:

@@ -39,7 +39,6 @@ class Agent:
 
     allow: frozenset[str] | None = None
     scope: Scope = Scope()
-    scopes: frozenset[str] = frozenset()  # OAuth scopes that the caller must hold
     verified: bool = False  # the agent's name must come from a verified claim, not from a header
     enforce: bool = True
 

@@ -57,9 +57,13 @@ class Turn:
         return op
 
 
-def allowed(turn: Turn, op: Operation) -> Refusal | None:
+def judge(turn: Turn) -> None:
+    """An operation without a subject: a list as a whole, `initialize`. Raises RpcError."""
+    op = turn.operation()
     authz = turn.policies.authz
-    return authz.decide(turn.call, op) if authz is not None else None
+    refusal = authz.decide(turn.call, op) if authz is not None else None
+    if refusal is not None:
+        refused(turn, refusal)
 
 
 class Metered:
@@ -140,6 +144,8 @@ def tool_error(turn: Turn, text: str, meta: Mapping[str, Any] | None = None) -> 
 def refused(turn: Turn, refusal: Refusal) -> Answer:
     """The answer to an operation that a policy refused: a tool's is a result, another's an error."""
     turn.call.refusal = refusal
+    if refusal.headers:
+        raise Refused(refusal)  # an OAuth challenge is HTTP's to make
     policy = refusal.policy or "gateway"
     meta: dict[str, Any] = {"policy": policy, "kind": refusal.kind}
     if refusal.retry_after is not None:
