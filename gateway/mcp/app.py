@@ -72,8 +72,19 @@ class MCPApp:
         self._doors = Doors(origins, hosts)
         self._streaming = streaming
         self._limit = limit
+        if pins != "off" and store is None:
+            raise ConfigError(f"pins: {pins} needs a store")
+        bounds = Bounds(self.catalog.servers)
+        sight = Sight(bounds, Pins(store, mode=pins) if pins != "off" and store is not None else None)
         self._methods = Methods(
-            self.catalog, name=name, version=version, streaming=streaming, seal=self._seal
+            self.catalog,
+            sight,
+            bounds,
+            self._seal,
+            name=name,
+            version=version,
+            streaming=streaming,
+            searching=disclosure == "search",
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,7 +34,7 @@ class Lists:
         start = self._start(turn)
         judge(turn)
         view = await self._catalog.view(turn.call, turn.peer, kind)
-        shown = await self._sight.list(turn, kind, view.table.entries)
+        shown = await self._sight.filter(turn, kind, view.table.entries)
         page = shown[start : start + self._page]
         entries = b"[" + b",".join(entry.raw for entry in page) + b"]"
         if self._searching and kind is TOOLS:

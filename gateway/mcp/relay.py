@@ -78,7 +78,7 @@ class Relay:
     async def _search(self, turn: Turn, arguments: Mapping[str, Any]) -> Answer:
         judge(turn)
         view = await self._catalog.view(turn.call, turn.peer, TOOLS)
-        entries = await self._sight.list(turn, TOOLS, view.table.entries)
+        entries = await self._sight.filter(turn, TOOLS, view.table.entries)
         limit = arguments.get("limit")
         found = disclosure.search(
             entries, str(arguments.get("query", "")), limit if isinstance(limit, int) else disclosure.USUAL

@@ -37,7 +37,7 @@ class Sight:
         self._pins = pins
         self._scanned: dict[tuple[int, int], tuple[object, object, bool]] = {}
 
-    async def list(self, turn: Turn, kind: Kind, entries: Sequence[Entry]) -> list[Entry]:
+    async def filter(self, turn: Turn, kind: Kind, entries: Sequence[Entry]) -> list[Entry]:
         """The entries that this caller sees, in their order."""
         shown = [entry for entry in entries if self._refusal(turn, listed(kind, entry)) is None]
         if kind is not TOOLS:
