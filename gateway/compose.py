@@ -59,6 +59,8 @@ class Router:
                 call.route = route.path
                 if route.mcp:
                     call.dialect, call.endpoint = "mcp", None
+                elif call.endpoint is not None and call.endpoint.prefix != route.path.rstrip("/"):
+                    call.endpoint = None  # /v1/v1/messages: the API's path, but not where the route begins
                 return await route.app(scope, receive, send)
         refusal = refusals.invalid(f"no route of this gateway serves {call.path}", status=404)
         await refusals.send_refusal(call, refusal, send)

@@ -183,6 +183,7 @@ class Gemini:
 
     @staticmethod
     def read(body: Json) -> Prompt:
+        body = body.get("generateContentRequest", body)  # as countTokens has it
         declared = [d for t in body.get("tools", ()) for d in t.get("functionDeclarations", ())]
         tools = [d["name"] for d in declared]
         parts = body["contents"][-1].get("parts", [])
