@@ -19,6 +19,7 @@ from gateway.llm.dialects.anthropic_fit import fit
 from gateway.llm.dialects.anthropic_watch import Watcher as watcher
 from gateway.llm.dialects.anthropic_watch import forward, usage_of
 from gateway.llm.dialects.composer import CUT
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.frames import Garbage, JsonFrames
 from gateway.llm.dialects.protocol import (
     ErrorInfo,
@@ -58,7 +59,8 @@ def read_request(body: Json, target: Target) -> Request:
 
 def write_request(hub: Json, options: Options) -> Outbound:
     sent = names.Names(names.ANTHROPIC, limit=128)
-    body, losses = fit(hub, options, sent)
+    with shaped("Messages"):
+        body, losses = fit(hub, options, sent)
     body["model"] = options.model
     if options.count:
         body = {key: value for key, value in body.items() if key in COUNTED}

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gateway.errors import BadRequest
 from gateway.llm.dialects.protocol import Json
 
 ATTRIBUTION = "x-anthropic-billing-header:"
+
+
+# What reading foreign JSON raises where a field is of another type than the format says.
+MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+@contextmanager
+def shaped(what: str) -> Iterator[None]:
+    """A client's body whose fields have other types than its format says is the client's mistake."""
+    try:
+        yield
+    except MISSHAPEN as error:
+        raise BadRequest(f"the body is not of {what}'s form: {type(error).__name__}: {error}") from error
 
 
 def blocks(content: Any) -> list[Json]:

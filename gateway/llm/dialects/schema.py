@@ -78,7 +78,10 @@ class _Cleaner:
             for name, node in (_dict(self._root.get(key))).items()
         }
         self._cyclic = _cycles(definitions)
-        cleaned = self.node(self._root, 0)
+        whole = self._root
+        if "$ref" in whole:  # the arguments themselves must be an object in place
+            whole = _dict(self._at(str(whole["$ref"])))
+        cleaned = {} if "$ref" in whole else self.node(whole, 0)
         if definitions and b'"$ref"' in orjson.dumps([cleaned, definitions]):
             cleaned["$defs"] = {name: self.node(node, 1) for name, node in definitions.items()}
         return cleaned

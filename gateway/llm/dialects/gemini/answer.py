@@ -9,6 +9,7 @@ import orjson
 
 from gateway.llm.dialects import failures, reduce
 from gateway.llm.dialects.composer import Composer
+from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.frames import Garbage, JsonFrames
 from gateway.llm.dialects.gemini import thoughts
 from gateway.llm.dialects.gemini.figures import usage_of
@@ -22,6 +23,9 @@ RETRY = frozenset({
     "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE",
     "TOO_MANY_TOOL_CALLS",
 })  # fmt: skip
+
+
+MISSHAPEN_ANSWER = ErrorInfo(500, "api_error", "Gemini sent an answer that is not of generateContent's form")
 
 
 class Answer:
@@ -132,15 +136,17 @@ class Reader:
         try:
             for _, body in self._frames.feed(chunk):
                 self._answer.take(body)
-        except (Garbage, ValueError) as error:
+        except Garbage as error:
             self._answer.composer.fail(ErrorInfo(500, "api_error", str(error)))
+        except MISSHAPEN:
+            self._answer.composer.fail(MISSHAPEN_ANSWER)
         return self._answer.composer.drain()
 
     def end(self) -> list[Event]:
         try:
             for _, body in self._frames.end():
                 self._answer.take(body)
-        except Garbage:
+        except MISSHAPEN:
             self._answer.composer.cut()
         self._answer.end()
         return self._answer.composer.drain()
@@ -148,7 +154,10 @@ class Reader:
 
 def read_answer(body: Json, reply: Reply) -> Json:
     answer = Answer(reply)
-    answer.take(body)
+    try:
+        answer.take(body)
+    except MISSHAPEN:
+        answer.composer.fail(MISSHAPEN_ANSWER)
     answer.end()
     return reduce.whole(answer.composer.drain())
 

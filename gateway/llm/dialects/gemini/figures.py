@@ -10,10 +10,10 @@ from gateway.metering.usage import Usage
 
 
 def usage_of(metadata: Mapping[str, Any] | None) -> Usage | None:
-    if not metadata or "promptTokenCount" not in metadata:
+    if not isinstance(metadata, dict) or "promptTokenCount" not in metadata:
         return None
     prompt, cached, asked, answer, thoughts, total = (
-        int(metadata.get(key) or 0)
+        value if isinstance(value := metadata.get(key), int) else 0
         for key in ("promptTokenCount", "cachedContentTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount",
                     "thoughtsTokenCount", "totalTokenCount")
     )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.errors import BadRequest
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.gemini import asked, carried, thoughts
 from gateway.llm.dialects.gemini.keys import camel, many
 from gateway.llm.dialects.protocol import Json, Request, Target
@@ -28,6 +29,11 @@ _PARTS = (
 
 
 def read_request(body: Json, target: Target) -> Request:
+    with shaped("generateContent"):
+        return _read(body, target)
+
+
+def _read(body: Json, target: Target) -> Request:
     body = camel(body)
     if target.count and "generateContentRequest" in body:
         body = camel(body["generateContentRequest"])

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from gateway.errors import BadRequest
 from gateway.llm.dialects import names
-from gateway.llm.dialects.content import system_of
+from gateway.llm.dialects.content import shaped, system_of
 from gateway.llm.dialects.gemini.contents import Contents
 from gateway.llm.dialects.gemini.models import Family
 from gateway.llm.dialects.gemini.settings import Settings
@@ -20,6 +20,11 @@ _REFUSED = ("container", "mcp_servers")
 
 
 def write_request(hub: Json, options: Options) -> Outbound:
+    with shaped("Messages"):
+        return _write(hub, options)
+
+
+def _write(hub: Json, options: Options) -> Outbound:
     for key in _REFUSED:
         if hub.get(key):
             raise BadRequest(f"{key} works with Anthropic's own servers only, and cannot be sent to Gemini")
