@@ -15,6 +15,9 @@ from gateway.call import Call, Operation
 from gateway.errors import BadRequest
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_scalars: dict[type, Any] = {
+    kind: msgspec.json.Decoder(kind | None).decode for kind in (str, int, bool, object)
+}
 _UNCHARGED = frozenset({"count_tokens", "models", "model"})
 _SUBJECTS = {"tools/call": "tool", "prompts/get": "prompt", "resources/read": "resource"}
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -60,9 +63,7 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
         fields = _members(body)
     except _BROKEN as error:
         raise BadRequest(f"the request body is not a JSON object: {error}") from None
-    text = bytes(body)
-    # Every quote belongs to a key or to a value that was kept; those of a key that was overwritten are missing.
-    if text.count(b'"') != 2 * len(fields) + sum(bytes(raw).count(b'"') for raw in fields.values()):
+    if len(body) != _compact(fields) and not _whole(bytes(body), fields):
         raise BadRequest("the request body holds a key twice, or a key with escaped quotes")
     for key in fields:
         if key not in _READ and key.lower() in _READ:
@@ -70,12 +71,22 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     return fields
 
 
+def _compact(fields: dict[str, msgspec.Raw]) -> int:
+    """The length of these members written without a space: a body of this length can hold nothing else."""
+    return 1 + sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
+
+
+def _whole(text: bytes, fields: dict[str, msgspec.Raw]) -> bool:
+    """Every quote belongs to a key or to a value that was kept; those of a key that was overwritten are missing."""
+    return text.count(b'"') == 2 * len(fields) + sum(bytes(raw).count(b'"') for raw in fields.values())
+
+
 def _value(fields: dict[str, msgspec.Raw], key: str, kind: type) -> Any:
     raw = fields.get(key)
     if raw is None:
         return None
     try:
-        return msgspec.json.decode(raw, type=kind | None)
+        return _scalars[kind](raw)
     except _BROKEN as error:
         raise BadRequest(f"{key}: {error}") from None
 
