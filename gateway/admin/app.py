@@ -20,7 +20,7 @@ from gateway.admin.request import Handler, Request, missing
 from gateway.admin.sessions import Sessions
 from gateway.admin.shelf import Pins, Shelf
 from gateway.admin.traffic import Traffic
-from gateway.errors import ClientGone, Refused, StoreError
+from gateway.errors import ClientGone, ConfigError, Refused, StoreError
 from gateway.refusals import Refusal
 from gateway.stores.protocols import Store
 from gateway.telemetry.audit import Audit
@@ -95,6 +95,8 @@ class AdminApp:
             await self._answer(scope, receive, send, headers)
         except Refused as error:
             await _refuse(send, error.refusal)
+        except ConfigError as error:
+            await _refuse(send, refusals.invalid(str(error)))
         except StoreError as error:
             log.error("the page could not read the store: %s", error)
             await _refuse(send, refusals.overloaded("the store does not answer"))

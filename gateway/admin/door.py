@@ -18,6 +18,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
 
+from gateway.errors import Refused
 from gateway.refusals import Refusal, forbidden
 from gateway.types import Scope
 
@@ -55,8 +56,11 @@ class Door:
         ip = (scope.get("client") or ("", 0))[0]
         local = _loopback(ip) and _host(headers) in _LOCAL and not any(name in headers for name in _PROXIED)
         session = self._session(headers)
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        by_token = bool(bearer) and self._fits(bearer)
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        refused = self._try(bearer, ip) if self._credential and scheme.lower() == "bearer" else None
+        if refused is not None and refused.status == 429:
+            raise Refused(refused)
+        by_token = bool(self._credential) and scheme.lower() == "bearer" and refused is None
         csrf = self._sign("csrf " + session) if session else ""
         return Visitor(ip, local, bool(session) or by_token, csrf)
 
@@ -90,6 +94,13 @@ class Door:
 
     def sign_in(self, given: str, ip: str) -> str | Refusal:
         """The session's cookie value, or why not."""
+        refused = self._try(given, ip)
+        if refused is not None:
+            return refused
+        body = f"{int(self._clock() + LASTS)}.{secrets.token_urlsafe(18)}"
+        return f"{body}.{self._sign(body)}"
+
+    def _try(self, given: str, ip: str) -> Refusal | None:
         now = self._clock()
         recent = [who for at, who in self._wrong if at > now - 60]
         if recent.count(ip) >= TRIES or len(recent) >= ALL_TRIES:
@@ -99,8 +110,7 @@ class Door:
         if not self._credential or not self._fits(given):
             self._wrong.append((now, ip))
             return Refusal(401, "authentication_error", "that is not the admin credential", "admin")
-        body = f"{int(now + LASTS)}.{secrets.token_urlsafe(18)}"
-        return f"{body}.{self._sign(body)}"
+        return None
 
     def sign_out(self, headers: Mapping[str, str]) -> None:
         now = self._clock()

@@ -70,7 +70,7 @@ class Governance:
         if minutes is not None and (not isinstance(minutes, int | float) or minutes <= 0):
             raise Refused(refusals.invalid("minutes: a number above 0, or nothing"))
         until = now + minutes * 60 if minutes else None
-        switch = Switch(kind, name, request.text("reason", default=""), until, now)  # type: ignore[arg-type]
+        switch = Switch(kind, name, request.text("reason", default=""), until, now)
         await switches.throw(self._store, switch)
         self._note(request, "kill", switch.key, switch.reason)
         return switch.document()

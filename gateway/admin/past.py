@@ -40,11 +40,10 @@ def of_seen(seen: Seen) -> Past:
     record = seen.records[0]
     op = seen.operation or _operation(record_fields(record), record.arguments)
     call = Call(
-        seen.id, seen.at, seen.started, seen.path, seen.dialect, seen.ip, seen.headers,  # type: ignore[arg-type]
-        route=seen.route, principal=seen.principal, operation=op, body=seen.body,
+        id=seen.id, at=seen.at, started=seen.started, path=seen.path, verb=seen.verb, query=seen.query,
+        dialect=seen.dialect, ip=seen.ip, headers=seen.headers, route=seen.route, principal=seen.principal, operation=op, body=seen.body,
         attribution=Attribution(record.user, record.agent, record.project, record.session),
     )  # fmt: skip
-    call.verb, call.query = seen.verb, seen.query
     kept = seen.body is not None
 
     def knows(path: Path) -> bool:
@@ -64,8 +63,8 @@ def of_line(line: Mapping[str, Any]) -> Past:
     )  # fmt: skip
     op = _operation(line, line.get("arguments"))
     call = Call(
-        line.get("call", ""), line["at"], 0, line.get("path", ""), line.get("dialect", "http"), line.get("ip", ""),
-        line.get("headers", {}), route=line.get("route", ""), principal=principal, operation=op,
+        id=line.get("call", ""), at=line["at"], started=0, path=line.get("path", ""), ip=line.get("ip", ""),
+        dialect=line.get("dialect", "http"), headers=line.get("headers", {}), route=line.get("route", ""), principal=principal, operation=op,
         attribution=Attribution(*(line.get(name, "") for name in ("user", "agent", "project", "session"))),
     )  # fmt: skip
     return Past(call, op, lambda path: _written(path, line))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gateway.call import Call, Operation, Phase, Principal, Verdict
+from gateway.call import Call, Dialect, Operation, Phase, Principal, Verdict
 from gateway.metering.record import Record
 from gateway.refusals import Refusal
 from gateway.telemetry import outcomes
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
     path: str
     query: str
     route: str
-    dialect: str
+    dialect: Dialect
     ip: str
     status: int
     headers: Mapping[str, str]

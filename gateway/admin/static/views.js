@@ -45,18 +45,21 @@ async function overview() {
     fact("Gateway's own", duration(latency.all.overhead[0]), `p95 ${duration(latency.all.overhead[1])}`),
   ];
   const picker = h("label", { class: "inline" }, "by", h("select", { onchange: (event) => go({ by: event.target.value }) }, DIMENSIONS.map((name) => h("option", { value: name, selected: name === by }, name))));
+  const sum = (line) => line[unit].reduce((a, b) => a + b, 0);
+  found.series.lines = found.series.lines.filter(sum).sort((a, b) => (a.name === "other") - (b.name === "other") || sum(b) - sum(a));
   const chart = found.series.lines.length ? h("div", { class: "body" }, columns(found.series, unit, format, `${title} over time by ${by}`)) : empty("No traffic in this time.");
   return [
     h("div", { class: "grid facts" }, facts),
     h("div", { class: "grid" },
       card(`${title} by ${by}`, chart, h("div", { class: "controls" }, picker, choice(Object.entries(UNITS).map(([key, [name]]) => [key, name]), unit, (chosen) => go({ unit: chosen }), "Unit"))),
       card(`Every ${by}`, groupTable(groups, by, found.series.lines), found.unattributed ? h("span", { class: "note" }, `${percent(found.unattributed.calls / Math.max(1, total.calls))} of calls name no user`) : null),
-      h("div", { class: "grid two" },
-        card("Refusals", refusals(found.refusals), h("a", { href: "#findings" }, "Findings")),
-        card("What came of it", h("div", { class: "body" }, outcomeList(outcomes, total.calls))),
+      h("div", { class: "grid sides" },
         card("Latency", latencyTable(latency.groups.slice(0, 12)), h("span", { class: "note" }, `newest ${number(latency.sampled)} calls`)),
-        card("Near a limit", limitTable((limits.limits || []).filter((limit) => limit.used / limit.of >= 0.5).slice(0, 8), "Nobody is past half of a limit."), h("a", { href: "#limits" }, "All limits")),
-      )),
+        h("div", { class: "grid" },
+          card("What came of it", h("div", { class: "body" }, outcomeList(outcomes, total.calls))),
+          card("Near a limit", limitTable((limits.limits || []).filter((limit) => limit.used / limit.of >= 0.5).slice(0, 8), "Nobody is past half of a limit."), h("a", { href: "#limits" }, "All limits")),
+          card("Refusals", refusals(found.refusals), h("a", { href: "#findings" }, "Findings")),
+        ))),
   ];
 }
 
@@ -71,7 +74,7 @@ function toolSuccess(tools) {
 function groupTable(groups, by, lines) {
   const most = Math.max(...groups.map((group) => group.usd), 1e-9);
   const names = lines.map((line) => line.name);
-  return table([[by], ["Calls", "n"], ["Tokens", "n"], ["Refused", "n rare"], ["Failed", "n rare"], ["Dollars", "n"]], groups.slice(0, 25).map((group) => {
+  return table([[by[0].toUpperCase() + by.slice(1)], ["Calls", "n"], ["Tokens", "n"], ["Refused", "n rare"], ["Failed", "n rare"], ["Dollars", "n"]], groups.slice(0, 25).map((group) => {
     const [name] = group.group;
     const index = names.indexOf(name);
     return [
@@ -90,7 +93,7 @@ function outcomeList(outcomes, all) {
   return h("div", { class: "grid" }, parts(pairs), h("div", { class: "legend" }, pairs.map(([text, value, fill]) => h("span", {}, h("i", { class: `swatch ${fill}` }), `${text} ${number(value)} (${percent(value / all)})`))));
 }
 
-const latencyTable = (groups) => table([["Model or tool"], ["Calls", "n rare"], ["p50", "n"], ["p95", "n"], ["p99", "n rare"], ["First byte p50", "n rare"], ["Own p95", "n"]],
+const latencyTable = (groups) => table([["Model or tool", "grow"], ["Calls", "n rare"], ["p50", "n"], ["p95", "n"], ["p99", "n rare"], ["First byte p50", "n rare"], ["Own p95", "n"]],
   groups.map((g) => [g.name || g.kind, number(g.calls), duration(g.duration[0]), slow(g), duration(g.duration[2]), duration(g.first_byte[0]), duration(g.overhead[1])]), "No calls in this time.");
 
 function slow(group) {
@@ -115,7 +118,7 @@ function callRow(call) {
   const open = () => inspect(id, call);
   return { open, cells: [moment(call.at), h("button", { class: "plain", onclick: open }, what), call.user || call.principal, h("span", {}, outcome(call.outcome), call.policy ? ` ${call.policy}` : "", (call.verdicts || []).filter((v) => v.action !== "refuse").map((v) => [" ", tag(`${v.policy}: ${ACTIONS[v.action][0]}`, ACTIONS[v.action][1])])), number(tokens), money(call.usd), duration(call.ms ?? call.duration_ms)] };
 }
-const CALL_HEAD = [["When", "tight"], ["What"], ["Who", "rare"], ["Outcome"], ["Tokens", "n rare"], ["Dollars", "n rare"], ["Took", "n"]];
+const CALL_HEAD = [["When", "when"], ["What", "grow"], ["Who", "rare"], ["Outcome"], ["Tokens", "n rare"], ["Dollars", "n rare"], ["Took", "n"]];
 
 async function calls() {
   const found = await api("calls?" + asked({ limit: 100 }));
@@ -264,23 +267,24 @@ async function approve(pin) {
 async function costs() {
   const found = await api("costs?" + asked());
   const most = Math.max(...found.tools.map((tool) => tool.usd), 1e-9);
+  const days = found.days === 1 ? "a day" : `${found.days} days`;
   const all = found.tools.reduce((sum, tool) => sum + tool.usd, 0);
   const tokens = found.tools.reduce((sum, tool) => sum + tool.tokens, 0);
   const share = found.prompt_tokens ? tokens / found.prompt_tokens : 0;
   const facts = [
     fact("Tools cost", money(all), "definitions and results"),
     fact("Share of input", found.prompt_tokens ? percent(Math.min(1, share)) : "–", `${number(tokens)} tokens`),
-    fact("Never called", number(found.unused.tools), `tools, in ${found.days} days`, found.unused.tools ? "warn" : "good"),
+    fact("Never called", number(found.unused.tools), `tools, in ${days}`, found.unused.tools ? "warn" : "good"),
     fact("Paid for nothing", money(found.unused.usd), found.prompt_tokens ? `${percent(Math.min(1, found.unused.tokens / found.prompt_tokens))} of all input tokens` : "", found.unused.usd ? "warn" : "good"),
   ];
   const rows = found.tools.map((tool) => [
     h("div", { class: "name-cell" }, h("span", {}, tool.server ? `${tool.server}/${tool.tool}` : tool.tool, tool.server ? null : h("span", { class: "soft small" }, " client's own"))),
-    tool.never_called ? tag(`never in ${found.days} d`, "warn") : number(tool.calls), number(tool.requests),
+    tool.never_called ? tag(`not in ${days}`, "warn") : number(tool.calls), number(tool.requests),
     h("div", {}, number(tool.definition_tokens), h("div", { class: "soft small" }, money(tool.definition_usd))),
     h("div", {}, number(tool.result_tokens), h("div", { class: "soft small" }, money(tool.result_usd))),
     h("div", {}, money(tool.usd), meter(tool.usd / most, tool.never_called ? "warn" : "")),
   ]);
-  return [h("div", { class: "grid facts" }, facts), card("Each tool", table([["Tool"], ["Calls", "n"], ["In requests", "n rare"], ["Definitions", "n rare"], ["Results", "n rare"], ["Dollars", "n"]], rows, "No request with tools in this time."), h("span", { class: "note" }, "tokens read from a cache are priced as cached"))];
+  return [h("div", { class: "grid facts" }, facts), card("Each tool", table([["Tool", "grow"], ["Calls", "n"], ["In requests", "n rare"], ["Definitions", "n rare"], ["Results", "n rare"], ["Dollars", "n"]], rows, "No request with tools in this time."), h("span", { class: "note" }, "tokens read from a cache are priced as cached"))];
 }
 
 async function findings() {
@@ -291,7 +295,7 @@ async function findings() {
   }));
   const refused = found.refused.map((group) => [group.policy || "(none)", group.tool ? `${group.server}/${group.tool}` : group.model || "–", number(group.count)]);
   return h("div", { class: "grid" },
-    card("Grouped", table([["Finding"], ["Said"], ["On", "rare"], ["Times", "n"], ["People", "n rare"], ["Last", "tight"]], rows, "No policy had anything to say in this time."), h("span", { class: "note" }, "of this process")),
+    card("Grouped", table([["Finding", "grow"], ["Said"], ["On", "rare"], ["Times", "n"], ["People", "n rare"], ["Last", "when rare"]], rows, "No policy had anything to say in this time."), h("span", { class: "note" }, "of this process")),
     card("Refused, from the ledger", table([["Policy"], ["On"], ["Times", "n"]], refused, "Nothing was refused in this time.")));
 }
 
@@ -330,7 +334,7 @@ async function switches() {
     change("switches", { method: "POST", body: { kind: kind.value, name: name.value, reason: reason.value, ...(minutes.value ? { minutes: Number(minutes.value) } : {}) } }, `${kind.value} ${name.value} is off.`);
   } }, h("label", {}, "What", kind), h("label", { class: "wide" }, "Name", name), h("label", { class: "wide" }, "Reason", reason), h("label", {}, "Minutes", minutes), h("button", { class: "main" }, "Switch off"));
   return h("div", { class: "grid" },
-    card("Off now", table([["What"], ["Reason"], ["Since", "tight rare"], ["Until", "rare"], ["", "n"]], rows, "Nothing is switched off.")),
+    card("Off now", table([["What"], ["Reason"], ["Since", "when rare"], ["Until", "rare"], ["", "n"]], rows, "Nothing is switched off.")),
     state.session.signed_in ? card("Switch something off", form) : card("Switch something off", empty(state.session.has_credential ? h("button", { onclick: signIn }, "Sign in to change anything") : "Set admin.token in the configuration, then sign in.")));
 }
 
