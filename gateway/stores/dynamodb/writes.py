@@ -66,7 +66,8 @@ def _number(
     update: Update, take: Take, name: str, index: int, seen: Any, pending: int, now: int, skew: int
 ) -> None:
     t = bucket.terms(take, now, skew)
-    if seen is None or seen + pending <= t.origin:
+    # Within the band both are right; busy is the one that others' writes in the meantime do not break.
+    if seen is None or seen + pending <= t.origin - t.skew:
         update.sets.append(f"{name} = :n{index}")
         update.values[f":n{index}"] = number(t.origin + t.inc)
         update.values[f":o{index}"] = number(t.origin - pending)
