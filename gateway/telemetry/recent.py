@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gateway.call import Call, Dialect, Operation, Phase, Principal, Verdict
+from gateway.call import Call, Operation, Phase, Principal, Verdict
+from gateway.endpoints import Dialect
 from gateway.metering.record import Record
 from gateway.refusals import Refusal
 from gateway.telemetry import outcomes
