@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.config import expressions
+from gateway.call import Call, Operation
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
 from gateway.llm.app import LLMApp
 from gateway.llm.providers import Provider
 from gateway.llm.routes import ModelRule, Target
 from gateway.llm.rows import provider
+from gateway.middleware.expressions import callable_of
 from gateway.net.client import Timeouts
 from gateway.net.pool import Pool
 from gateway.net.proxies import Proxies, Proxy
+from gateway.policy.errors import CelError
 
 Section = Mapping[str, Any]
 
@@ -51,8 +53,8 @@ def _rule(section: Section) -> ModelRule:
     return ModelRule(
         match=section["match"],
         to=tuple(_target(each) for each in (to if isinstance(to, list) else [to])),
-        when=expressions.condition(section["when"]) if "when" in section else None,
-        model=expressions.value(section["model"]) if "model" in section else None,
+        when=_condition(section["when"]) if "when" in section else None,
+        model=callable_of(section["model"]) if "model" in section else None,
     )
 
 
@@ -60,3 +62,16 @@ def _target(section: str | Section) -> Target:
     if isinstance(section, str):
         return Target.parse(section)
     return Target.parse(section["provider"], weight=section.get("weight"))
+
+
+def _condition(text: str) -> Callable[[Call, Operation], bool]:
+    """A row whose condition has no answer for a call (it lacks the header that is asked for) is not for that call."""
+    evaluate = callable_of(text)
+
+    def holds(call: Call, op: Operation) -> bool:
+        try:
+            return evaluate(call, op) is True
+        except CelError:
+            return False
+
+    return holds

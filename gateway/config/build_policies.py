@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway.compose import Layer, Stack
-from gateway.config import expressions
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
 from gateway.identity.attribution import Attributing
@@ -157,27 +156,16 @@ def _ratelimit(policies: Section, place: Place, resources: Resources) -> Layer |
     return partial(
         RateLimitMiddleware,
         store=resources.store,
-        limits=[Limit(**_compiled(each)) for each in section.get("limits", ())],
-        budgets=[Budget(**_compiled(each)) for each in section.get("budgets", ())],
+        limits=[Limit(**each) for each in section.get("limits", ())],
+        budgets=[
+            Budget(**{**each, "warn": tuple(each["warn"])} if "warn" in each else each)
+            for each in section.get("budgets", ())
+        ],
         prices=resources.prices(policies.get("usage") or {}),
         instances=section.get("instances", 1),
         enforce=section.get("enforce", True),
         defer=place.mcp,
     )
-
-
-def _compiled(section: Section) -> dict[str, Any]:
-    """A limit's texts as callables; its title still comes from the texts."""
-    from gateway.limits.rules import Budget, Limit
-
-    out = dict(section)
-    kind: Any = Budget if "usd" in section else Limit
-    out["name"] = kind(**section).title()
-    if "key" in out:
-        out["key"] = expressions.value(out["key"])
-    if "when" in out:
-        out["when"] = expressions.condition(out["when"])
-    return out
 
 
 def _guard(section: Section | None, place: Place) -> Layer | None:
@@ -192,4 +180,5 @@ def _guard(section: Section | None, place: Place) -> Layer | None:
 def _usage(section: Section, place: Place, resources: Resources) -> Layer:
     from gateway.middleware.usage import UsageMiddleware
 
-    return partial(UsageMiddleware, meter=resources.meter(section), defer=place.mcp)
+    # LLMApp says itself what the provider billed.
+    return partial(UsageMiddleware, meter=resources.meter(section), watch=False, defer=place.mcp)

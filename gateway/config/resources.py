@@ -72,10 +72,10 @@ class Resources:
         return self.once("prices", words, lambda: Prices(usage.get("prices"), ceiling=usage.get("ceiling")))
 
     def meter(self, usage: Section) -> UsageMeter:
-        from gateway.config.expressions import value
+        from gateway.middleware.expressions import labels_of
 
         def make() -> UsageMeter:
-            labels = {name: value(text) for name, text in usage.get("labels", {}).items()}
+            labels = labels_of(usage.get("labels", {}))
             linger = {"linger": 0.0} if self.serverless else {}
             return UsageMeter(self.store, prices=self.prices(usage), labels=labels, **linger)
 
