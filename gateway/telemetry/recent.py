@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.call import Call, Operation, Phase, Principal, Verdict
-from gateway.endpoints import Dialect
 from gateway.metering.record import Record
 from gateway.refusals import Refusal
 from gateway.telemetry import outcomes
+from gateway.types import Dialect
 
 GROUPS = 500
 EXAMPLES = 5
