@@ -148,7 +148,7 @@ def _refusal(error: UpstreamError | Refused) -> Refusal:
 
 
 def _unknown(path: str) -> str:
-    if path.count("/v1/") > 1:
+    if path.count("/v1") > 1:
         return f"no such endpoint: {path}. The base URL must not end in /v1; remove it there"
     return f"no such endpoint: {path}"
 
