@@ -11,6 +11,7 @@ import httpx2
 import openai
 import orjson
 
+from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Json
 
 
@@ -66,7 +67,10 @@ def chat_stream(body: bytes) -> Json:
         openai_serving(body) as client,
         client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "hi"}]) as stream,
     ):
-        whole = stream.get_final_completion()
+        try:
+            whole: Any = stream.get_final_completion()
+        except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as cut:
+            whole = cut.completion
     return chat_words(whole)
 
 
@@ -80,7 +84,7 @@ def chat_answer(body: Json) -> Json:
 def chat_words(whole: Any) -> Json:
     choice = whole.choices[0]
     calls = [
-        (call.function.name, orjson.loads(call.function.arguments or "{}"))
+        (call.function.name, parse(call.function.arguments))
         if call.type == "function"
         else (call.custom.name, call.custom.input)
         for call in choice.message.tool_calls or ()
@@ -119,7 +123,7 @@ def responses_words(response: Any) -> Json:
         if item.type == "message":
             texts += [part.text if part.type == "output_text" else part.refusal for part in item.content]
         elif item.type == "function_call":
-            calls.append((item.name, orjson.loads(item.arguments or "{}")))
+            calls.append((item.name, parse(item.arguments)))
         elif item.type == "custom_tool_call":
             calls.append((item.name, item.input))
         elif item.type == "reasoning":

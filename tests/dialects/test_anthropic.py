@@ -43,7 +43,7 @@ def told(reason: str, **usage: int) -> dict[str, Any]:
 STREAM = named(
     START, {"type": "ping"},
     opened(0, type="thinking", thinking="", signature=""), delta(0, type="thinking_delta", thinking="Grüße 🙂"), delta(0, type="signature_delta", signature="Sig"), closed(0),
-    opened(1, type="text", text=""), delta(1, type="text_delta", text='He said "usage"\u2028'), closed(1),
+    opened(1, type="text", text=""), delta(1, type="text_delta", text='He said "usage".'), closed(1),
     opened(2, type="tool_use", id="toolu_1", name="look", input={}), delta(2, type="input_json_delta", partial_json='{"at":'), delta(2, type="input_json_delta", partial_json=' "x"}'), closed(2),
     told("tool_use", input_tokens=61, output_tokens=15), STOP,
 )  # fmt: skip
@@ -56,6 +56,12 @@ def test_a_stream_is_read_as_it_is_and_written_byte_for_byte() -> None:
     assert grammar.anthropic(STREAM, whole=True) == events
 
 
+def test_letters_at_which_line_decoders_cut_are_escaped_for_clients() -> None:
+    text = delta(0, type="text_delta", text="a\u2028b\u2029c\x85d")
+    assert b"a\\u2028b\\u2029c\\u0085d" in written(anthropic, [text])
+    assert feed(anthropic.reader(reply()), [named(START, opened(0, type="text", text=""), text)])[2] == text
+
+
 def test_every_cut_of_the_bytes_tells_the_same() -> None:
     expected = feed(anthropic.reader(reply()), [STREAM])
     for pieces in splits(STREAM):
@@ -66,7 +72,7 @@ def test_the_reducer_makes_the_message_of_it() -> None:
     message = message_of(anthropic, STREAM)
     assert message["content"] == [
         {"type": "thinking", "thinking": "Grüße 🙂", "signature": "Sig"},
-        {"type": "text", "text": 'He said "usage"\u2028'},
+        {"type": "text", "text": 'He said "usage".'},
         {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "x"}},
     ]
     assert message["stop_reason"] == "tool_use"

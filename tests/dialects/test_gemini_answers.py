@@ -68,24 +68,24 @@ ANSWERS: dict[str, tuple[list[Any], list[Any], str]] = {
         [chunk({"text": "hm", "thought": True}), chunk({"text": "m", "thought": True}), chunk("ok", finish="STOP")],
         [thinking("hmm", ""), text("ok")], "end_turn",
     ),
-    "a thought signed by itself": ([chunk({"text": "hm", "thought": True, "thoughtSignature": "S"}, "ok", finish="STOP")],
-                                   [thinking("hm", "gm1.h.S"), text("ok")], "end_turn"),
-    "a signed call": ([chunk(call(signature="S", at="x")), chunk("", finish="STOP")], [thinking("", "gm1.c.S"), use(1, at="x")], "tool_use"),
+    "a thought signed by itself": ([chunk({"text": "hm", "thought": True, "thoughtSignature": "U2ln"}, "ok", finish="STOP")],
+                                   [thinking("hm", "gm1.h.U2ln"), text("ok")], "end_turn"),
+    "a signed call": ([chunk(call(signature="U2ln", at="x")), chunk("", finish="STOP")], [thinking("", "gm1.c.U2ln"), use(1, at="x")], "tool_use"),
     "a thought and the call that its signature is on": (
-        [chunk({"text": "hm", "thought": True}), chunk(call(signature="S"), finish="STOP")],
-        [thinking("hm", "gm1.c.S"), use(1)], "tool_use",
+        [chunk({"text": "hm", "thought": True}), chunk(call(signature="U2ln"), finish="STOP")],
+        [thinking("hm", "gm1.c.U2ln"), use(1)], "tool_use",
     ),
     "three parallel calls, of which the first is signed": (
-        [chunk(call(signature="S", n=1), call(n=2)), chunk(call(n=3)), chunk("", finish="STOP")],
-        [thinking("", "gm1.c.S"), use(1, n=1), use(2, n=2), use(3, n=3)], "tool_use",
+        [chunk(call(signature="U2ln", n=1), call(n=2)), chunk(call(n=3)), chunk("", finish="STOP")],
+        [thinking("", "gm1.c.U2ln"), use(1, n=1), use(2, n=2), use(3, n=3)], "tool_use",
     ),
-    "a call in an earlier chunk makes STOP tool_use": ([chunk(call(signature="S")), chunk("said after", finish="STOP")],
-                                                       [thinking("", "gm1.c.S"), use(1), text("said after")], "tool_use"),
+    "a call in an earlier chunk makes STOP tool_use": ([chunk(call(signature="U2ln")), chunk("said after", finish="STOP")],
+                                                       [thinking("", "gm1.c.U2ln"), use(1), text("said after")], "tool_use"),
     "a call without arguments": ([chunk({"functionCall": {"name": "now"}}, finish="STOP")], [use(1, "now")], "tool_use"),
-    "a signed text": ([chunk("Hello"), chunk({"text": " world", "thoughtSignature": "S"}, finish="STOP")],
-                      [text("Hello world"), thinking("", "gm1.t6.S")], "end_turn"),
-    "a signature on an empty last part": ([chunk("Hello"), chunk({"text": "", "thoughtSignature": "S"}, finish="STOP")],
-                                          [text("Hello"), thinking("", "gm1.t0.S")], "end_turn"),
+    "a signed text": ([chunk("Hello"), chunk({"text": " world", "thoughtSignature": "U2ln"}, finish="STOP")],
+                      [text("Hello world"), thinking("", "gm1.t6.U2ln")], "end_turn"),
+    "a signature on an empty last part": ([chunk("Hello"), chunk({"text": "", "thoughtSignature": "U2ln"}, finish="STOP")],
+                                          [text("Hello"), thinking("", "gm1.t0.U2ln")], "end_turn"),
     "20 KB of arguments": ([chunk(call(body="ü" * 20_000), finish="STOP")], [use(1, body="ü" * 20_000)], "tool_use"),
     "the maximum inside a batch outranks the calls": ([chunk(call(n=1)), chunk(finish="MAX_TOKENS")], [use(1, n=1)], "max_tokens"),
     "a refusal before any text": ([{"candidates": [{"finishReason": "SAFETY", "content": {}}], "usageMetadata": USAGE}], [], "refusal"),
@@ -141,7 +141,7 @@ def test_a_last_frame_without_its_blank_line_counts(end: bytes) -> None:
 FAILURES: dict[str, tuple[bytes, tuple[str, str], bool]] = {
     "an error as the first chunk": (sse({"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}),
                                     ("overloaded_error", "The model is overloaded."), False),
-    "an error between blocks": (sse(chunk(call(signature="S")), {"error": {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}}),
+    "an error between blocks": (sse(chunk(call(signature="U2ln")), {"error": {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}}),
                                 ("rate_limit_error", "Slow down."), False),
     "an error inside a text": (sse(chunk("a"), {"error": {"code": 500, "message": "Oh.", "status": "INTERNAL"}}), ("api_error", "Oh."), False),
     "a cut": (sse(chunk("a")), ("api_error", "before it was complete"), True),
@@ -255,7 +255,7 @@ def test_counting_reads_the_total() -> None:
 
 
 def test_a_watcher_sees_figures_and_the_end_without_touching_bytes() -> None:
-    stream = sse(chunk(call(signature="S")), chunk("x", finish="STOP"))
+    stream = sse(chunk(call(signature="U2ln")), chunk("x", finish="STOP"))
     for pieces in splits(stream):
         watcher = gemini.watcher()
         for piece in pieces:

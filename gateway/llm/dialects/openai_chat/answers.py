@@ -64,7 +64,8 @@ class Reader:
             self._composer.fail(openai_errors.of_event(data["error"]))
             return
         self._composer.start(id=data.get("id") or "", model=data.get("model") or "")
-        self._usage = openai_usage.of_chat(data.get("usage")) or self._usage
+        figures = data.get("usage") or (data.get("x_groq") or {}).get("usage")
+        self._usage = openai_usage.of_chat(figures) or self._usage
         for choice in data.get("choices") or ():
             if not choice.get("index"):
                 self._choice(choice)

@@ -141,7 +141,7 @@ def _assistant(content: list[Json], names: Names, quirks: frozenset[str]) -> Jso
         elif kind == "thinking":
             thoughts.append(block["thinking"])
         elif (text := server_text(block)) is not None:
-            texts += [text] if text else []
+            texts += [text + "\n"] if text else []
         elif kind != "redacted_thinking":
             raise unknown_block(block, _WHERE)
     message: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
