@@ -20,7 +20,7 @@ from gateway.llm.dialects.anthropic_watch import Watcher as watcher
 from gateway.llm.dialects.anthropic_watch import forward, usage_of
 from gateway.llm.dialects.composer import CUT
 from gateway.llm.dialects.content import shaped
-from gateway.llm.dialects.frames import Garbage, JsonFrames
+from gateway.llm.dialects.frames import Garbage, JsonFrames, one_line
 from gateway.llm.dialects.protocol import (
     ErrorInfo,
     Event,
@@ -165,7 +165,7 @@ class writer:
             event = {**event, "usage": public_usage(event.get("usage") or {})}
         elif kind == "error":
             event = {"type": "error", "error": event["error"]}
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(event))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), one_line(event))
 
     def ping(self) -> bytes:
         return b'event: ping\ndata: {"type":"ping"}\n\n'

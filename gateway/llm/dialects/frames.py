@@ -51,6 +51,18 @@ def load(data: bytes) -> dict[str, Any]:
     return value
 
 
+_BREAKS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
+
+
+def one_line(value: Any) -> bytes:
+    """JSON without the three letters at which Python's line decoders (httpx, and so google-genai) cut an event in two."""
+    data = orjson.dumps(value)
+    if b"\xe2\x80" in data or b"\xc2\x85" in data:
+        for letter, escaped in _BREAKS:
+            data = data.replace(letter, escaped)
+    return data
+
+
 class Sieve:
     """Of a stream that passes untouched, only the frames in which one of the marks stands."""
 

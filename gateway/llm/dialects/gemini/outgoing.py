@@ -9,6 +9,7 @@ import orjson
 from gateway import refusals
 from gateway.llm.dialects import failures, partial, signatures
 from gateway.llm.dialects import usage as figures
+from gateway.llm.dialects.frames import one_line
 from gateway.llm.dialects.gemini import carried, thoughts
 from gateway.llm.dialects.gemini.figures import metadata_of
 from gateway.llm.dialects.protocol import Event, Json, Model, Request
@@ -154,7 +155,7 @@ class Writer:
     def _emit(self, body: Json) -> bytes:
         self._frame += 1
         if self._sse:
-            return b"data: %b\r\n\r\n" % orjson.dumps(body)
+            return b"data: %b\r\n\r\n" % one_line(body)
         return (b"[" if self._frame == 1 else b",\r\n") + orjson.dumps(body)
 
 
