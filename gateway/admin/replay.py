@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,11 +30,17 @@ class Replayed:
         return self.then != self.now
 
 
-def replay(lines: Iterable[Mapping[str, Any]], authorization: Authorization) -> Iterable[Replayed]:
-    """One for each past call of a model or a tool. What other policies than authz refused stays out."""
+def replay(
+    lines: Iterable[Mapping[str, Any]], authorizations: Mapping[str, Authorization]
+) -> Iterator[Replayed]:
+    """One for each past call of a model or a tool, by its route's policy. What other policies refused stays out."""
     for line in lines:
         refused = line.get("outcome") == "refused"
         if line.get("event") != "call" or (refused and line.get("policy") not in ("authz", "scope", "key")):
+            continue
+        authorization = authorizations.get(line.get("route", ""))
+        if authorization is None:
+            yield Replayed(line, "refused" if refused else "allowed", "refused", "no such route")
             continue
         now, rule, lost = decide(past.of_line(line), authorization)
         yield Replayed(line, "refused" if refused else "allowed", now, rule, lost)

@@ -19,6 +19,8 @@ class Exporter(Protocol):
     def send(self, spans: Iterable[Span]) -> None:
         """In the exporter's own thread; may take its time, may raise."""
 
+    def close(self) -> None: ...
+
 
 class Traces:
     """Observer that makes spans of finished calls and hands them to an exporter, outside the request.
@@ -68,6 +70,10 @@ class Traces:
             joined = (self._uses.get(r.tool_use_id) for r in records if r.tool_use_id)
             links = tuple(link for link in joined if link)
             self.queue.put(Ended.of(call, records, ended, links))
+
+    def close(self) -> None:
+        self.queue.close()
+        self._exporter.close()
 
     def _chosen(self, call: Call) -> bool:
         if call.parent_span_id:
