@@ -1,4 +1,4 @@
-"""`dynamodb://TABLE?region=eu-west-1`, with `endpoint`, `mode` (server or lambda), `leases` and `skew`."""
+"""`dynamodb://TABLE?region=eu-west-1`, with `endpoint`, `mode` (server or lambda), `leases`, `skew` and `timeout`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gateway.errors import ConfigError
 from gateway.net.pool import Pool
 from gateway.stores.dynamodb import credentials
 from gateway.stores.dynamodb.buckets import SKEW
-from gateway.stores.dynamodb.client import DynamoClient
+from gateway.stores.dynamodb.client import BUDGET, DynamoClient
 from gateway.stores.dynamodb.leases import SIZE, Leases
 from gateway.stores.dynamodb.store import DynamoStore
 
-_OPTIONS = ("region", "endpoint", "mode", "leases", "skew")
+_OPTIONS = ("region", "endpoint", "mode", "leases", "skew", "timeout")
 
 
 def open_table(
@@ -36,7 +36,11 @@ def open_table(
         or environment.get("AWS_ENDPOINT_URL")
     )
     client = DynamoClient(
-        Pool(), region=region, endpoint=endpoint or "", credentials=credentials.source(environment)
+        Pool(),
+        region=region,
+        endpoint=endpoint or "",
+        credentials=credentials.source(environment),
+        budget=float(options.get("timeout", BUDGET)),
     )
     size = int(options.get("leases", SIZE if mode == "server" else 0))
     return DynamoStore(

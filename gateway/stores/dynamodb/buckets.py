@@ -17,6 +17,7 @@ from gateway.limits import bucket
 from gateway.limits.bucket import MICRO, Take, Taken
 from gateway.stores.dynamodb import writes
 from gateway.stores.dynamodb.client import ConditionFailed, DynamoClient
+from gateway.stores.dynamodb.guesses import Guesses
 from gateway.stores.dynamodb.leases import Leases
 from gateway.stores.dynamodb.writes import Values
 
@@ -50,6 +51,7 @@ class DynamoBuckets:
             str, tuple[float, float, Taken]
         ] = {}  # entity → until, the cost denied, the answer
         self._pending: dict[str, dict[str, int]] = {}
+        self._guesses = Guesses()
         self._members: dict[str, str] = {}  # a place's name → the member that stands for it
         self._flusher: asyncio.Task[None] | None = None
 
@@ -78,6 +80,7 @@ class DynamoBuckets:
     async def _decide(self, entity: str, takes: Sequence[Take], *, quiet: bool) -> Taken:
         seen, exact = self._seen.get(entity, {}), False
         pending = self._pending.pop(entity, {})
+        shared = self._guesses.shared(entity)
         try:
             for _ in range(TRIES):
                 now = int(self._clock() * MICRO)
@@ -85,13 +88,14 @@ class DynamoBuckets:
                 if denial is not None:
                     self._remember_denial(entity, takes, denial, quiet=quiet)
                     return denial
+                update = writes.acquire(takes, seen, pending, now, self._skew, shared)
                 try:
-                    item = await self._write(
-                        entity, writes.acquire(takes, seen, pending, now, self._skew).request()
-                    )
+                    item = await self._write(entity, update.request())
                 except ConditionFailed as failed:
-                    seen, exact = self._saw(entity, failed.item), True
+                    seen, exact, shared = self._saw(entity, failed.item), True, ()
+                    self._guesses.failed(entity, takes, seen, now)
                     continue
+                self._guesses.succeeded(entity, shared)
                 pending = {}
                 return self._taken(entity, takes, item, now)
             raise StoreError(f"DynamoDB: {TRIES} conditional writes of {entity} failed")

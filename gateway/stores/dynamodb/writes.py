@@ -6,7 +6,7 @@ settled and not yet written: it is folded into the next write of the entity, con
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gateway.limits import bucket
@@ -42,8 +42,18 @@ class Update(NamedTuple):
         return found
 
 
-def acquire(takes: Sequence[Take], seen: Values, pending: Mapping[str, int], now: int, skew: int) -> Update:
-    """The write that takes all of `takes`, if each limit is still in the branch in which it was last seen."""
+def acquire(
+    takes: Sequence[Take],
+    seen: Values,
+    pending: Mapping[str, int],
+    now: int,
+    skew: int,
+    shared: Collection[str] = (),
+) -> Update:
+    """The write that takes all of `takes`, if each limit is in the branch that it is believed to be in.
+
+    `shared` are limits that others move too, so that what was seen last says little: they are most likely busy.
+    """
     update = _started(now)
     for index, take in enumerate(takes):
         name = f"#{index}"
@@ -51,7 +61,8 @@ def acquire(takes: Sequence[Take], seen: Values, pending: Mapping[str, int], now
         if take.slot:
             _place(update, take, name, index, now, seen.get(take.limit))
         else:
-            _number(update, take, name, index, seen.get(take.limit), pending.get(take.limit, 0), now, skew)
+            known, due = seen.get(take.limit), pending.get(take.limit, 0)
+            _number(update, take, name, index, known, due, now, skew, shared=take.limit in shared)
     taken = {take.limit for take in takes}
     _add(update, {limit: due for limit, due in pending.items() if limit not in taken}, "p")
     return update
@@ -63,11 +74,20 @@ def _started(now: int) -> Update:
 
 
 def _number(
-    update: Update, take: Take, name: str, index: int, seen: Any, pending: int, now: int, skew: int
+    update: Update,
+    take: Take,
+    name: str,
+    index: int,
+    seen: Any,
+    pending: int,
+    now: int,
+    skew: int,
+    *,
+    shared: bool,
 ) -> None:
     t = bucket.terms(take, now, skew)
     # Within the band both are right; busy is the one that others' writes in the meantime do not break.
-    if seen is None or seen + pending <= t.origin - t.skew:
+    if not shared and (seen is None or seen + pending <= t.origin - t.skew):
         update.sets.append(f"{name} = :n{index}")
         update.values[f":n{index}"] = number(t.origin + t.inc)
         update.values[f":o{index}"] = number(t.origin - pending)
