@@ -34,16 +34,16 @@ def of(call: Call, *, method: str, body: bytes) -> Operation:
 
 def _read(endpoint: endpoints.Endpoint | None, method: str, body: bytes) -> Operation:
     if endpoint is not None:
-        return _llm(endpoint, body)
+        return _llm(endpoint, method, body)
     if method == "POST" and b'"method"' in body:
         return _mcp(body)
     return Operation("http", method, charged=method not in ("GET", "HEAD", "OPTIONS"))
 
 
-def _llm(endpoint: endpoints.Endpoint, body: bytes) -> Operation:
+def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
     name, charged = endpoint.method, endpoint.method not in _UNCHARGED
-    if name in ("models", "model"):
-        return Operation("llm", name, charged, endpoint.model)
+    if name in ("models", "model") or method != "POST":  # a wrong method is the app's to refuse
+        return Operation("llm", name, False, endpoint.model)
     fields = members(body)
     if endpoint.dialect == "gemini":
         config = members(fields["generationConfig"]) if "generationConfig" in fields else {}

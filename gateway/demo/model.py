@@ -1,6 +1,6 @@
 """A model that needs no key and no network: it repeats what it is told, and calls the tools it is asked to.
 
-`call NAME {"argument": 1}` in the last message makes it call that tool; what the tool answers, it tells. Everything else
+A line `call NAME {"argument": 1}` in the last turn makes it call that tool; what the tool answers, it tells. Everything else
 it repeats. It is deterministic, so that it serves for trying things and for tests alike.
 """
 
@@ -18,7 +18,7 @@ from gateway.demo import wires
 from gateway.types import Receive, Scope, Send
 
 MODELS = ("claude-demo", "gpt-demo", "gemini-demo")
-_CALL = re.compile(r"\bcall ([A-Za-z0-9_.-]+)\s*(\{.*\})?", re.DOTALL)
+_CALL = re.compile(r"^call ([A-Za-z0-9_.-]+) *(\{.*\})?$", re.MULTILINE)
 _WIRES: dict[str, type[wires.Anthropic | wires.OpenAI | wires.Gemini]] = {
     "anthropic": wires.Anthropic,
     "openai-chat": wires.OpenAI,
@@ -40,11 +40,12 @@ class Reply:
 def think(prompt: wires.Prompt) -> Reply:
     if prompt.tool_result is not None:
         return Reply(f"The tool answered: {prompt.tool_result}")
-    if found := _CALL.search(prompt.text):
-        tool = _named(found[1], prompt.tools)
-        if tool:
-            return Reply(tool=tool, arguments=_arguments(found[2]))
-    return Reply(f"You said: {prompt.text}" if prompt.text else "Hello.")
+    calls = _CALL.findall(prompt.text)
+    if calls and (tool := _named(calls[-1][0], prompt.tools)):
+        return Reply(tool=tool, arguments=_arguments(calls[-1][1]))
+    lines = [line for line in prompt.text.splitlines() if line.strip()]
+    # Agents put reminders before what their user said.
+    return Reply(f"You said: {lines[-1]}" if lines else "Hello.")
 
 
 def _named(wanted: str, tools: list[str]) -> str:
@@ -55,7 +56,7 @@ def _named(wanted: str, tools: list[str]) -> str:
     return next((tool for tool in tools if tool.endswith("__" + wanted)), wanted)
 
 
-def _arguments(text: str | None) -> dict[str, Any]:
+def _arguments(text: str) -> dict[str, Any]:
     try:
         value = orjson.loads(text or "{}")
     except orjson.JSONDecodeError:

@@ -44,12 +44,6 @@ def _text(content: Any) -> str:
     return "\n".join(b["text"] for b in blocks if isinstance(b, dict) and isinstance(b.get("text"), str))
 
 
-def _last_line(text: str) -> str:
-    """Agents put reminders before what their user said."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
-
-
 class Anthropic:
     def __init__(self, model: str, tokens: int, answer: Answer) -> None:
         self.model, self.answer = model, answer
@@ -64,7 +58,7 @@ class Anthropic:
         results = [b for b in last if b.get("type") == "tool_result"] if isinstance(last, list) else []
         if results:
             return Prompt(tools=tools, tool_result=_text(results[-1].get("content", "")))
-        return Prompt(_last_line(_text(last)), tools)
+        return Prompt(_text(last), tools)
 
     @staticmethod
     def models(names: Sequence[str]) -> Json:
@@ -128,10 +122,10 @@ class OpenAI:
     @staticmethod
     def read(body: Json) -> Prompt:
         tools = [t["function"]["name"] for t in body.get("tools", ()) if "function" in t]
-        last = body["messages"][-1]
+        last = next(m for m in reversed(body["messages"]) if m["role"] in ("user", "tool"))
         if last["role"] == "tool":
             return Prompt(tools=tools, tool_result=_text(last.get("content")))
-        return Prompt(_last_line(_text(last.get("content"))), tools)
+        return Prompt(_text(last.get("content")), tools)
 
     @staticmethod
     def models(names: Sequence[str]) -> Json:
@@ -191,7 +185,7 @@ class Gemini:
         if results:
             response = results[-1].get("response", {})
             return Prompt(tools=tools, tool_result=str(response.get("output", response)))
-        return Prompt(_last_line(_text(parts)), tools)
+        return Prompt(_text(parts), tools)
 
     @staticmethod
     def models(names: Sequence[str]) -> Json:
