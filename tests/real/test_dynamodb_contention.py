@@ -55,7 +55,6 @@ async def test_a_decision_costs_hardly_more_than_one_write_under_contention(engi
     outcome = await contend(
         url, processes=processes, rate=rate, burst=60, seconds=4.0, pace=processes / (0.6 * rate)
     )
-    assert outcome.admitted == outcome.decisions
     assert outcome.writes / outcome.decisions <= 1.3
 
 

@@ -1,12 +1,13 @@
 """One of several processes that take from the same bucket: `python -m tests.stores.contender URL RATE BURST SECONDS PACE AT`.
 
-Starts at the time AT, takes one every PACE seconds (0: as fast as it can), prints JSON: admitted, decisions, writes, first, last.
+Starts at the time AT, takes one every PACE seconds on average, as independent callers do (0: as fast as it can), prints JSON: admitted, decisions, writes, first, last.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 import time
 
@@ -30,7 +31,7 @@ async def contend(url: str, rate: float, burst: float, seconds: float, pace: flo
     while (now := time.time()) < first + seconds:
         decisions += 1
         admitted += not (await store.take("everybody", take)).denied
-        await asyncio.sleep(max(0.0, now + pace - time.time()))
+        await asyncio.sleep(max(0.0, now + pace * random.expovariate(1.0) - time.time()))
     found = {"admitted": admitted, "decisions": decisions, "writes": writes(store) - before,
              "first": first, "last": time.time()}  # fmt: skip
     await store.close()
