@@ -54,7 +54,6 @@ class Audit:
         after: str = "",
         size: int = 8192,
         clock: Callable[[], float] = time.time,
-        on_drop: Callable[[str, int], None] | None = None,
     ) -> None:
         self._sink = sink
         self._masking = masking or Masking()
@@ -63,9 +62,7 @@ class Audit:
         self._chain = Chain(after=after, key=key)
         self._clock = clock
         self._lost = 0
-        self.queue: Background[Noted | dict[str, Any]] = Background(
-            self._write, name="audit", size=size, on_drop=on_drop
-        )
+        self.queue: Background[Noted | dict[str, Any]] = Background(self._write, name="audit", size=size)
 
     def finished(self, call: Call) -> None:
         for record in outcomes.of(call):

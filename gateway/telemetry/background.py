@@ -17,7 +17,7 @@ class Background(Generic[Item]):
     """Sends items in batches from its own thread, and drops what does not fit.
 
     `Background(send, name="traces")`: `send(batch)` may take its time and may raise. The thread starts with the first item.
-    `dropped` counts what was given up; `on_drop(reason, count)` is told as well.
+    `dropped` counts what was given up.
     """
 
     def __init__(
@@ -28,14 +28,12 @@ class Background(Generic[Item]):
         size: int = 4096,
         batch: int = 512,
         every: float = 0.5,
-        on_drop: Callable[[str, int], None] | None = None,
     ) -> None:
         self._send = send
         self._name = name
         self._size = size
         self._batch = batch
         self._every = every
-        self._on_drop = on_drop
         self._items: deque[Item] = deque()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
@@ -46,7 +44,7 @@ class Background(Generic[Item]):
 
     def put(self, item: Item) -> None:
         if len(self._items) >= self._size or self._closed:
-            self._drop("full", 1)
+            self.dropped += 1
             return
         self._items.append(item)
         if self._thread is None:
@@ -90,11 +88,6 @@ class Background(Generic[Item]):
             self._send(batch)
         except Exception as error:
             log.warning("%s: %d given up: %s", self._name, len(batch), error)
-            self._drop("failed", len(batch))
+            self.dropped += len(batch)
         finally:
             self._sending = 0
-
-    def _drop(self, reason: str, count: int) -> None:
-        self.dropped += count
-        if self._on_drop is not None:
-            self._on_drop(reason, count)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from gateway.call import Call
 from gateway.metering.record import Record
@@ -18,7 +19,16 @@ TOKENS = tuple(4.0**power for power in range(14))
 FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 GEN_AI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_response_model")
 OPERATIONS = {"messages": "chat", "chat": "chat", "responses": "chat", "generate": "generate_content"}
+# What a limiter counts: which verb of the store failed, and what stood instead of its answer.
+LIMITER = {
+    "store_errors": ("take", "error"), "store_skipped": ("take", "skipped"), "settle_errors": ("settle", "error"),
+    "failed_open": ("take", "open"), "failed_closed": ("take", "closed"),
+}  # fmt: skip
 STATUS = {status: str(status) for status in range(600)}
+
+
+class Dropping(Protocol):
+    dropped: int
 
 
 class Metrics:
@@ -87,10 +97,10 @@ class Metrics:
                                     "policy", "action", "rule")  # fmt: skip
         self.store_errors = new.counter("gateway_store_errors_total", "The store failed; what was decided without it.",
                                         "verb", "verdict")  # fmt: skip
-        self.budget = new.gauge("gateway_budget_used_ratio", "Share of a budget that is spent; 1 is all of it.",
-                                "budget", "key")  # fmt: skip
-        self.dropped = new.counter("gateway_telemetry_dropped_total", "Spans and audit lines given up, by reason.",
-                                   "signal", "reason")  # fmt: skip
+        self.warnings = new.counter("gateway_budget_warnings_total", "Callers who came near the end of a budget.",
+                                    "budget")  # fmt: skip
+        self.dropped = new.counter("gateway_telemetry_dropped_total", "Spans, audit lines and bodies given up.",
+                                   "signal")  # fmt: skip
 
     def _second_names(self, prefix: str) -> None:
         old = {"gen_ai_provider_name": "gen_ai_system"}
@@ -105,6 +115,24 @@ class Metrics:
             ("mcp_requests_total", self.tools, {"tool": "resource"}),
         ):
             self.registry.alias(f"{prefix}_{name}", family, renamed)
+
+    def watch_limits(self, counters: Mapping[str, int]) -> None:
+        """Show what a limiter counts: the store's failures, what was decided without it, and budgets near their end."""
+        last: dict[str, int] = {}
+
+        def take_over() -> None:
+            for name, count in list(counters.items()):
+                grown, last[name] = count - last.get(name, 0), count
+                if name.startswith("warned:"):
+                    self.warnings.add((name.removeprefix("warned:"),), grown)
+                elif name in LIMITER:
+                    self.store_errors.add(LIMITER[name], grown)
+
+        self.registry.before.append(take_over)
+
+    def watch_drops(self, signal: str, queue: Dropping) -> None:
+        """Show what a queue of telemetry had to give up."""
+        self.registry.before.append(lambda: self.dropped.set((signal,), queue.dropped))
 
     def finished(self, call: Call) -> None:
         now = self._now()

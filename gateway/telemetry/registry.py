@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms as plain lists in a dict keyed by label values: an update is one look-up and one addition.
+"""Counters and histograms as plain lists in a dict keyed by label values: an update is one look-up and one addition.
 
 Updates come from the event loop only. Whoever renders copies a family's items first, so no lock is needed.
 """
@@ -23,7 +23,7 @@ class Exemplar(NamedTuple):
 class Family:
     """One metric with its series. A label takes at most `values` distinct values; later ones are counted as `other`."""
 
-    kind: Literal["counter", "gauge", "histogram"] = "counter"
+    kind: Literal["counter", "histogram"] = "counter"
 
     def __init__(
         self,
@@ -72,15 +72,9 @@ class Counter(Family):
     def add(self, labels: Labels = (), amount: float = 1.0) -> None:
         self.cell(labels)[0] += amount
 
-
-class Gauge(Family):
-    kind = "gauge"
-
     def set(self, labels: Labels, value: float) -> None:
+        """Take over what is counted elsewhere."""
         self.cell(labels)[0] = value
-
-    def add(self, labels: Labels, amount: float) -> None:
-        self.cell(labels)[0] += amount
 
 
 class Histogram(Family):
@@ -132,15 +126,10 @@ class Registry:
     def __init__(self) -> None:
         self.families: list[Family] = []
         self.aliases: list[Alias] = []
-        self.before: list[Callable[[], None]] = []  # set gauges that are only worth computing for a scrape
+        self.before: list[Callable[[], None]] = []  # take over what is counted elsewhere
 
     def counter(self, name: str, help: str, *labels: str) -> Counter:
         family = Counter(name, help, labels)
-        self.families.append(family)
-        return family
-
-    def gauge(self, name: str, help: str, *labels: str) -> Gauge:
-        family = Gauge(name, help, labels)
         self.families.append(family)
         return family
 

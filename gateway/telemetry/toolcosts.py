@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
@@ -62,22 +62,18 @@ class Waiting(NamedTuple):
 class ToolCosts:
     """Observer that finds out what tools cost: `ToolCosts(Prices())`; `save(store)` now and then."""
 
-    def __init__(
-        self, prices: Prices, *, size: int = 256, on_drop: Callable[[str, int], None] | None = None
-    ) -> None:
+    def __init__(self, prices: Prices, *, size: int = 256) -> None:
         self._prices = prices
         self._bytes = 0
         self._lock = threading.Lock()
         self._unsaved: dict[Key, Cost] = {}
-        self._on_drop = on_drop
-        self.queue: Background[Waiting] = Background(self._work, name="toolcost", size=size, on_drop=on_drop)
+        self.queue: Background[Waiting] = Background(self._work, name="toolcost", size=size)
 
     def finished(self, call: Call) -> None:
         for record in call.records:
             if record.kind == "llm" and record.method in METHODS and record.usage and call.body:
                 if self._bytes + len(call.body) > WAITING:
-                    if self._on_drop is not None:
-                        self._on_drop("full", 1)
+                    self.queue.dropped += 1
                     return
                 self._bytes += len(call.body)
                 model = record.upstream_model or record.model

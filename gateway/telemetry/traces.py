@@ -36,7 +36,6 @@ class Traces:
         sample: float = 1.0,
         arguments: Masked | None = None,
         size: int = 4096,
-        on_drop: Callable[[str, int], None] | None = None,
         now: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self._exporter = exporter
@@ -44,7 +43,7 @@ class Traces:
         self._arguments = arguments
         self._now = now
         self._uses: OrderedDict[str, Link] = OrderedDict()
-        self.queue: Background[Ended] = Background(self._send, name="traces", size=size, on_drop=on_drop)
+        self.queue: Background[Ended] = Background(self._send, name="traces", size=size)
 
     def begin(self, call: Call) -> None:
         """Join the client's trace, or begin one. For the access middleware, before anything else."""
