@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.refusals import unauthorized
 from gateway.telemetry import exposition
+from gateway.telemetry.background import Background
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.registry import Registry
 from gateway.telemetry.scrape import MetricsApp
@@ -125,6 +127,21 @@ def test_openmetrics_leads_from_a_slow_bucket_to_its_trace() -> None:
     exemplars = [s.exemplar for s in families["gateway_request_duration_seconds"].samples if s.exemplar]
     assert exemplars[0].labels == {"trace_id": "ab" * 16}
     assert families["gateway_requests"].type == "counter"
+
+
+def test_a_limiters_counters_and_a_queues_losses_are_taken_over_at_a_scrape() -> None:
+    counted, counters = metrics(), Counter({"store_errors": 2, "failed_open": 1, "warned:100 usd a day": 1})
+    counted.watch_limits(counters)
+    counted.watch_limits(Counter({"store_errors": 5}))
+    queue: Background[int] = Background(lambda batch: None, name="test", size=0)
+    counted.watch_drops("traces", queue)
+    queue.put(1)
+    assert value(counted, "gateway_store_errors_total", verb="take", verdict="error") == 7
+    counters["store_errors"] += 1
+    assert value(counted, "gateway_store_errors_total", verb="take", verdict="error") == 8
+    assert value(counted, "gateway_store_errors_total", verb="take", verdict="open") == 1
+    assert value(counted, "gateway_budget_warnings_total", budget="100 usd a day") == 1
+    assert value(counted, "gateway_telemetry_dropped_total", signal="traces") == 1
 
 
 def test_hostile_label_values_cannot_forge_a_sample() -> None:
