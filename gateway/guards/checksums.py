@@ -49,7 +49,10 @@ def spanish(text: str) -> bool:
 
 def finnish(text: str) -> bool:
     digits = text[:6] + text[7:10]
-    return date(text[4:6], text[2:4], text[:2]) and "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(digits) % 31] == text[10].upper()
+    return (
+        date(text[4:6], text[2:4], text[:2])
+        and "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(digits) % 31] == text[10].upper()
+    )
 
 
 _VERHOEFF_D = ("0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
@@ -67,9 +70,21 @@ def verhoeff(digits: str) -> bool:
 
 def thai(digits: str) -> bool:
     province = int(digits[1:3])
-    real = 10 <= province <= 27 or 30 <= province <= 58 or 60 <= province <= 67 or 70 <= province <= 77 or 80 <= province <= 86 or 90 <= province <= 96
+    real = (
+        10 <= province <= 27
+        or 30 <= province <= 58
+        or 60 <= province <= 67
+        or 70 <= province <= 77
+        or 80 <= province <= 86
+        or 90 <= province <= 96
+    )
     total = sum(int(d) * (13 - i) for i, d in enumerate(digits[:12]))
-    return digits[0] in "12345678" and real and len(set(digits)) > 1 and (11 - total % 11) % 10 == int(digits[12])
+    return (
+        digits[0] in "12345678"
+        and real
+        and len(set(digits)) > 1
+        and (11 - total % 11) % 10 == int(digits[12])
+    )
 
 
 def south_african(digits: str) -> bool:
@@ -79,12 +94,18 @@ def south_african(digits: str) -> bool:
 def korean(digits: str) -> bool:
     check = (11 - _weighted(digits[:12], (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)) % 11) % 10
     foreign = (check + 2) % 10 if digits[6] in "5678" else check
-    return date(digits[:2], digits[2:4], digits[4:6]) and digits[6] in "12345678" and foreign == int(digits[12])
+    return (
+        date(digits[:2], digits[2:4], digits[4:6]) and digits[6] in "12345678" and foreign == int(digits[12])
+    )
 
 
 def turkish(digits: str) -> bool:
     odd, even = sum(map(int, digits[0:9:2])), sum(map(int, digits[1:8:2]))
-    return digits[0] != "0" and (odd * 7 - even) % 10 == int(digits[9]) and (odd + even + int(digits[9])) % 10 == int(digits[10])
+    return (
+        digits[0] != "0"
+        and (odd * 7 - even) % 10 == int(digits[9])
+        and (odd + even + int(digits[9])) % 10 == int(digits[10])
+    )
 
 
 def polish(digits: str) -> bool:

@@ -33,6 +33,10 @@ RULES = {
     "sleep": r"\b(?:sleep|ping -[nc]|timeout)[\s$({]+(?:ifs)?\}?\d",
 }  # fmt: skip
 
-_MARK = re.compile(r"[;|&`$<>\n{}%\\^!]|\(\s*['\"]|\b(?:system|exec|eval|passthru|sleep|etc|cmd|bin)\b|\w['\"]\w['\"]")
+_MARK = re.compile(
+    r"[;|&`$<>\n{}%\\^!]|\(\s*['\"]|\b(?:system|exec|eval|passthru|sleep|etc|cmd|bin)\b|\w['\"]\w['\"]"
+)
 
-SCANNER = Judged("command_injection", RULES, lines=True, worth=lambda folded: _MARK.search(folded) is not None)
+SCANNER = Judged(
+    "command_injection", RULES, lines=True, worth=lambda folded: _MARK.search(folded) is not None
+)

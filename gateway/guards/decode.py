@@ -47,7 +47,22 @@ class View:
 _TAGS = range(0xE0000, 0xE0080)
 _BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 # U+200D joins emoji and U+FE0F colours them, U+200C is Persian and Indic spelling: hidden only between ASCII characters.
-_ZERO_WIDTH = (0x200B, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0x180E, 0xFEFF, 0x00AD, 0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0)
+_ZERO_WIDTH = (
+    0x200B,
+    0x2060,
+    0x2061,
+    0x2062,
+    0x2063,
+    0x2064,
+    0x180E,
+    0xFEFF,
+    0x00AD,
+    0x034F,
+    0x115F,
+    0x1160,
+    0x3164,
+    0xFFA0,
+)
 _JOINERS = (0x200C, 0x200D, 0x200E, 0x200F, 0x061C)
 
 
@@ -86,7 +101,10 @@ _LOOKALIKE = dict(
         strict=False,
     )
 )
-_STRIP = {point: None for point in (*_BIDI, *_ZERO_WIDTH, *_JOINERS, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))}
+_STRIP = {
+    point: None
+    for point in (*_BIDI, *_ZERO_WIDTH, *_JOINERS, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+}
 _REVEAL = {point: point - 0xE0000 for point in range(0xE0020, 0xE007F)}
 _TABLE: dict[int, int | str | None] = {
     **{ord(look): plain for look, plain in _LOOKALIKE.items()}, **_STRIP, **_REVEAL, 0xE0001: None, 0xE007F: None
@@ -101,7 +119,9 @@ def fold(text: str, *, lines: bool = False) -> str:
         text = unicodedata.normalize("NFKC", text.translate(_TABLE)).translate(_TABLE)
         text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
     text = text.lower().translate(_DIGITS)
-    return "\n".join([" ".join(line.split()) for line in text.split("\n")]) if lines else " ".join(text.split())
+    return (
+        "\n".join([" ".join(line.split()) for line in text.split("\n")]) if lines else " ".join(text.split())
+    )
 
 
 _DIGITS = str.maketrans("123456789", "000000000")
@@ -186,7 +206,9 @@ def _readable(data: bytes) -> str:
 
 
 def _unescape(text: str) -> str:
-    return _ESCAPES.sub(lambda m: chr(int(m[0][2:], 16) if m[0][1] in "xu" else int(m[0][1:], 8) & 0xFF), text)
+    return _ESCAPES.sub(
+        lambda m: chr(int(m[0][2:], 16) if m[0][1] in "xu" else int(m[0][1:], 8) & 0xFF), text
+    )
 
 
 _WHOLE: tuple[tuple[str, re.Pattern[str], Callable[[str], str]], ...] = (

@@ -41,11 +41,15 @@ class Judged:
         forms = [(view, self.form(view)) for view in sample.views]
         return [self._judge(view, folded) for view, folded in forms if self.worth(folded)]
 
+    def marks(self, piece: str) -> list[str]:
+        """What speaks for an attack in this piece; the model weighs it."""
+        return self.patterns.names_in(piece)
+
     def form(self, view: View) -> str:
         return view.lines if self._lines else view.folded
 
     def _judge(self, view: View, folded: str) -> Finding:
-        segment = self.linear.highest(folded, self.patterns.names_in)
+        segment = self.linear.highest(folded, self.marks)
         # Folding changes lengths a little: the place in the sent text is proportional.
         size = max(1, len(folded))
         low = segment.start * len(view.text) // size

@@ -35,7 +35,10 @@ _ABSOLUTE = re.compile(
     re.I,
 )
 _LEAF = re.compile(r"(?:^|/)etc/(?:passwd|shadow)(?:[\x00;?].*)?$|(?:^|/)(?:boot|win)\.ini$", re.I)
-_DOTTED = re.compile(r"(?:^|/)\.{3,}/(?:.*/)?\.{2,}(?:/|$)|(?:\./){8,}|(?:^|/)\.{24,}/|(?:^|/)\.{3,}/+(?:etc|windows|winnt|boot)\b", re.I)
+_DOTTED = re.compile(
+    r"(?:^|/)\.{3,}/(?:.*/)?\.{2,}(?:/|$)|(?:\./){8,}|(?:^|/)\.{24,}/|(?:^|/)\.{3,}/+(?:etc|windows|winnt|boot)\b",
+    re.I,
+)
 _PROSE = re.compile(r"[\s\"'`()<>{}\[\],=]")
 # These stand for slash and backslash in the best-fit mappings that some servers apply.
 _SLASHES = str.maketrans({"\\": "/", "∕": "/", "⁄": "/", "∖": "/", "／": "/", "＼": "/", "\uf025": "/", "\uefc8": "/",

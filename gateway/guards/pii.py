@@ -51,14 +51,20 @@ _PHONE_WORD = re.compile(
     r"(?i)\b(?:phone|tele(?:phone|fon|fono|pono)?|tel|mobile?|cell(?:ular)?|call(?:ed|ing)?|fax|sms|text(?:ed)? me|whatsapp|contact|dial|desk|office|cep|hotline|ring"
     r"|(?:us|uk|cn|br|israeli|international|my|your|his|her|registered)(?: [a-z]{2,12})? (?:number|one|no)|(?:answering|reach(?:ed)?|messages?) (?:me |us )?(?:at|to|on)|registered|office)\b"
 )
-_CARD_WORD = re.compile(r"(?i)\b(?:(?:credit|debit|bank)[ -]?card|card|visa|mastercard|amex|maestro|cc|account|payment)\b")
+_CARD_WORD = re.compile(
+    r"(?i)\b(?:(?:credit|debit|bank)[ -]?card|card|visa|mastercard|amex|maestro|cc|account|payment)\b"
+)
 _ID_WORD = re.compile(
     r"(?i)(?:passport|pasaporte|reisepass|licen[cs]e|driver|führerschein|fahrerlaubnis|kennzeichen|social security|\bssn\b|\bsin\b|\bnas\b|national id|kimlik|personnummer|\bpnr\b"
     r"|pesel|\bnino\b|insurance|versicher|steuer|\btax\b|\bvat\b|ust-?id|\btin\b|\bnpi\b|\bmbi\b|\bnhs\b|medicare|aadhaar|voter|\bpan\b|gstin|\buen\b|\bfin\b|provider identifier"
     r"|\brsa id\b|\b(?:frn|rrn)\b|egk|\bid (?:code|number|card)|identity (?:code|card|number)|\b(?:your|my|his|her) id\b|as (?:your|my) id|company identity|patient|dni|\bnie\b|carta d'identità)"
 )
-_DENIED = re.compile(r"(?i)\b(?:invalid|isbn|order|sku|port|build|version|trace|span|commit|unix time|timestamp|pid|line|issue|pull|ticket|revision)\b[ _\w:#\"=(-]{0,12}$")
-_DATE = re.compile(r"(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])\b|^\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d")
+_DENIED = re.compile(
+    r"(?i)\b(?:invalid|isbn|order|sku|port|build|version|trace|span|commit|unix time|timestamp|pid|line|issue|pull|ticket|revision)\b[ _\w:#\"=(-]{0,12}$"
+)
+_DATE = re.compile(
+    r"(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])\b|^\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d"
+)
 # RFC 2606 and what documentation writes; nobody's address.
 _NOBODY = re.compile(r"(?i)@(?:[\w.-]+\.)?(?:example(?:\.\w+)?|test|invalid|localhost|local|domain\.com|yourdomain\.\w+|company\.com|email\.com|users\.noreply\.github\.com)$"
                      r"|^(?:git|noreply|no-reply|donotreply|postmaster)@|@\d+x\.(?:png|jpg|svg|webp)$")  # fmt: skip
@@ -84,7 +90,9 @@ class Pii:
             name, score, start, end = verdict
             if score and not any(start < high and low < end for low, high in taken):
                 taken.append((start, end))
-                yield Finding(self.name, name, *view.span(start, end), score, covered(view.text[start:end]), view.how)
+                yield Finding(
+                    self.name, name, *view.span(start, end), score, covered(view.text[start:end]), view.how
+                )
 
 
 Verdict = tuple[str, float, int, int]
@@ -121,9 +129,18 @@ _ISSUERS = re.compile(r"4|5[0-8]|6|3[0-9]|2(?:2[2-9]|[3-6]|7[01]|720)|1800|2131|
 def _card(value: str, before: str, after: str) -> Judged:
     digits = re.sub(r"\D", "", value)
     word = bool(_CARD_WORD.search(before) or _CARD_WORD.search(after))
-    if not checksums.luhn(digits) or not _ISSUERS.match(digits) or len(set(digits)) < 3 or _DENIED.search(before):
+    if (
+        not checksums.luhn(digits)
+        or not _ISSUERS.match(digits)
+        or len(set(digits)) < 3
+        or _DENIED.search(before)
+    ):
         return None
-    if not word and (len(digits) not in (14, 15, 16, 19) or digits[0] == "1" or (" " in value and not _GROUPED.fullmatch(value))):
+    if not word and (
+        len(digits) not in (14, 15, 16, 19)
+        or digits[0] == "1"
+        or (" " in value and not _GROUPED.fullmatch(value))
+    ):
         return None
     return "card", 0.95 if word else 0.8, len(value)
 
@@ -165,12 +182,21 @@ _BARE_PHONE = re.compile(
 
 def _phone(value: str, before: str, after: str) -> Judged:
     digits = sum(c.isdigit() for c in value)
-    if not 6 <= digits <= 15 or _DATE.search(value) or _DENIED.search(before) or value.count("(") != value.count(")") or ".." in value or "--" in value:
+    if (
+        not 6 <= digits <= 15
+        or _DATE.search(value)
+        or _DENIED.search(before)
+        or value.count("(") != value.count(")")
+        or ".." in value
+        or "--" in value
+    ):
         return None
     plain = value.strip()
     if re.fullmatch(r"\d{1,3}(?:\.\d{1,3}){2,3}|\d+\.\d+", plain):
         return None  # a version, an address of a machine, a number
-    if _PHONE_WORD.search(before) or re.match(r"[-\s,\\]{0,3}(?:office|fax|mobile|home|cell|desk|work)\b", after, re.I):
+    if _PHONE_WORD.search(before) or re.match(
+        r"[-\s,\\]{0,3}(?:office|fax|mobile|home|cell|desk|work)\b", after, re.I
+    ):
         return "phone", 0.8, len(value)
     if digits >= 8 and (_ID_WORD.search(before[-32:]) or _ID_WORD.match(after.strip())):
         return "document_number", 0.6, len(value)
@@ -205,10 +231,18 @@ def _dashed(value: str, before: str, after: str) -> Judged:
     if re.fullmatch(r"\d{6}(?:\d{2})?[-+]\d{4}", value):
         return ("swedish_id", 0.7, len(value)) if checksums.swedish(digits) else None
     if re.fullmatch(r"\d{6}-\d{7}", value):
-        return ("korean_id", 0.7, len(value)) if checksums.korean(digits) or (word and checksums.date(digits[:2], digits[2:4], digits[4:6])) else None
+        return (
+            ("korean_id", 0.7, len(value))
+            if checksums.korean(digits) or (word and checksums.date(digits[:2], digits[2:4], digits[4:6]))
+            else None
+        )
     if re.fullmatch(r"\d{4} \d{4} \d{4}", value):
         alone = not re.search(r"[A-Za-z0-9]{2,4} $", before)
-        return ("indian_aadhaar", 0.7, len(value)) if alone and digits[0] in "23456789" and checksums.verhoeff(digits) else None
+        return (
+            ("indian_aadhaar", 0.7, len(value))
+            if alone and digits[0] in "23456789" and checksums.verhoeff(digits)
+            else None
+        )
     if len(digits) == 10 and checksums.npi(digits) and " " in value:
         return "us_npi", 0.55, len(value)
     return ("national_id", 0.6, len(value)) if word else None
@@ -219,7 +253,11 @@ def _lettered(value: str, before: str, after: str) -> Judged:
     if sum(c.isdigit() for c in value) < 4 or not any(c.isalpha() for c in value):
         return None
     word = _ID_WORD.search(before[-32:])
-    return ("document_number", 0.6, len(value)) if word and not _DENIED.search(before) and 8 <= len(value) <= 16 else None
+    return (
+        ("document_number", 0.6, len(value))
+        if word and not _DENIED.search(before) and 8 <= len(value) <= 16
+        else None
+    )
 
 
 _JUDGES: dict[str, Callable[[str, str, str], Judged]] = {

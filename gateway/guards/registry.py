@@ -10,7 +10,11 @@ from gateway.guards.findings import Finding, Name, Sample, Scanner
 
 NAMES: tuple[str, ...] = get_args(Name)
 # What the seeds and other gateways call them.
-ALIASES = {"tool_poisoning": "tool_descriptions", "secrets_in_description": "secrets", "pii_in_arguments": "pii"}
+ALIASES = {
+    "tool_poisoning": "tool_descriptions",
+    "secrets_in_description": "secrets",
+    "pii_in_arguments": "pii",
+}
 
 
 @cache

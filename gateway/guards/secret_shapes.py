@@ -177,7 +177,9 @@ _VENDORS = (
     r"rollbar|segment|sendbird|sendgrid|sentry|shodan|sidekiq|snowflake|snyk|softlayer|sonar|sourcegraph|square|squarespace|stripe|sumo(?:logic)?|tavily|telegram|travis(?:ci)?|"
     r"trello|twilio|twitch|twitter|typeform|vonage|yandex|zendesk|zoom"
 )
-_ASSIGN = r"[\w.\])-]{0,40}[\"'`]?\s{0,4}(?:=>|:{1,3}=|\?=|={1,3}|:|,\s?[\"']|\()\s{0,4}[\"'`]{0,3}(?:base64:)?"
+_ASSIGN = (
+    r"[\w.\])-]{0,40}[\"'`]?\s{0,4}(?:=>|:{1,3}=|\?=|={1,3}|:|,\s?[\"']|\()\s{0,4}[\"'`]{0,3}(?:base64:)?"
+)
 _VALUE = r"([^\s\"'`,;<>(){}]{6,200})"
 
 ASSIGNED: dict[str, str] = {

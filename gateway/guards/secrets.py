@@ -43,9 +43,7 @@ class Secrets:
             score = _score(rule, value, view.text[max(0, start - 80) : start])
             if score and not any(start < high and low < end for low, high in taken):
                 taken.append((start, end))
-                yield Finding(
-                    self.name, rule, *view.span(start, end), score, covered(value), view.how
-                )
+                yield Finding(self.name, rule, *view.span(start, end), score, covered(value), view.how)
 
 
 def _score(rule: str, value: str, before: str) -> float:
@@ -104,14 +102,21 @@ def _pronounced(run: str) -> bool:
 # --- assigned values ------------------------------------------------------------------------------------------------
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-_PASSWORD = re.compile(r"(?i)pass(?:w(?:or)?d|phrase)?\w{0,16}[\"']?\s{0,4}(?:=|:|=>)\s{0,4}[\"']{0,1}$|pwd\"?\s{0,3}[=:]\s{0,3}[\"']?$")
-_CODE = re.compile(r"[()\[\]{}$<>|\\]|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await|await)\b", re.I)
+_PASSWORD = re.compile(
+    r"(?i)pass(?:w(?:or)?d|phrase)?\w{0,16}[\"']?\s{0,4}(?:=|:|=>)\s{0,4}[\"']{0,1}$|pwd\"?\s{0,3}[=:]\s{0,3}[\"']?$"
+)
+_CODE = re.compile(
+    r"[()\[\]{}$<>|\\]|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await|await)\b",
+    re.I,
+)
 _NO_SECRET = re.compile(  # names that hold a secret's word and no secret
     r"(?i)(?:credentials?[-_ ]?id|key[-_ ]?(?:id|frame|word|board|vault|chars|path|name|space|length)|public[-_ ]?key|(?:secret|token|key|credentials?)[-_. ]?(?:length|name|type|url|path|count|limit|size)"
     r"|csrf|xsrf|monkey|tokeni[sz]|max_?tokens|jsonwebtoken|keyframe\w*|to_?store_?secrets?|author\w*)[\w\"' -]{0,24}[=:,(>]+\s{0,4}[\"'`]*$"
 )
 _ALPHABET = re.compile(r"0123456789|abcdefgh|12345678|qwerty", re.I)
-_HASHED = re.compile(r"(?i)(?:sha\d*|md5|integrity|checksum|digest|hash|commit|etag|revision|public[-_ ]?key|version)[\w\"' ]{0,12}[=:]\s*[\"']?$|h1:$")
+_HASHED = re.compile(
+    r"(?i)(?:sha\d*|md5|integrity|checksum|digest|hash|commit|etag|revision|public[-_ ]?key|version)[\w\"' ]{0,12}[=:]\s*[\"']?$|h1:$"
+)
 
 
 def _assigned(value: str, before: str) -> float:
@@ -130,7 +135,11 @@ def _password(value: str, before: str) -> float:
     if random_looking(value):
         return 0.8
     figures = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
-    return 0.6 if figures and 6 <= len(value) <= 40 and "." not in value and "/" not in value and "_" not in value else 0.0
+    return (
+        0.6
+        if figures and 6 <= len(value) <= 40 and "." not in value and "/" not in value and "_" not in value
+        else 0.0
+    )
 
 
 def random_looking(value: str) -> bool:
@@ -194,12 +203,24 @@ def _jfrog(value: str, before: str) -> float:
     """Two short beginnings that capitals alone may have by chance."""
     if len(value) > 20 and _dull(value):
         return 0.0
-    return 0.8 if value.startswith("AKC") or any(c.islower() for c in value) and any(c.isdigit() or c == "x" for c in value[2:]) else 0.0
+    return (
+        0.8
+        if value.startswith("AKC")
+        or any(c.islower() for c in value)
+        and any(c.isdigit() or c == "x" for c in value[2:])
+        else 0.0
+    )
 
 
 def _google(value: str, before: str) -> float:
     """A browser key is public by design, and documents print it; it counts where something calls it a key."""
-    return 0.0 if _dull(value) or entropy(value) < 4 or _ALPHABET.search(value) else 0.95 if before.strip() else 0.4
+    return (
+        0.0
+        if _dull(value) or entropy(value) < 4 or _ALPHABET.search(value)
+        else 0.95
+        if before.strip()
+        else 0.4
+    )
 
 
 def _vault_old(value: str, before: str) -> float:
@@ -211,7 +232,9 @@ def _sumologic(value: str, before: str) -> float:
 
 
 def _address(value: str, before: str) -> float:
-    return 0.8 if not _dull(value) and not re.search(r"[$%{}<>()*]|^pass(?:word)?$|^user", value, re.I) else 0.0
+    return (
+        0.8 if not _dull(value) and not re.search(r"[$%{}<>()*]|^pass(?:word)?$|^user", value, re.I) else 0.0
+    )
 
 
 def _private_key(value: str, before: str) -> float:
@@ -223,7 +246,9 @@ def _curl(value: str, before: str) -> float:
     user, _, secret = value.partition(":")
     secret = secret.strip("\"'")
     plain = _worded(secret) and not any(c.isdigit() for c in secret)
-    return 0.7 if not _dull(secret) and not plain and entropy(secret) > 2 and secret[:1] not in "<[{*" else 0.0
+    return (
+        0.7 if not _dull(secret) and not plain and entropy(secret) > 2 and secret[:1] not in "<[{*" else 0.0
+    )
 
 
 _CHECKS = {"github": _github, "jwt": _jwt, "openai": _openai, "openai_project": _openai, "anthropic": _anthropic, "aws_access_key": _aws,

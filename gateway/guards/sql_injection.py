@@ -12,7 +12,7 @@ RULES = {
     "quote_closes": r"^[^\"'\s]{0,20}[\"'`]\s*[);]*\s*(?:--|#|/\*|;|$)",
     "comment_end": r"(?:--[\s+-]*|#\s*|/\*[^*]*\*?/?|;?\x00|;%00)$",
     "inline_comment": r"/\*!?[^*]{0,20}\*/",
-    "union_select": r"\bunion\b[\s(/*!a-z0-9+%]{0,60}\bselect\b",
+    "union_select": r"\bunion(?:[\s(+!]|%0[0-9a-d]|/\*[^*]{0,30}\*/|\*/|/\*!0*|\ball\b|\bdistinct(?:row)?\b)+(?:un)?select",
     "stacked": r"[\"'0-9)\w]\s*;\s*(?:select|insert|update|delete|drop|create|alter|exec(?:ute)?|declare|shutdown|waitfor|begin|truncate|load|set|if|grant|go)\b",
     "leading_keyword": r"^\s*[\"'`(0-9-]{1,6}\s*(?:or|and|union|having|select|order by|group by|exec)\b",
     "subselect": r"\(\s*select\b",
@@ -24,6 +24,21 @@ RULES = {
     "whole_query": r"^\s*(?:select|with|insert into|update|delete from|create|alter|drop|merge|explain)\b.{0,400}\b(?:from|values|set|table|as)\b",
 }  # fmt: skip
 
-_MARK = re.compile(r"[\"'`´;#=|&@(*<>^%!~\x00]|--|/\*|\b(?:select|union|or|and|having|order by|waitfor|exec)\b")
+_MARK = re.compile(
+    r"[\"'`´;#=|&@(*<>^%!~\x00]|--|/\*|\b(?:select|union|or|and|having|order by|waitfor|exec)\b"
+)
+_STATEMENT = re.compile(r"\s*(?:select|with|insert into|update|delete from|merge|explain|show|describe)\b")
+_FORBIDDEN = re.compile(
+    r"(?:--|#)[^'\"]*$|/\*|;|@@|\b(?:sleep|benchmark|pg_sleep|waitfor|load_file|outfile|dumpfile|extractvalue|updatexml|sysobjects|chr|char)\b"
+    r"|\b(?:or|and) \W?(\w+)\W? ?= ?\W?(\w+)\W?$"
+)
 
-SCANNER = Judged("sql_injection", RULES, lines=True, worth=lambda folded: _MARK.search(folded) is not None)
+
+def worth(folded: str) -> bool:
+    """A statement that stands on its own breaks out of nothing: what it may do is decided by parsing it."""
+    if _STATEMENT.match(folded) and not _FORBIDDEN.search(folded):
+        return any(folded.count(quote) % 2 for quote in "'\"`") or folded.count("(") != folded.count(")")
+    return _MARK.search(folded) is not None
+
+
+SCANNER = Judged("sql_injection", RULES, lines=True, worth=worth)

@@ -24,7 +24,9 @@ class ToolDescriptions(Judged):
 
     def scan(self, sample: Sample) -> list[Finding]:
         found = [
-            Finding(self.name, f"hidden_{kind}", start, end, 1.0, f"{end - start} invisible characters ({kind})")
+            Finding(
+                self.name, f"hidden_{kind}", start, end, 1.0, f"{end - start} invisible characters ({kind})"
+            )
             for kind, start, end in decode.hidden(sample.text)
         ]
         return found + super().scan(sample)
