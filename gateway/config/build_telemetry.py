@@ -69,13 +69,14 @@ def _traces(section: Section | None, resources: Resources) -> Any:
     exporter = wanted.get("exporter", default)
     if exporter == "none":
         return None
+    from gateway.telemetry.masking import Masking
     from gateway.telemetry.traces import Traces
 
     def make() -> Traces:
         return Traces(
             _exporter(exporter, wanted),
             sample=wanted.get("sample", 1.0),
-            arguments=wanted.get("arguments", False),
+            arguments=Masking() if wanted.get("arguments") else None,
         )
 
     return resources.once("traces", [exporter, wanted], make)
@@ -97,13 +98,14 @@ def _audit(section: Section | None, folder: Path, resources: Resources) -> Audit
         return None
     from gateway.telemetry.audit import Audit
     from gateway.telemetry.masking import Masking
-    from gateway.telemetry.sinks import FdSink, FileSink
+    from gateway.telemetry.sinks import FdSink, FileSink, last_hash
 
     def make() -> Audit:
         name = section.get("file", "-")
         bounds = {key: section[key] for key in ("max_bytes", "retention") if key in section}
         sink = FdSink(1) if name == "-" else FileSink(folder / name, **bounds)
-        return Audit(sink, masking=Masking(section.get("mask", ())))
+        after = "" if name == "-" else last_hash(folder / name)
+        return Audit(sink, masking=Masking(section.get("mask", ())), after=after)
 
     return resources.once("audit", section, make)
 
