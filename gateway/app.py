@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class Reloader:
         self.gateway = gateway
         self.rebuild = rebuild
         self.every = every
-        self._seen = _stamps(gateway.running.files)
+        self._seen = stamps(gateway.running.files)
 
     async def watch(self) -> None:
         while True:
@@ -96,7 +96,7 @@ class Reloader:
             await self.look()
 
     async def look(self) -> None:
-        now = _stamps(self.gateway.running.files)
+        now = stamps(self.gateway.running.files)
         if now == self._seen:
             return
         self._seen = now
@@ -106,11 +106,12 @@ class Reloader:
         except GatewayError as error:
             log.error("the configuration has changed, but cannot be used; the old one stays:\n%s", error)
         else:
-            self._seen = _stamps(running.files)
+            self._seen = stamps(running.files)
             log.warning("the configuration has changed; new requests use it")
 
 
-def _stamps(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int] | None]:
+def stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int, int] | None]:
+    """What changes when one of these files does."""
     return {file: _stamp(file) for file in files}
 
 

@@ -48,7 +48,7 @@ async def _serve(args: argparse.Namespace, demo: str) -> None:
         print(banner(url, metrics, admin, key, _PROVIDERS.get(real, "")), flush=True)
         print(f"ready {url}", flush=True)
 
-    await serve.serve(gateway, sockets, listen={}, resources=resources, host=host, say=say)
+    await serve.serve(gateway, sockets, listen={}, resources=resources, host=host, folder=Path.cwd(), say=say)
 
 
 def _loaded(demo: str, key: str, real: str) -> Loaded:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import uvicorn
 
+from gateway.app import stamps
 from gateway.errors import ConfigError
 from gateway.types import App
 
+log = logging.getLogger("gateway")
 NEXT_FREE = 50  # ports to try
 
 
@@ -78,6 +83,33 @@ def server(
         ssl_keyfile=key,
     )
     return Server(config, ready=ready)
+
+
+class Certificates:
+    """The certificate of a running server, read again when its files change: new connections get the new one."""
+
+    def __init__(self, server: Server, pair: tuple[str, str]) -> None:
+        self.server = server
+        self.pair = pair
+        self._seen = stamps(map(Path, pair))
+
+    async def watch(self, every: float = 0.5) -> None:
+        while True:
+            await asyncio.sleep(every)
+            now = stamps(map(Path, self.pair))
+            if now != self._seen:
+                self._seen = now
+                self._renew()
+
+    def _renew(self) -> None:
+        context = self.server.config.ssl
+        assert context is not None
+        try:
+            context.load_cert_chain(*self.pair)
+        except (OSError, ssl.SSLError) as error:
+            log.error("the certificate has changed, but cannot be used; the old one stays: %s", error)
+        else:
+            log.warning("the certificate has changed; new connections use it")
 
 
 async def run(

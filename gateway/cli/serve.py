@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -81,7 +80,16 @@ async def serve_file(args: argparse.Namespace) -> None:
     ports = listen.get("port", PORT)
     chosen = args.port if args.port is not None else _env_port()
     sockets = [listening.bind(host, port) for port in ([chosen] if chosen is not None else _listed(ports))]
-    await serve(gateway, sockets, listen=listen, resources=resources, host=host, rebuild=rebuild, say=_ready)
+    await serve(
+        gateway,
+        sockets,
+        listen=listen,
+        resources=resources,
+        host=host,
+        folder=args.config.parent,
+        rebuild=rebuild,
+        say=_ready,
+    )
 
 
 def _env_port() -> int | None:
@@ -106,6 +114,7 @@ async def serve(
     listen: dict[str, Any],
     resources: Resources,
     host: str,
+    folder: Path,
     say: Callable[[str, str, str], None],
     rebuild: Callable[[], Coroutine[Any, Any, Running]] | None = None,
 ) -> None:
@@ -114,29 +123,34 @@ async def serve(
         (listening.server(app, grace=1), listening.bind(place, port, or_next=True))
         for app, place, port in _side_doors(gateway, listen, host)
     ]
-    tls = listen.get("tls")
-    pair = (tls["cert"], tls["key"]) if tls else None
+    pair = _pair(listen, folder)
     places = [url(sock) for _, sock in side] + ["", ""]
 
     def ready() -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
-        say(url(sockets[0], secure=tls is not None), *places[:2])
+        say(url(sockets[0], secure=pair is not None), *places[:2])
 
     main = listening.server(gateway, grace=GRACE, ready=ready, tls=pair)
     if gateway.running.open is not None:
         await gateway.running.open()
-    watching = asyncio.create_task(Reloader(gateway, rebuild).watch()) if rebuild else None
+    watching = [asyncio.create_task(Reloader(gateway, rebuild).watch())] if rebuild else []
+    watching += [asyncio.create_task(listening.Certificates(main, pair).watch())] if pair else []
     try:
         await listening.run(main, sockets, side)
     finally:
-        if watching:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         await gateway.close()
         await resources.close()
+
+
+def _pair(listen: dict[str, Any], folder: Path) -> tuple[str, str] | None:
+    """Certificate and key, as the file names them: beside itself."""
+    tls = listen.get("tls")
+    return (str(folder / tls["cert"]), str(folder / tls["key"])) if tls else None
 
 
 def _side_doors(gateway: Gateway, listen: dict[str, Any], host: str) -> list[tuple[Any, str, int]]:

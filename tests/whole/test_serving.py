@@ -1,0 +1,214 @@
+"""`gateway serve` from outside: what it prints, how it changes, and how it ends."""
+
+import asyncio
+import json
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.types import Receive, Scope, Send
+from tests.whole.process import serving
+from tests.whole.running import KEY, POLICIES, served
+
+QUIET = "listen: {port: 0, metrics: 0, admin: 0}\ntelemetry: {log: 'off'}\n"
+ASKED = {"model": "claude-demo", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+BEARER = {"authorization": f"Bearer {KEY}"}
+
+
+def route(url: str, path: str = "/") -> str:
+    return f"- {{path: {path}, llm: {{providers: {{p: {{dialect: anthropic, base_url: '{url}'}}}}}}}}\n"
+
+
+class Slow:
+    """A streaming provider that waits for leave to go on."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send(
+            {
+                "type": "http.response.body",
+                "body": b'event: ping\ndata: {"type": "ping"}\n\n',
+                "more_body": True,
+            }
+        )
+        self.begun.set()
+        await self.go_on.wait()
+        await send(
+            {"type": "http.response.body", "body": b'event: message_stop\ndata: {"type": "message_stop"}\n\n'}
+        )
+
+
+async def no_longer_accepts(url: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with httpx.AsyncClient() as late:
+                    await late.get(url + "/healthz")
+            except httpx.HTTPError:
+                return
+
+
+async def test_the_demo_needs_nothing_and_its_printed_lines_work(tmp_path: Path) -> None:
+    clean = dict.fromkeys(("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"), "")
+    async with serving("--demo", "--port", "0", cwd=tmp_path, env=clean) as process:
+        token = (await process.line("  token ")).split()[-1]
+        commands = "\n".join(process.lines).split("\n  curl ")[1:]
+        assert len(commands) == 2
+        for command in commands:
+            ended = await asyncio.to_thread(
+                subprocess.run,
+                ["bash", "-c", "curl -sS " + command.split("\n\n")[0]],
+                capture_output=True,
+                check=True,
+            )
+            answer = json.loads(ended.stdout)
+            assert answer.get("stop_reason") == "end_turn" or answer["result"]["tools"]
+        assert any(f"export ANTHROPIC_AUTH_TOKEN={token}" in line for line in process.lines)
+
+
+async def test_port_comes_from_the_environment(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with serving("--demo", cwd=tmp_path, env={"PORT": str(port)}) as process:
+        assert process.url == f"http://127.0.0.1:{port}"
+
+
+async def test_a_busy_port_is_said_and_not_a_traceback(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1:{port}"):
+            async with serving("--demo", "--port", str(port), cwd=tmp_path):
+                pass
+
+
+async def test_metrics_take_the_next_port_when_theirs_is_busy(tmp_path: Path) -> None:
+    async with (
+        serving("--demo", "--port", "0", cwd=tmp_path) as first,
+        serving("--demo", "--port", "0", cwd=tmp_path) as second,
+    ):
+        places = {(await each.line("  metrics")).split()[-1] for each in (first, second)}
+        assert len(places) == 2
+        async with httpx.AsyncClient() as client:
+            for place in places:
+                assert (await client.get(place + "/metrics")).status_code == 200
+
+
+async def test_a_changed_file_serves_the_next_request_and_drops_no_connection(tmp_path: Path) -> None:
+    slow = Slow()
+    async with served(slow) as behind:
+        file = tmp_path / "gateway.yaml"
+        file.write_text(POLICIES + QUIET + "routes:\n" + route(behind))
+        async with (
+            serving("--config", "gateway.yaml", cwd=tmp_path) as process,
+            httpx.AsyncClient(headers=BEARER) as client,
+        ):
+            async with client.stream(
+                "POST", process.url + "/v1/messages", json={**ASKED, "stream": True}
+            ) as stream:
+                pieces = stream.aiter_raw()
+                await anext(pieces)
+                file.write_text(POLICIES + QUIET + "routes:\n" + route(behind, "/new"))
+                await process.line("new requests use it", errors=True)
+                gone = await client.post(process.url + "/v1/messages", json=ASKED)
+                assert gone.status_code == 404
+                slow.go_on.set()
+                rest = b"".join([piece async for piece in pieces])
+            assert b"message_stop" in rest
+
+
+async def test_a_broken_file_is_refused_and_the_old_one_stays(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    good = POLICIES + QUIET + "routes:\n" + route("http://127.0.0.1:9")
+    file.write_text(good)
+    async with (
+        serving("--config", "gateway.yaml", cwd=tmp_path) as process,
+        httpx.AsyncClient(headers=BEARER) as client,
+    ):
+        file.write_text(good + "storee: nothing\n")
+        await process.line("did you mean store?", errors=True)
+        assert (await client.post(process.url + "/v1/messages", json=ASKED)).status_code == 502
+
+
+async def test_a_stream_that_runs_when_the_end_is_asked_for_finishes(tmp_path: Path) -> None:
+    slow = Slow()
+    async with served(slow) as behind:
+        (tmp_path / "gateway.yaml").write_text(POLICIES + QUIET + "routes:\n" + route(behind))
+        async with (
+            serving("--config", "gateway.yaml", cwd=tmp_path) as process,
+            httpx.AsyncClient(headers=BEARER) as client,
+        ):
+            async with client.stream(
+                "POST", process.url + "/v1/messages", json={**ASKED, "stream": True}
+            ) as stream:
+                pieces = stream.aiter_raw()
+                await anext(pieces)
+                process.stop()
+                await no_longer_accepts(process.url)
+                slow.go_on.set()
+                assert b"message_stop" in b"".join([piece async for piece in pieces])
+            assert await process.ended() == 0
+
+
+async def test_usage_is_in_the_file_after_the_end(tmp_path: Path) -> None:
+    from gateway.demo.model import DemoModel
+    from gateway.stores import open_store
+
+    async with served(DemoModel()) as behind:
+        (tmp_path / "gateway.yaml").write_text(
+            f"store: 'sqlite:///{tmp_path}/g.db'\n" + POLICIES + QUIET + "routes:\n" + route(behind)
+        )
+        async with (
+            serving("--config", "gateway.yaml", cwd=tmp_path) as process,
+            httpx.AsyncClient(headers=BEARER) as client,
+        ):
+            for _ in range(5):
+                assert (await client.post(process.url + "/v1/messages", json=ASKED)).status_code == 200
+            process.stop()
+            assert await process.ended() == 0
+    store = open_store(f"sqlite:///{tmp_path}/g.db")
+    [total] = await store.usage(since=0, until=1e12)
+    await store.close()
+    assert (total.calls, total.output) == (5, 15)
+
+
+def certificate(folder: Path, name: str) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2",
+         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+
+
+async def shown(url: str) -> str:
+    """The certificate that a new connection meets."""
+    host, _, port = url.removeprefix("https://").partition(":")
+    return await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)))
+
+
+async def test_it_ends_tls_itself_and_takes_up_a_new_certificate(tmp_path: Path) -> None:
+    certificate(tmp_path, "first")
+    tls = "listen: {port: 0, metrics: 0, admin: 0, tls: {cert: cert.pem, key: key.pem}}\n"
+    (tmp_path / "gateway.yaml").write_text(
+        POLICIES + tls + "telemetry: {log: 'off'}\nroutes:\n" + route("http://127.0.0.1:9")
+    )
+    async with serving("--config", str(tmp_path / "gateway.yaml"), cwd=Path("/")) as process:
+        trust = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+        async with httpx.AsyncClient(verify=trust) as client:
+            assert process.url.startswith("https://")
+            assert (await client.get(process.url + "/healthz")).json() == {"status": "ok"}
+        before = await shown(process.url)
+        certificate(tmp_path, "second")
+        await process.line("the certificate has changed", errors=True)
+        assert await shown(process.url) != before
