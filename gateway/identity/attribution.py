@@ -39,14 +39,24 @@ class Source:
     def read(self, principal: Principal, headers: Mapping[str, str]) -> str:
         if self.where == "header":
             return _clean(headers.get(self.path[0], ""))
-        value: Any = {"jwt": principal.claims, "key": principal.key, "principal": {"id": principal.id, "name": principal.name}}[self.where]  # fmt: skip
+        value: Any = _claims(self.where, principal)
         for name in self.path:
+            if value is None:
+                return ""
             value = value.get(name) if isinstance(value, Mapping) else None
         return _clean(value) if isinstance(value, str) else ""
 
 
+def _claims(where: str, principal: Principal) -> Mapping[str, Any] | None:
+    if where == "jwt":
+        return principal.claims
+    return principal.key if where == "key" else {"id": principal.id, "name": principal.name}
+
+
 def _clean(text: str) -> str:
     """It goes to logs, labels and terminals."""
+    if text.isprintable():
+        return text[:LENGTH].strip()
     return "".join(character for character in text[:LENGTH] if character.isprintable()).strip()
 
 

@@ -10,6 +10,7 @@ from gateway.errors import BadRequest
 from gateway.types import Headers, Scope
 
 HEADERS = (b"x-gateway-key", b"authorization", b"x-api-key", b"x-goog-api-key")
+_WANTED = frozenset(HEADERS)
 _QUERY = ("access_token", "token", "key", "api_key")
 _ALWAYS = ("access_token",)  # the others mean something else in many a URL, where a header has the credential
 QUERY_MESSAGE = ("tokens in the query string are not accepted: they end up in logs and histories. "
@@ -27,7 +28,7 @@ def read(headers: Headers) -> list[Credential]:
     found: dict[bytes, Credential] = {}
     for name, value in headers:
         key = name.lower()
-        if key not in HEADERS:
+        if key not in _WANTED:
             continue
         if key in found:
             raise BadRequest(f"the header {key.decode()} stands more than once")

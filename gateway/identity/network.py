@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 # Set by us or by nobody: a copy that came from outside is removed before anything reads it.
 INTERNAL = b"x-gateway-"
@@ -40,6 +41,7 @@ def _valid(text: str) -> str:
         return ""
 
 
+@lru_cache(4096)  # asked of every header of every request
 def internal(name: bytes) -> bool:
     name = name.lower()
     return name.startswith(INTERNAL) and name != KEY_HEADER

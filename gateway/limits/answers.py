@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.limits.demand import Rule, Share
@@ -58,11 +59,15 @@ def _anthropic(standings: list[Standing], now: float) -> list[Header]:
     if budgets:
         found |= _unified(max(budgets, key=_used))
     for unit, tightest in _tightest(standings).items():
-        reset = datetime.datetime.fromtimestamp(now + _refill(tightest), datetime.UTC)
         found[f"{unit}-limit"] = f"{tightest.rule.burst:.0f}"
         found[f"{unit}-remaining"] = f"{tightest.left:.0f}"
-        found[f"{unit}-reset"] = f"{reset:%Y-%m-%dT%H:%M:%SZ}"
+        found[f"{unit}-reset"] = _moment(int(now + _refill(tightest)))
     return _encoded("anthropic-ratelimit-", found)
+
+
+@lru_cache(64)  # calls of the same second end in the same one
+def _moment(seconds: int) -> str:
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _unified(budget: Standing) -> Mapping[str, str]:

@@ -27,6 +27,7 @@ Engine = Literal["auto", "cel-python", "cel-cpp"]
 
 REMEMBERED = 2048  # results kept for each expression
 LONG = 1024  # a longer string is not worth a place among them
+FEW = 64  # nor is a longer list of strings, or a list of longer ones
 ITEMS = {
     0: 100_000,
     1: 1_000,
@@ -140,10 +141,17 @@ def _key(found: list[Any]) -> tuple[Any, ...] | None:
     """True, 1 and 1.0 are equal to Python, and three things to CEL: the type belongs to the key."""
     parts: list[Any] = []
     for value in found:
-        if not isinstance(value, _PLAIN) or (type(value) is str and len(value) > LONG):
+        kind = type(value)
+        if kind is list and _short(value):  # groups and scopes: what most rules look at
+            value = tuple(value)
+        elif not isinstance(value, _PLAIN) or (isinstance(value, str) and len(value) > LONG):
             return None
-        parts += (type(value), value)
+        parts += (kind, value)
     return tuple(parts)
+
+
+def _short(items: list[Any]) -> bool:
+    return len(items) <= FEW and all(type(item) is str and len(item) <= FEW for item in items)
 
 
 def _activation(paths: tuple[Path, ...], found: list[Any], limit: int) -> dict[str, Any]:
