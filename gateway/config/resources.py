@@ -25,10 +25,11 @@ Section = Mapping[str, Any]
 
 
 class Resources:
-    """`place` is where the process runs: on Lambda nothing may be left for after the answer."""
+    """`place` is where the process runs: on Lambda nothing may be left for after the answer. `dry` writes nothing."""
 
-    def __init__(self, *, place: Place = "server") -> None:
+    def __init__(self, *, place: Place = "server", dry: bool = False) -> None:
         self.place = place
+        self.dry = dry
         self._made: dict[str, Any] = {}
         self._store_url = "memory:"
 
@@ -54,7 +55,7 @@ class Resources:
     def _opened_url(self) -> str:
         """On Lambda the store settles before the answer ends, and leases nothing."""
         if self.serverless and self._store_url.startswith("dynamodb:"):
-            return self._store_url + ("&" if "?" in self._store_url else "?") + "lambda=true"
+            return self._store_url + ("&" if "?" in self._store_url else "?") + "mode=lambda"
         return self._store_url
 
     @property

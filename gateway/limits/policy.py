@@ -21,6 +21,7 @@ from gateway.limits.local import LocalBuckets
 from gateway.limits.outputs import Outputs
 from gateway.limits.reservation import Held
 from gateway.limits.rules import Budget, Limit
+from gateway.limits.spend import SpendLimits
 from gateway.metering.prices import Prices
 from gateway.metering.usage import Usage
 
@@ -36,8 +37,9 @@ WARNED = 10_000  # warnings remembered, so that each is given once
 class RateLimiter:
     """`RateLimiter(store, limits=[Limit(requests=120, key="principal.id")], budgets=[Budget(usd=100, per="day")])`
 
-    `instances` is by how much a limit is divided while the store does not answer. `compile` makes callables of keys and
-    conditions that are text. `counters` counts refusals, failures and warnings by what they were.
+    `spend` are limits that an administrator sets while it runs. `instances` is by how much a limit is divided while the store
+    does not answer. `compile` makes callables of keys and conditions that are text. `counters` counts refusals, failures and
+    warnings by what they were.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class RateLimiter:
         prices: Prices | None = None,
         instances: int = 1,
         enforce: bool = True,
+        spend: SpendLimits | None = None,
         compile: Callable[[str], keys.Key] = keys.compile_plain,
         clock: Callable[[], float] = time.time,
         breaker: Breaker | None = None,
@@ -57,6 +60,7 @@ class RateLimiter:
         self.prices = prices or Prices()
         self.outputs = Outputs()
         self.counters: Counter[str] = Counter()
+        self._spend = spend
         self._store = store
         self._local = LocalBuckets(clock)
         self._instances = instances
@@ -71,6 +75,8 @@ class RateLimiter:
     async def reserve(self, call: Call, op: Operation) -> Held:
         """Takes from every bucket that counts the operation, or from none and raises Refused."""
         held = Held(self, call, op)
+        if self._spend is not None and op.kind == "llm":
+            await self._spend.fresh()
         try:
             for entity, shares in self._demand(call, op).items():
                 await self._reserve(held, entity, shares)
@@ -140,6 +146,10 @@ class RateLimiter:
             share = self._share_of(rule, call, op, tokens)
             for entity in demand.entities(rule, call, op):
                 found.setdefault(entity, []).append(share)
+        if self._spend is not None and op.kind == "llm" and op.charged:
+            for rule, entity in self._spend.rules(call):
+                tokens = estimate.prompt(call.body or b"") if tokens < 0 else tokens
+                found.setdefault(entity, []).append(self._share_of(rule, call, op, tokens))
         return found
 
     def _share_of(self, rule: Rule, call: Call, op: Operation, tokens: int) -> Share:

@@ -13,6 +13,7 @@ from gateway.limits import answers, estimate
 from gateway.limits.policy import RateLimiter
 from gateway.limits.reservation import Held
 from gateway.limits.rules import Budget, Limit
+from gateway.limits.spend import SpendLimits
 from gateway.metering import truth
 from gateway.metering.prices import Price, Prices
 from gateway.metering.readers import Watcher
@@ -36,7 +37,7 @@ class RateLimitMiddleware:
             budgets=[Budget(usd=100, per="day", key="principal.groups")],
         )
 
-    `principal` says who calls where no auth middleware does. With `defer` it only puts its policy on the call, for an app
+    `spend` are limits that an administrator sets while it runs. `principal` says who calls where no auth middleware does. With `defer` it only puts its policy on the call, for an app
     that asks per operation. `limiter` takes a finished policy instead of all others.
     """
 
@@ -51,6 +52,7 @@ class RateLimitMiddleware:
         instances: int = 1,
         enforce: bool = True,
         defer: bool = False,
+        spend: SpendLimits | None = None,
         principal: Callable[[Scope], Principal | str] | None = None,
         limiter: RateLimiter | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class RateLimitMiddleware:
             prices=prices if isinstance(prices, Prices) else Prices(prices),
             instances=instances,
             enforce=enforce,
+            spend=spend,
             compile=callable_of,
         )
 

@@ -24,21 +24,16 @@ def open_table(
         raise ConfigError(
             f"dynamodb:// has no option {sorted(unknown)[0]!r}; there are {', '.join(_OPTIONS)}"
         )
-    region = options.get("region") or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
-    if not table or not region:
-        raise ConfigError("dynamodb://TABLE?region=REGION needs a table, and a region here or in AWS_REGION")
+    region, endpoint = place(options, environment)
+    if not table:
+        raise ConfigError("dynamodb://TABLE?region=REGION needs a table")
     mode = options.get("mode") or ("lambda" if "AWS_LAMBDA_FUNCTION_NAME" in environment else "server")
     if mode not in ("lambda", "server"):
         raise ConfigError(f"dynamodb:// has the modes server and lambda, not {mode!r}")
-    endpoint = (
-        options.get("endpoint")
-        or environment.get("AWS_ENDPOINT_URL_DYNAMODB")
-        or environment.get("AWS_ENDPOINT_URL")
-    )
     client = DynamoClient(
         Pool(),
         region=region,
-        endpoint=endpoint or "",
+        endpoint=endpoint,
         credentials=credentials.source(environment),
         budget=float(options.get("timeout", BUDGET)),
     )
@@ -50,3 +45,12 @@ def open_table(
         leases=Leases(size=size) if size > 1 and mode == "server" else None,
         skew=float(options.get("skew", SKEW)),
     )
+
+
+def place(options: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """The region and the endpoint ("": AWS's own)."""
+    region = options.get("region") or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    if not region:
+        raise ConfigError("dynamodb://TABLE?region=REGION needs a region, here or in AWS_REGION")
+    named = environment.get("AWS_ENDPOINT_URL_DYNAMODB") or environment.get("AWS_ENDPOINT_URL")
+    return region, options.get("endpoint") or named or ""

@@ -1,0 +1,122 @@
+"""Spend limits that an administrator sets while the gateway runs: for a user, a group's members, or everybody.
+
+They live in the store, in the shapes of the vendor's spend-limits API, and are enforced like budgets of the file. For each
+period the nearest one counts: the user's own, else the tightest of the user's groups, else the organisation's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gateway.errors import StoreError
+from gateway.limits.demand import Rule
+from gateway.limits.rules import Period
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.stores.protocols import Documents
+
+KIND = "spend_limit"
+GROUP = "user"  # the entity that carries a user's spend
+PERIODS: dict[str, Period] = {"daily": "day", "weekly": "week", "monthly": "month"}
+WARN = (75.0, 95.0)
+TTL = 5.0  # seconds after which a limit set elsewhere is known here
+MOST = 10_000
+Document = Mapping[str, Any]
+
+
+class Effective(NamedTuple):
+    """What counts for one user in one period. `usd` is None for an explicit absence of a limit."""
+
+    period: str
+    usd: float | None
+    limit: Document
+
+
+class SpendLimits:
+    """The limits in the store, looked at again every TTL seconds."""
+
+    def __init__(
+        self, store: Documents, *, ttl: float = TTL, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._ttl = ttl
+        self._clock = clock
+        self._until = float("-inf")
+        self._by_scope: dict[tuple[str, str, str], Document] = {}
+
+    async def fresh(self) -> None:
+        """Those known stay in force while the store does not answer."""
+        now = self._clock()
+        if now < self._until:
+            return
+        self._until = now + self._ttl
+        try:
+            found = await self._store.list(KIND, limit=MOST)
+        except StoreError:
+            return
+        self._by_scope = {_place(item.value): item.value for _, item in found}
+
+    def of(self, user: str, groups: Sequence[str]) -> list[Effective]:
+        if not self._by_scope:
+            return []
+        found = (self._nearest(user, groups, period) for period in PERIODS)
+        return [effective for effective in found if effective is not None]
+
+    def _nearest(self, user: str, groups: Sequence[str], period: str) -> Effective | None:
+        own = self._by_scope.get(("user", user, period))
+        shared = [
+            self._by_scope[place]
+            for group in groups
+            if (place := ("rbac_group", group, period)) in self._by_scope
+        ]
+        everybody = self._by_scope.get(("organization", "", period))
+        nearest = own or (min(shared, key=_tightness) if shared else everybody)
+        return None if nearest is None else Effective(period, dollars(nearest), nearest)
+
+    def rules(self, call: Call) -> list[tuple[Rule, str]]:
+        """Rules for this caller, and the entity that each takes from."""
+        user = user_of(call)
+        found = self.of(user, call.principal.groups)
+        return [
+            (rule(effective.limit), f"{GROUP}={user}") for effective in found if effective.usd is not None
+        ]
+
+
+def user_of(call: Call) -> str:
+    return call.attribution.user or call.principal.name or call.principal.id
+
+
+def dollars(limit: Document) -> float | None:
+    return None if limit["amount"] is None else int(limit["amount"]) / 100
+
+
+def _tightness(limit: Document) -> float:
+    usd = dollars(limit)
+    return float("inf") if usd is None else usd
+
+
+def _place(limit: Document) -> tuple[str, str, str]:
+    scope = limit["scope"]
+    return scope["type"], scope.get("user_id") or scope.get("rbac_group_id") or "", limit["period"]
+
+
+def rule(limit: Document) -> Rule:
+    usd = dollars(limit) or 0.0
+    return Rule(
+        name=f"the {limit['period']} spend limit",
+        unit="usd",
+        amount=usd,
+        rate=0.0,
+        burst=usd,
+        per=PERIODS[limit["period"]],
+        key=None,
+        group=GROUP,
+        when=None,
+        uncharged=frozenset(),
+        on_failure="closed",
+        warn=WARN,
+        fixed=None,
+    )

@@ -1,0 +1,121 @@
+"""Spend limits set while the gateway runs: the API's shapes, and that they are enforced."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.call import Principal
+from gateway.errors import BadRequest
+from gateway.limits.spend import SpendLimits
+from gateway.limits.spend_api import SpendLimitsApi
+from gateway.metering.record import Record
+from gateway.metering.usage import Usage
+from gateway.stores.memory import MemoryStore
+from tests.limits.test_middleware import answering, around, ask, limiter
+from tests.stores.contract import NOON, Clock
+
+USER = {"type": "user", "user_id": "ann"}
+GROUP = {"type": "rbac_group", "rbac_group_id": "contractors"}
+EVERYBODY = {"type": "organization"}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> MemoryStore:
+    return MemoryStore(clock=clock)
+
+
+@pytest.fixture
+def api(store: MemoryStore, clock: Clock) -> SpendLimitsApi:
+    return SpendLimitsApi(store, clock=clock)
+
+
+async def test_a_limit_is_made_replaced_read_and_deleted(api: SpendLimitsApi, clock: Clock) -> None:
+    made = await api.set({"scope": USER, "amount": "50000", "period": "monthly"})
+    assert made == {
+        "type": "spend_limit", "id": made["id"], "amount": "50000", "currency": "USD", "period": "monthly", "scope": USER,
+        "is_enabled": True, "created_at": "2027-01-15T12:00:00Z", "updated_at": "2027-01-15T12:00:00Z",
+    }  # fmt: skip
+    assert made["id"].startswith("spl_")
+    clock.now += 60
+    changed = await api.set({"scope": USER, "amount": None, "period": "monthly"})
+    assert (changed["id"], changed["amount"]) == (made["id"], None)
+    assert changed["created_at"] < changed["updated_at"]
+    assert await api.got(made["id"]) == changed
+    assert await api.deleted(made["id"]) == {"type": "spend_limit_deleted", "id": made["id"]}
+    with pytest.raises(BadRequest) as missing:
+        await api.got(made["id"])
+    assert missing.value.status == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"scope": USER, "amount": "5.00"},
+        {"scope": USER, "amount": 500},
+        {"scope": USER, "amount": "-1"},
+        {"scope": USER, "amount": "1", "period": "yearly"},
+        {"scope": {"type": "user"}, "amount": "1"},
+        {"scope": {"type": "planet"}, "amount": "1"},
+        {"amount": "1"},
+    ],
+)
+async def test_what_is_no_limit_is_refused(api: SpendLimitsApi, body: dict[str, object]) -> None:
+    with pytest.raises(BadRequest):
+        await api.set(body)
+
+
+async def test_lists_come_by_scope_and_page(api: SpendLimitsApi) -> None:
+    for number in range(3):
+        await api.set({"scope": {"type": "user", "user_id": f"u{number}"}, "amount": "1"})
+    await api.set({"scope": EVERYBODY, "amount": "9"})
+    first = await api.listed(limit=2)
+    assert [row["scope"]["type"] for row in first["data"]] == ["organization", "user"]
+    second = await api.listed(limit=2, page=first["next_page"])
+    assert (len(second["data"]), second["next_page"]) == (2, None)
+    assert len((await api.listed(scope_type=["user"]))["data"]) == 3
+
+
+async def test_the_nearest_limit_counts_and_its_source_is_told(
+    api: SpendLimitsApi, store: MemoryStore
+) -> None:
+    await api.set({"scope": EVERYBODY, "amount": "100000", "period": "monthly"})
+    await api.set({"scope": GROUP, "amount": "10000", "period": "monthly"})
+    await api.set({"scope": USER, "amount": None, "period": "monthly"})
+    usage = Usage(input=1)
+    for user, usd in (("ann", 3.5), ("bob", 1.25), ("eve", 0.5)):
+        await store.append(
+            [Record(user, "c", NOON, "llm", "messages", "/", "ok", user=user, usage=usage, usd=usd)]
+        )
+    answer = await api.effective(groups={"bob": ["contractors"]}, sort="spend_desc")
+    rows = [
+        (r["actor"]["user_id"], r["amount"], r["period_to_date_spend"], r["source"]["type"])
+        for r in answer["data"]
+    ]
+    assert rows == [
+        ("ann", None, "350", "user"),
+        ("bob", "10000", "125", "rbac_group"),
+        ("eve", "100000", "50", "organization"),
+    ]
+
+
+async def test_a_limit_is_enforced_and_known_within_seconds(
+    api: SpendLimitsApi, store: MemoryStore, clock: Clock
+) -> None:
+    policy = limiter(clock, store=store, spend=SpendLimits(store, clock=clock))
+    ann = Principal("key:1", "key", name="ann", groups=("contractors",))
+    driver = around(answering(Usage(input=590)), policy, who=ann)
+    assert (await ask(driver)).status == 200
+    await api.set({"scope": GROUP, "amount": "60", "period": "daily"})
+    clock.now += 5
+    assert (await ask(driver)).status == 200
+    reply = await ask(driver)
+    assert (reply.status, reply.json["error"]["type"]) == (429, "billing_error")
+    assert "spend limit reached (daily; resets 2027-01-16 00:00 UTC)" in reply.json["error"]["message"]
+    await api.set({"scope": USER, "amount": "500", "period": "daily"})
+    clock.now += 5
+    assert (await ask(driver)).status == 200
