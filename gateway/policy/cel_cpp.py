@@ -58,4 +58,4 @@ class CppProgram:
         plain = value.plain_value()
         if type(plain) is str and value.type() == T.ERROR:
             raise CelError(plain)
-        return plain
+        return bytes(plain) if type(plain) is bytearray else plain

@@ -2,37 +2,41 @@
 
 The runner turns an expression into Python source and executes that source at each evaluation, in cel-python's own module
 globals. Here it is executed once, in globals of its own: that is faster, finds our functions, and shares no state between
-evaluations. Equality is the specification's: values of different types are unequal, where cel-python sees an error.
+evaluations. Where cel-python differs from the specification in what a rule could meet, `cel_semantics` puts it right.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
-import celpy
 from celpy import celtypes, evaluation
 from celpy.adapter import json_to_cel
-from celpy.evaluation import CELEvalError
+from celpy.evaluation import CELEvalError, CELSyntaxError, Transpiler
 
 import gateway
 from gateway.errors import ConfigError
-from gateway.policy import functions
+from gateway.policy import cel_semantics, grammar
 from gateway.policy.errors import CelError
 
+_BROKEN = (CELSyntaxError, ValueError, TypeError, AttributeError, SyntaxError, RecursionError, MemoryError)
 _PLAIN: tuple[type[Any], ...] = (str, int, float, bytes)
-_NUMBERS = (celtypes.IntType, celtypes.UintType, celtypes.DoubleType)
+_CELPY = SimpleNamespace(
+    celtypes=celtypes,
+    evaluation=SimpleNamespace(**{**vars(evaluation), **cel_semantics.LOOPS, "result": cel_semantics.result}),
+)
 
 
 def program(text: str) -> PythonProgram:
-    environment = celpy.Environment(runner_class=celpy.CompiledRunner)
+    tree: Any = grammar.parse(text)
+    # Not by way of celpy's Environment: that sets the interpreter's recursion limit.
     try:
-        runner = environment.program(environment.compile(text), functions=_FUNCTIONS)
-    except (evaluation.CELSyntaxError, ValueError, TypeError, AttributeError) as error:
+        transpiler = Transpiler(tree, evaluation.Activation(functions=cel_semantics.FUNCTIONS))
+        transpiler.transpile()
+        return PythonProgram(transpiler.source_text, text)
+    except _BROKEN as error:
         raise ConfigError(f"not a CEL expression: {text} ({error})") from error
-    assert isinstance(runner, celpy.CompiledRunner)
-    return PythonProgram(runner.tp.source_text, text)
 
 
 class PythonProgram:
@@ -43,7 +47,7 @@ class PythonProgram:
             name = source.partition("'unbound function', KeyError, ('")[2].partition("'")[0]
             raise ConfigError(f"{name}() is not a function: {text}")
         before, _, last = source.rstrip().rpartition("CEL = ")
-        names = {**vars(evaluation), "gateway": gateway}
+        names = {**vars(evaluation), "gateway": gateway, "celpy": _CELPY}
         code = compile(f"{before}CEL = lambda base_activation: {last}", "<rule>", "exec")
         exec(code, names)  # noqa: S102  # what the compiled runner itself does; literals are quoted by it
         self._run: Callable[[Activation], Any] = names["CEL"]
@@ -80,88 +84,11 @@ class Activation:
 def _plain(value: Any) -> Any:
     if isinstance(value, celtypes.BoolType):
         return bool(value)
-    if isinstance(value, celtypes.MapType):
+    if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, celtypes.ListType):
+    if isinstance(value, list):
         return [_plain(item) for item in value]
     for kind in _PLAIN:
         if isinstance(value, kind):
             return kind(value)
     return value
-
-
-def equal(a: Any, b: Any) -> Any:
-    for value in (a, b):
-        if isinstance(value, CELEvalError):
-            return value
-    return celtypes.BoolType(_same(a, b))
-
-
-def unequal(a: Any, b: Any) -> Any:
-    same = equal(a, b)
-    return same if isinstance(same, CELEvalError) else celtypes.BoolType(not same)
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS):
-        return _same_number(a, b)
-    if isinstance(a, celtypes.ListType) and isinstance(b, celtypes.ListType):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, celtypes.MapType) and isinstance(b, celtypes.MapType):
-        return len(a) == len(b) and all(key in b and _same(item, b[key]) for key, item in a.items())
-    if a is None or b is None:
-        return a is b
-    return type(a) is type(b) and bool(a == b)
-
-
-def _same_number(a: Any, b: Any) -> bool:
-    left: float = float(a) if isinstance(a, float) else int(a)
-    right: float = float(b) if isinstance(b, float) else int(b)
-    return not math.isnan(left) and left == right
-
-
-def contained(item: Any, container: Any) -> Any:
-    for value in (item, container):
-        if isinstance(value, CELEvalError):
-            return value
-    if isinstance(container, celtypes.MapType):
-        return celtypes.BoolType(any(_same(item, key) for key in container))
-    if isinstance(container, celtypes.ListType):
-        return celtypes.BoolType(any(_same(item, each) for each in container))
-    return CELEvalError("no such overload", TypeError, ("in",))
-
-
-def _string(value: Any) -> str:
-    if isinstance(value, CELEvalError):
-        raise value
-    if not isinstance(value, celtypes.StringType):
-        raise TypeError(type(value).__name__)
-    return str(value)
-
-
-def in_networks(ip: Any, networks: Any) -> Any:
-    if isinstance(networks, CELEvalError):
-        return networks
-    listed = [networks] if isinstance(networks, str) else networks
-    return celtypes.BoolType(functions.in_networks(_string(ip), [_string(text) for text in listed]))
-
-
-def cidr(text: Any) -> Any:
-    return celtypes.StringType(functions.cidr(_string(text)))
-
-
-def contains_ip(network: Any, ip: Any) -> Any:
-    return celtypes.BoolType(functions.contains_ip(_string(network), _string(ip)))
-
-
-def regex_replace(text: Any, pattern: Any, replacement: Any) -> Any:
-    return celtypes.StringType(functions.regex_replace(_string(text), _string(pattern), _string(replacement)))
-
-
-def strip_prefix(text: Any, prefix: Any) -> Any:
-    return celtypes.StringType(functions.strip_prefix(_string(text), _string(prefix)))
-
-
-# The compiled source calls each by the module and the name it was defined under.
-_FUNCTIONS: dict[str, Any] = {"_==_": equal, "_!=_": unequal, "_in_": contained, "inNetworks": in_networks, "cidr": cidr,
-              "containsIP": contains_ip, "regexReplace": regex_replace, "stripPrefix": strip_prefix}  # fmt: skip

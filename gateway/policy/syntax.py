@@ -13,22 +13,29 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import lark
-from celpy.celparser import CELParseError, CELParser
-from celpy.evaluation import TranspilerTree, celstr
+from celpy.evaluation import celstr
 
 from gateway.errors import ConfigError
+from gateway.policy import grammar
+from gateway.policy.grammar import Tree
 
 Path = tuple[str, ...]
 Step = Literal["has", "default", "coalesce", "json"]
 
 LENGTH = 4096  # characters of source
-DEPTH = 400  # levels of the syntax tree; a pair of parentheses is about ten, an operator in a chain one
+DEPTH = 250  # levels of the syntax tree; a pair of parentheses is about ten, an operator in a chain one
 LOOPS = 2  # comprehensions within each other
 
 _MACROS = {"all", "exists", "exists_one", "map", "filter"}
 _STEPS: dict[str, Step] = {"default": "default", "coalesce": "coalesce", "json": "json"}
 _ADDRESSES: set[Path] = {("request", "ip"), ("source", "address")}
+_UNFIT = frozenset({"nested_activation"})  # an attribute of what the compiled runner passes around
 _TYPES = frozenset({"bool", "bytes", "double", "duration", "int", "list", "map", "null_type", "string", "timestamp", "type", "uint"})  # fmt: skip
+_FUNCTIONS = _TYPES | {
+    "cidr", "coalesce", "contains", "containsIP", "default", "dyn", "endsWith", "getDate", "getDayOfMonth", "getDayOfWeek",
+    "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds", "has", "json",
+    "matches", "regexReplace", "size", "startsWith", "stripPrefix",
+}  # fmt: skip
 _OPERATORS = {"expr", "conditionalor", "conditionaland", "relation", "addition", "multiplication", "unary",
               "member", "primary"}  # fmt: skip
 
@@ -51,31 +58,21 @@ class Source:
     reads: tuple[Path, ...]
     inputs: tuple[Input, ...]
     loops: int
-    tree: lark.Tree[lark.Token]
+    tree: Tree
 
 
 def parse(text: str, roots: Collection[str]) -> Source:
     """Raises ConfigError with the place and the reason."""
     if len(text) > LENGTH:
         raise ConfigError(f"an expression may have {LENGTH} characters, this one has {len(text)}")
-    tree = _tree(text)
+    tree = grammar.parse(text)
+    _bounded(tree)
     reader = _Reader(text, frozenset(roots))
     reader.walk(tree, frozenset(), 0)
     return Source(text, reader.rewritten(), tuple(sorted(reader.reads)), tuple(reader.inputs), reader.loops, tree)  # fmt: skip
 
 
-def _tree(text: str) -> lark.Tree[lark.Token]:
-    # The parser is kept on its class with the tree class of its first use: it must be the compiled runner's.
-    try:
-        tree = CELParser(tree_class=TranspilerTree).parse(text)
-    except CELParseError as error:
-        where = f" at line {error.line}, column {error.column}" if error.line else ""
-        raise ConfigError(f"not a CEL expression{where}: {text}") from None
-    _bounded(tree)
-    return tree
-
-
-def _bounded(tree: lark.Tree[lark.Token]) -> None:
+def _bounded(tree: Tree) -> None:
     level, depth = [tree], 0
     while level:
         level, depth = [child for node in level for child in _trees(node)], depth + 1
@@ -83,7 +80,7 @@ def _bounded(tree: lark.Tree[lark.Token]) -> None:
             raise ConfigError("the expression is nested too deeply")
 
 
-def bare(tree: lark.Tree[lark.Token]) -> lark.Tree[lark.Token]:
+def bare(tree: Tree) -> Tree:
     """The tree without the grammar's layers of precedence that do nothing here, and without parentheses."""
     while len(tree.children) == 1 and (tree.data in _OPERATORS or tree.data == "paren_expr"):
         child = tree.children[0]
@@ -92,7 +89,7 @@ def bare(tree: lark.Tree[lark.Token]) -> lark.Tree[lark.Token]:
     return tree
 
 
-def path(tree: lark.Tree[lark.Token]) -> Path | None:
+def path(tree: Tree) -> Path | None:
     """`jwt.email` and `request.headers["x-team"]` as names; None for anything else."""
     tree = bare(tree)
     if tree.data in ("ident", "dot_ident"):
@@ -104,7 +101,7 @@ def path(tree: lark.Tree[lark.Token]) -> Path | None:
     return None if before is None or name is None else (*before, name)
 
 
-def string(tree: lark.Tree[lark.Token]) -> str | None:
+def string(tree: Tree) -> str | None:
     """The value of a string literal; None for anything else."""
     tree = bare(tree)
     if tree.data != "literal":
@@ -114,21 +111,21 @@ def string(tree: lark.Tree[lark.Token]) -> str | None:
     return str(celstr(token)) if token.type in ("STRING_LIT", "MLSTRING_LIT") else None
 
 
-def cut(text: str, tree: lark.Tree[lark.Token]) -> str:
+def cut(text: str, tree: Tree) -> str:
     return text[tree.meta.start_pos : tree.meta.end_pos]
 
 
-def _sub(tree: lark.Tree[lark.Token], index: int) -> lark.Tree[lark.Token]:
+def _sub(tree: Tree, index: int) -> Tree:
     child = tree.children[index]
     assert isinstance(child, lark.Tree)
     return child
 
 
-def _trees(tree: lark.Tree[lark.Token]) -> Iterator[lark.Tree[lark.Token]]:
+def _trees(tree: Tree) -> Iterator[Tree]:
     return (child for child in tree.children if isinstance(child, lark.Tree))
 
 
-def arguments(tree: lark.Tree[lark.Token]) -> list[lark.Tree[lark.Token]]:
+def arguments(tree: Tree) -> list[Tree]:
     last = tree.children[-1]
     return list(_trees(last)) if isinstance(last, lark.Tree) and last.data == "exprlist" else []
 
@@ -148,7 +145,7 @@ class _Reader:
             text = text[:start] + new + text[end:]
         return text
 
-    def walk(self, tree: lark.Tree[lark.Token], bound: frozenset[str], loops: int) -> None:
+    def walk(self, tree: Tree, bound: frozenset[str], loops: int) -> None:
         tree = bare(tree)
         found = path(tree)
         if found is not None:
@@ -162,6 +159,7 @@ class _Reader:
         elif tree.data == "ident_arg" and str(tree.children[0]) in ("has", *_STEPS):
             self._step(tree, bound)
         else:
+            self._function(tree)
             if tree.data == "relation":
                 self._network(tree)
             for child in _trees(tree):
@@ -171,25 +169,37 @@ class _Reader:
         if found[0] in bound or (len(found) == 1 and found[0] in _TYPES):
             return
         if found[0] not in self.roots:
-            near = difflib.get_close_matches(found[0], self.roots, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self.roots))}"
-            raise ConfigError(f"{found[0]} is not a variable: {hint} (in: {self.text})")
+            raise ConfigError(
+                f"{found[0]} is not a variable: {self._near(found[0], self.roots)} (in: {self.text})"
+            )
         header = found[:2] == ("request", "headers") and len(found) > 2
         self.reads.add((*found[:2], found[2].lower(), *found[3:]) if header else found)
 
-    def _loop(self, tree: lark.Tree[lark.Token], bound: frozenset[str], loops: int) -> None:
+    def _function(self, tree: Tree) -> None:
+        if tree.data not in ("ident_arg", "dot_ident_arg", "member_dot_arg"):
+            return
+        name = str(tree.children[1 if tree.data == "member_dot_arg" else 0])
+        if name not in _FUNCTIONS:
+            raise ConfigError(f"{name}() is not a function: {self._near(name, _FUNCTIONS)} (in: {self.text})")
+
+    @staticmethod
+    def _near(name: str, names: Collection[str]) -> str:
+        near = difflib.get_close_matches(name, names, 1)
+        return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
+
+    def _loop(self, tree: Tree, bound: frozenset[str], loops: int) -> None:
         if loops == LOOPS:
             raise ConfigError(f"at most {LOOPS} loops may stand within each other: {self.text}")
         self.loops = max(self.loops, loops + 1)
         self.walk(_sub(tree, 0), bound, loops)
         variable, *bodies = arguments(tree) or [tree]
         name = path(variable)
-        if not bodies or name is None or len(name) != 1:
+        if not bodies or name is None or len(name) != 1 or name[0] in _UNFIT or name[0].startswith("_"):
             raise ConfigError(f"{tree.children[1]}() takes a variable and an expression: {self.text}")
         for body in bodies:
             self.walk(body, bound | {name[0]}, loops + 1)
 
-    def _step(self, tree: lark.Tree[lark.Token], bound: frozenset[str]) -> None:
+    def _step(self, tree: Tree, bound: frozenset[str]) -> None:
         step, parts = str(tree.children[0]), arguments(tree)
         if (
             (step in ("has", "json") and len(parts) != 1)
@@ -210,7 +220,7 @@ class _Reader:
         self.inputs.append(Input(name, "has" if step == "has" else _STEPS[step], sources))
         self.edits.append((tree.meta.start_pos, tree.meta.end_pos, name))
 
-    def _network(self, tree: lark.Tree[lark.Token]) -> None:
+    def _network(self, tree: Tree) -> None:
         """`request.ip in [...]` compares with networks, as whoever writes it means."""
         left, right = _sub(tree, 0), _sub(tree, 1)
         if left.data == "relation_in" and path(_sub(left, 0)) in _ADDRESSES:
