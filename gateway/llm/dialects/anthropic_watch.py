@@ -17,7 +17,7 @@ from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
 from gateway.metering.usage import Usage
 
 _MARKS = re.compile(rb'"usage"|"message_stop"|"type": ?"error"')
-_FOREIGN = re.compile("|".join(f'"{re.escape(prefix)}' for prefix in signatures.PREFIXES).encode())
+_FOREIGN = re.compile(rb'"(?:gm1|oa1)\.')  # the prefixes of `signatures`, in a form that is searched fast
 
 
 class _Delta(msgspec.Struct):
@@ -92,7 +92,7 @@ def forward(body: bytes, options: Options) -> bytes:
     off for it.
     """
     if _FOREIGN.search(body) is None:
-        return with_model(body, options.model)
+        return body if options.asked == options.model else with_model(body, options.model)
     hub = orjson.loads(body)
     if not isinstance(hub, dict) or not isinstance(hub.get("messages"), list):
         raise BadRequest("messages: a list is required")

@@ -74,15 +74,24 @@ class Sieve:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the marked frames that this chunk completes."""
+        return marked(self.whole(chunk), self._marks)
+
+    def whole(self, chunk: bytes) -> bytes:
+        """The bytes of all frames that this chunk completes."""
         data = self._rest + chunk if self._rest else chunk
         cut = max(_after(data, b"\n\n"), _after(data, b"\n\r\n"))
         self._rest = data[cut:]
         if len(self._rest) > sse.LIMIT:
             self._rest = b""  # not ours to refuse: the bytes pass anyway
-        if not cut or not self._marks.search(data, 0, cut):
-            return []
-        events = (sse.parse(frame) for frame in sse.Splitter().feed(data[:cut]) if self._marks.search(frame))
-        return [event.data for event in events if event is not None]
+        return data[:cut]
+
+
+def marked(frames: bytes, marks: re.Pattern[bytes]) -> list[bytes]:
+    """The data of those frames in which a mark stands."""
+    if not frames or marks.search(frames) is None:
+        return []
+    events = (sse.parse(frame) for frame in sse.Splitter().feed(frames) if marks.search(frame))
+    return [event.data for event in events if event is not None]
 
 
 def _after(data: bytes, mark: bytes) -> int:

@@ -26,6 +26,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from gateway.metering.usage import Usage
 
 Json = dict[str, Any]
@@ -64,21 +66,21 @@ class Request:
     wire: Json = field(default_factory=dict)  # private to the inbound dialect (`include_usage`, `alt`, …)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How to write a request for one provider and one model.
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to write a request for one provider and one model. (No dataclass: made for every request, in a tenth of the time.)
 
     `quirks` are the flags of the provider's row and of the model; each dialect documents those it reads.
     """
 
     model: str  # the upstream's name for it
+    asked: str = ""  # the name in the body, where the caller has read it: saves reading it again
     stream: bool = False
     count: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)  # the client's, lower-case names
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # the client's, lower-case names
     quirks: frozenset[str] = frozenset()
     max_output: int = 32_000  # where the client sets no maximum and the upstream wants one
     prompt_estimate: int = 0  # tokens; used where the provider reports no usage
-    signatures: Mapping[str, str] = field(
+    signatures: Mapping[str, str] = msgspec.field(
         default_factory=dict
     )  # tool id -> signature, for clients that drop thinking
 

@@ -8,16 +8,15 @@ import msgspec
 import orjson
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects.frames import Sieve
+from gateway.llm.dialects.frames import Sieve, marked
 from gateway.llm.dialects.gemini import carried, thoughts
 from gateway.llm.dialects.gemini.answer import RETRY, STOPS, error_of
 from gateway.llm.dialects.gemini.figures import usage_of as figures
 from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
 from gateway.metering.usage import Usage
 
-_MARKS = re.compile(
-    rb'"usageMetadata"|"finishReason"|"functionCall"|"blockReason"|^data: ?\{"error"|"error": ?\{', re.M
-)
+_FIGURES = re.compile(rb'"usageMetadata"')
+_ENDS = re.compile(rb'"(?:finishReason|blockReason|error)"')
 
 
 class _Candidate(msgspec.Struct):
@@ -38,8 +37,8 @@ class Watcher:
     __slots__ = ("_called", "_last", "_sieve", "error", "finished", "stop_reason")
 
     def __init__(self) -> None:
-        self._sieve = Sieve(_MARKS)
-        self._last = b""
+        self._sieve = Sieve(_ENDS)
+        self._last = b""  # the latest frames with figures
         self._called = False
         self.error: ErrorInfo | None = None
         self.stop_reason = ""
@@ -47,15 +46,16 @@ class Watcher:
 
     @property
     def usage(self) -> Usage | None:
-        return usage_of(self._last)
+        found = marked(self._last, _FIGURES)
+        return usage_of(found[-1]) if found else None
 
     def feed(self, chunk: bytes) -> None:
-        for data in self._sieve.feed(chunk):
-            if b'"usageMetadata"' in data:
-                self._last = data
-            self._called = self._called or b'"functionCall"' in data
-            if b'"finishReason"' in data or b'"blockReason"' in data or b'"error"' in data:
-                self._look(data)
+        frames = self._sieve.whole(chunk)
+        if b'"usageMetadata"' in frames:
+            self._last = frames
+        self._called = self._called or b'"functionCall"' in frames
+        for data in marked(frames, _ENDS):
+            self._look(data)
 
     def _look(self, data: bytes) -> None:
         try:
