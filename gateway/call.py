@@ -113,7 +113,9 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)  # access: lower-case names, first value
     route: str = ""  # the router
     principal: Principal = ANONYMOUS  # auth
-    token: str = field(default="", repr=False)  # auth: the verified JWT, only to exchange it for an upstream's
+    token: str = field(
+        default="", repr=False
+    )  # auth: the verified JWT, only to exchange it for an upstream's
     attribution: Attribution = Attribution()  # auth
     body: bytes | None = None  # whoever reads it first, by `body.read`
     operation: Operation | None = None  # whoever needs it first, by `operations.of`
@@ -131,7 +133,9 @@ class Call:
     refusal: Refusal | None = None  # `refusals.send`
     records: list[Record] = field(default_factory=list)  # the usage policy: one an operation
     phases: list[Phase] = field(default_factory=list)  # whoever spent the time, by `took`
-    tool_uses: list[str] = field(default_factory=list)  # the relay: ids of the tool uses that the model asked for
+    tool_uses: list[str] = field(
+        default_factory=list
+    )  # the relay: ids of the tool uses that the model asked for
     labels: dict[str, str] = field(default_factory=dict)  # the usage policy
     trace_id: str = ""  # access
     span_id: str = ""  # access
@@ -142,18 +146,21 @@ class Call:
     @classmethod
     def of(cls, scope: Scope) -> Call:
         """The call of this request, made on first use, so that any middleware works alone."""
-        state: dict[str, Any] = scope.setdefault("state", {})
-        call = state.get("gateway")
-        if call is None:
-            call = state["gateway"] = cls.new(scope)
-        return call
+        try:
+            return scope["state"]["gateway"]  # type: ignore[no-any-return]
+        except KeyError:
+            call = scope.setdefault("state", {})["gateway"] = cls.new(scope)
+            return call
 
     @classmethod
     def new(cls, scope: Scope) -> Call:
         client = scope.get("client")
-        headers: dict[str, str] = {}
-        for name, value in scope.get("headers", ()):
-            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in reversed(
+                scope.get("headers", ())
+            )  # the first of several is the one that counts
+        }
         path = _below(scope.get("root_path", ""), _path(scope))
         endpoint = match(path, headers)
         return cls(

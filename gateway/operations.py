@@ -6,6 +6,7 @@ a thing twice, or in another spelling, is refused.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -53,8 +54,8 @@ def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
     if not model:
         raise BadRequest("model: field required")
     stream = endpoint.stream or bool(_value(fields, "stream", bool))
-    limits = [_value(fields, key, int) for key in _LIMITS if key in fields]
-    return Operation("llm", name, charged, model, stream, max((n for n in limits if n), default=None))
+    limits = [limit for key in _LIMITS if key in fields and (limit := _value(fields, key, int))]
+    return Operation("llm", name, charged, model, stream, max(limits) if limits else None)
 
 
 def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -66,9 +67,14 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     if len(body) != _compact(fields) and not _whole(bytes(body), fields):
         raise BadRequest("the request body holds a key twice, or a key with escaped quotes")
     for key in fields:
-        if key not in _READ and key.lower() in _READ:
+        if _misspelt(key):
             raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
     return fields
+
+
+@lru_cache(1024)
+def _misspelt(key: str) -> bool:
+    return key not in _READ and key.lower() in _READ
 
 
 def _compact(fields: dict[str, msgspec.Raw]) -> int:

@@ -77,9 +77,12 @@ class Attributing:
     def of(self, principal: Principal, headers: Mapping[str, str]) -> Attribution:
         found: dict[str, str] = {}
         unverified: set[str] = set()
+        absent = [
+            where for where, claims in (("jwt", principal.claims), ("key", principal.key)) if claims is None
+        ]
         for field, sources in self._sources.items():
             for source in sources:
-                if value := source.read(principal, headers):
+                if source.where not in absent and (value := source.read(principal, headers)):
                     found[field] = value
                     if source.where == "header":
                         unverified.add(field)
