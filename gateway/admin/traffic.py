@@ -153,7 +153,9 @@ def _stacked(
 
 
 def _latency(kind: str, name: str, records: Sequence[Record]) -> dict[str, Any]:
-    overhead = [r.duration_ms - r.upstream_ms for r in records if r.upstream_ms]
+    overhead = [
+        max(0.0, (r.first_byte_ms or r.duration_ms) - r.upstream_ms) for r in records if r.upstream_ms
+    ]
     return {
         "kind": kind, "name": name, "calls": len(records),
         "failed": sum(r.outcome not in ("ok", "refused", "client_gone") for r in records),

@@ -64,7 +64,7 @@ class Metrics:
                                     "route", "kind", "status")  # fmt: skip
         self.duration = new.histogram("gateway_request_duration_seconds", "From the first byte received to the last sent.",
                                       "route", "kind", buckets=SECONDS)  # fmt: skip
-        self.overhead = new.histogram("gateway_overhead_seconds", "Duration without the time spent waiting for upstreams.",
+        self.overhead = new.histogram("gateway_overhead_seconds", "The gateway's own time until the upstream's answer begins.",
                                       "route", "kind", buckets=OVERHEAD)  # fmt: skip
         self.bytes = new.counter(
             "gateway_bytes_total", "Bytes of bodies received and sent.", "route", "direction"
@@ -141,7 +141,7 @@ class Metrics:
         took = (now - call.started) / 1e9
         self.requests.add((route, kind, STATUS.get(call.status, "0")))
         self._timed(self.duration, (route, kind), took, call)
-        self.overhead.observe((route, kind), max(0.0, took - call.upstream_ns / 1e9))
+        self.overhead.observe((route, kind), _own(call, now))
         self.bytes.add((route, "in"), len(call.body or b""))
         self.bytes.add((route, "out"), call.bytes_out)
         for verdict in call.verdicts:
@@ -152,9 +152,10 @@ class Metrics:
 
     def _record(self, record: Record, call: Call) -> None:
         if record.outcome == "refused":
-            self.refusals.add((record.policy, record.reason or record.rule))
+            # The rule stands in the configuration; the reason is a sentence that may quote the caller.
+            self.refusals.add((record.policy, record.rule or _kind(call)))
             if record.policy == "auth" and call.dialect == "mcp":
-                self.auth_failures.add((call.route or "none", record.reason))
+                self.auth_failures.add((call.route or "none", _kind(call)))
         if record.kind == "mcp" and record.tool:
             # A name that no server has is the caller's invention, and must not become a series.
             names = (record.server, record.tool) if record.server else ("unknown", "unknown")
@@ -187,3 +188,16 @@ class Metrics:
         family.observe(labels, seconds)
         if self._exemplars and call.trace_id:
             family.exemplify(labels, Exemplar(seconds, call.trace_id, call.at))
+
+
+def _own(call: Call, now: int) -> float:
+    """What the gateway itself took: up to the first byte of an answer that streams, else of the whole call."""
+    attempts = [phase for phase in call.phases if phase.name == "attempt"]
+    if not attempts:
+        return max(0.0, (now - call.started - call.upstream_ns) / 1e9)
+    waited = sum(phase.ended - phase.started for phase in attempts)
+    return max(0.0, (attempts[-1].ended - call.started - waited) / 1e9)
+
+
+def _kind(call: Call) -> str:
+    return call.refusal.kind if call.refusal is not None else "other"

@@ -133,9 +133,14 @@ def _operation(ended: Ended, record: Record, arguments: Masked | None) -> Span:
     if record.kind == "mcp":
         name = f"{record.method} {record.tool}".strip()
     return Span(
-        ended.trace_id, record.span_id or new_span_id(), ended.span_id, name, CLIENT,
+        ended.trace_id, _own_id(record, ended), ended.span_id, name, CLIENT,
         start, start + int(record.duration_ms * 1e6), attributes, error, ended.links,
     )  # fmt: skip
+
+
+def _own_id(record: Record, ended: Ended) -> str:
+    """An operation is a span below the request's, also where its record only names the request's."""
+    return record.span_id if record.span_id not in ("", ended.span_id) else new_span_id()
 
 
 def _model(record: Record) -> dict[str, Value]:

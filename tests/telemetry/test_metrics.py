@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.call import Phase
 from gateway.refusals import unauthorized
 from gateway.telemetry import exposition
 from gateway.telemetry.background import Background
@@ -41,7 +42,8 @@ def value(found: Metrics, name: str, **labels: str) -> float:
 
 def test_a_model_call_counts_its_request_its_tokens_by_type_and_its_dollars() -> None:
     counted = metrics()
-    counted.finished(model_call(upstream_ns=1_490_000_000))
+    attempt = Phase("attempt", 1_002_000_000, 1_402_000_000, "anthropic 200")
+    counted.finished(model_call(phases=[attempt]))
     assert value(counted, "gateway_requests_total", route="/", kind="llm", status="200") == 1
     assert value(counted, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 1300
     assert value(counted, "gen_ai_client_token_usage_sum", gen_ai_token_type="input_cache_read") == 1000
@@ -49,25 +51,28 @@ def test_a_model_call_counts_its_request_its_tokens_by_type_and_its_dollars() ->
     assert value(counted, "gen_ai_client_cost_usd_total", gen_ai_provider_name="anthropic") == 0.25
     assert value(counted, "gen_ai_server_time_to_first_token_seconds_sum") == 0.4
     assert value(counted, "gateway_request_duration_seconds_sum") == 1.5
-    assert value(counted, "gateway_overhead_seconds_sum") == pytest.approx(0.01)
+    assert value(counted, "gateway_overhead_seconds_sum") == pytest.approx(0.002)
 
 
 def test_a_tool_call_counts_by_server_tool_and_outcome() -> None:
     counted = metrics()
-    counted.finished(tool_call())
+    counted.finished(tool_call(upstream_ns=1_490_000_000))
     counted.finished(call(replace(TOOL, outcome="tool_error")))
     assert (
         value(counted, "mcp_tool_calls_total", server="filesystem", tool="read_file", outcome="tool_error")
         == 1
     )
     assert value(counted, "mcp_tool_calls_total", server="filesystem", tool="read_file", outcome="ok") == 1
+    assert value(counted, "gateway_overhead_seconds_sum") == pytest.approx(0.01 + 1.5)
 
 
 def test_a_refusal_counts_by_policy_and_a_missing_identity_on_an_mcp_route_as_an_auth_failure() -> None:
     counted = metrics()
     counted.finished(refused_call())
     counted.finished(call(refusal=unauthorized("who are you?"), status=401, dialect="mcp", route="/mcp"))
-    assert value(counted, "gateway_refusals_total", policy="authz", reason="deny") == 1
+    assert (
+        value(counted, "gateway_refusals_total", policy="authz", reason='mcp.tool.name == "delete_file"') == 1
+    )
     assert value(counted, "mcp_auth_failures_total", route="/mcp") == 1
     assert value(counted, "gateway_verdicts_total", policy="authz", action="refuse") == 1
 

@@ -66,6 +66,18 @@ def test_a_call_joins_the_clients_trace_and_has_a_span_for_itself_its_policies_a
     assert receiver.span("auth").end_time_unix_nano - receiver.span("auth").start_time_unix_nano == 1000
 
 
+def test_an_operation_has_a_span_of_its_own_though_its_record_names_the_requests(
+    receiver: Receiver, http: OtlpHttp
+) -> None:
+    traces = Traces(OtlpSpans(http, environ={}))
+    one = model_call()
+    traces.begin(one)
+    one.records[0].span_id = one.span_id
+    traces.finished(one)
+    traces.close()
+    assert len({span.span_id for span in receiver.spans}) == len(receiver.spans) == 2
+
+
 def test_model_spans_follow_the_genai_conventions(receiver: Receiver, http: OtlpHttp) -> None:
     told(http, call(replace(MODEL, provider="vertex", labels={"team": "platform"})))
     found = attributes(receiver.span("chat claude-opus-4-5"))
