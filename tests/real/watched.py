@@ -1,0 +1,101 @@
+"""A whole gateway with the demo's model and tools behind it, and traffic of every kind through it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from gateway.app import Gateway
+from gateway.config.build import build
+from gateway.config.load import loads
+from gateway.config.resources import Resources
+from gateway.demo.app import DemoApp
+from gateway.types import App
+
+KEY = "gw_" + "k" * 40
+SECRET = "sk-ant-canary-0123456789abcdef"  # the provider's key: must never be seen anywhere
+PROMPT = "the canary sings at midnight"
+CONFIG = """
+store: "memory:"
+policies:
+  auth: {{keys: [{{key: "{key}", id: tester, owner: alice@example.com}}]}}
+  authz: {{deny: ['mcp.tool.name == "delete_file"', 'llm.model == "forbidden"']}}
+  ratelimit: {{budgets: [{{usd: 100, per: day, key: principal.id}}]}}
+routes:
+  - path: /
+    llm: {{providers: {{demo: {{dialect: anthropic, base_url: "{demo}", api_key: "{secret}"}}}}}}
+  - path: /mcp
+    mcp: {{servers: {{math: {{url: "{demo}/math"}}, filesystem: {{url: "{demo}/filesystem"}}}}}}
+{telemetry}
+"""
+
+
+@dataclass
+class Watched:
+    url: str
+    metrics: str
+
+    async def traffic(self, times: int = 3) -> None:
+        """Model calls with and without a stream, tools that work and that fail, refusals, and a stranger."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=10) as client:
+            for _ in range(times):
+                for body in (_message(), _message(stream=True), _message(model="forbidden")):
+                    await client.post("/v1/messages", json=body, headers=_known())
+                for name, arguments in (("add", {"a": 1, "b": 2}), ("read_file", {"path": "hello.txt"}),
+                                        ("read_file", {"path": "missing.txt"}), ("delete_file", {"path": "hello.txt"})):  # fmt: skip
+                    await client.post("/mcp", json=_tool(name, arguments), headers=_known())
+                await client.post("/mcp", json=_tool("add", {}), headers={"authorization": "Bearer nonsense"})
+
+
+def _known() -> dict[str, str]:
+    return {"authorization": f"Bearer {KEY}", "x-claude-code-session-id": "session-1", "accept": "application/json, text/event-stream"}  # fmt: skip
+
+
+def _message(*, model: str = "claude-haiku-4-5", stream: bool = False) -> dict[str, Any]:
+    return {
+        "model": model,
+        "max_tokens": 50,
+        "stream": stream,
+        "messages": [{"role": "user", "content": PROMPT}],
+    }
+
+
+def _tool(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    params = {"name": name, "arguments": arguments, "_meta": {"claudecode/toolUseId": "toolu_1"}}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
+@asynccontextmanager
+async def served(app: App) -> AsyncIterator[str]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", lifespan="off", ws="none", interface="asgi3")
+    )
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        listening.close()
+
+
+@asynccontextmanager
+async def watched(folder: Path, telemetry: str = "telemetry: {log: off}") -> AsyncIterator[Watched]:
+    (folder / "hello.txt").write_text("hello")
+    async with served(DemoApp(folder)) as demo:
+        text = CONFIG.format(key=KEY, demo=demo, secret=SECRET, telemetry=telemetry)
+        resources = Resources()
+        gateway = Gateway(build(loads(text, source=str(folder / "gateway.yaml"), folder=folder), resources))
+        async with served(gateway) as url, served(gateway.metrics) as metrics:
+            yield Watched(url, metrics)
+        await gateway.close()
+        await resources.close()
