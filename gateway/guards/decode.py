@@ -101,10 +101,7 @@ _LOOKALIKE = dict(
         strict=False,
     )
 )
-_STRIP = {
-    point: None
-    for point in (*_BIDI, *_ZERO_WIDTH, *_JOINERS, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
-}
+_STRIP = dict.fromkeys((*_BIDI, *_ZERO_WIDTH, *_JOINERS, *range(65024, 65040), *range(917760, 918000)))
 _REVEAL = {point: point - 0xE0000 for point in range(0xE0020, 0xE007F)}
 _TABLE: dict[int, int | str | None] = {
     **{ord(look): plain for look, plain in _LOOKALIKE.items()}, **_STRIP, **_REVEAL, 0xE0001: None, 0xE007F: None

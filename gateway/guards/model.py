@@ -12,6 +12,7 @@ piece, then the pieces, one a line.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import math
 import re
@@ -21,7 +22,6 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
-
 
 Marks = Callable[[str], list[str]]
 
@@ -77,7 +77,7 @@ def prose(text: str) -> set[str]:
     """Five characters in a row, words, and pairs of words."""
     words = _WORD.findall(text)
     found = {text[i : i + 5] for i in range(len(text) - 4)}
-    found.update(map("\t".join, zip(words, words[1:], strict=False)))
+    found.update(map("\t".join, itertools.pairwise(words)))
     found.update(map("\t".__add__, words))
     return found
 
@@ -99,15 +99,163 @@ def payload(text: str) -> set[str]:
 
 _KNOWN = frozenset(
     # SQL
-    "select union all from where and or not null like rlike regexp between in is as on join order group by having limit into "
-    "outfile dumpfile insert update delete drop create alter table exec execute declare set cast convert char chr concat "
-    "concat_ws substr substring mid ascii ord hex unhex sleep benchmark waitfor delay pg_sleep if case when then else end "
-    "exists information_schema sysobjects database version user users admin password count xor div mod load_file load_extension "
-    "xp_cmdshell extractvalue updatexml procedure analyse begin shutdown true false binary collate top dual "
-    # shells
-    "cat ls id whoami uname ifconfig ipconfig netstat ping wget curl nc ncat bash sh zsh ksh python perl ruby php echo printf "
-    "type dir net ps rm cp mv chmod chown passwd shadow etc tmp bin usr system passthru shell_exec eval env set time cmd "
-    "powershell phpinfo rmdir touch tail head grep awk sed find xargs sudo su kill nslookup dig host ftp telnet ssh".split()
+    [
+        "select",
+        "union",
+        "all",
+        "from",
+        "where",
+        "and",
+        "or",
+        "not",
+        "null",
+        "like",
+        "rlike",
+        "regexp",
+        "between",
+        "in",
+        "is",
+        "as",
+        "on",
+        "join",
+        "order",
+        "group",
+        "by",
+        "having",
+        "limit",
+        "into",
+        "outfile",
+        "dumpfile",
+        "insert",
+        "update",
+        "delete",
+        "drop",
+        "create",
+        "alter",
+        "table",
+        "exec",
+        "execute",
+        "declare",
+        "set",
+        "cast",
+        "convert",
+        "char",
+        "chr",
+        "concat",
+        "concat_ws",
+        "substr",
+        "substring",
+        "mid",
+        "ascii",
+        "ord",
+        "hex",
+        "unhex",
+        "sleep",
+        "benchmark",
+        "waitfor",
+        "delay",
+        "pg_sleep",
+        "if",
+        "case",
+        "when",
+        "then",
+        "else",
+        "end",
+        "exists",
+        "information_schema",
+        "sysobjects",
+        "database",
+        "version",
+        "user",
+        "users",
+        "admin",
+        "password",
+        "count",
+        "xor",
+        "div",
+        "mod",
+        "load_file",
+        "load_extension",
+        "xp_cmdshell",
+        "extractvalue",
+        "updatexml",
+        "procedure",
+        "analyse",
+        "begin",
+        "shutdown",
+        "true",
+        "false",
+        "binary",
+        "collate",
+        "top",
+        "dual",
+        "cat",
+        "ls",
+        "id",
+        "whoami",
+        "uname",
+        "ifconfig",
+        "ipconfig",
+        "netstat",
+        "ping",
+        "wget",
+        "curl",
+        "nc",
+        "ncat",
+        "bash",
+        "sh",
+        "zsh",
+        "ksh",
+        "python",
+        "perl",
+        "ruby",
+        "php",
+        "echo",
+        "printf",
+        "type",
+        "dir",
+        "net",
+        "ps",
+        "rm",
+        "cp",
+        "mv",
+        "chmod",
+        "chown",
+        "passwd",
+        "shadow",
+        "etc",
+        "tmp",
+        "bin",
+        "usr",
+        "system",
+        "passthru",
+        "shell_exec",
+        "eval",
+        "env",
+        "set",
+        "time",
+        "cmd",
+        "powershell",
+        "phpinfo",
+        "rmdir",
+        "touch",
+        "tail",
+        "head",
+        "grep",
+        "awk",
+        "sed",
+        "find",
+        "xargs",
+        "sudo",
+        "su",
+        "kill",
+        "nslookup",
+        "dig",
+        "host",
+        "ftp",
+        "telnet",
+        "ssh",
+    ]
 )
 
 

@@ -152,11 +152,7 @@ def _iban(value: str, before: str, after: str) -> Judged:
     found = checksums.iban(value)
     if not found:
         return None
-    size = seen = 0
-    for size, char in enumerate(value, 1):
-        seen += char.isalnum()
-        if seen == len(found):
-            break
+    size = [at for at, char in enumerate(value, 1) if char.isalnum()][len(found) - 1]
     rest = value[size : size + 1]
     return None if rest.isalnum() or value[size : size + 2].strip().isdigit() else ("iban", 0.95, size)
 
@@ -198,7 +194,11 @@ def _phone(value: str, before: str, after: str) -> Judged:
         r"[-\s,\\]{0,3}(?:office|fax|mobile|home|cell|desk|work)\b", after, re.I
     ):
         return "phone", 0.8, len(value)
-    if digits >= 8 and (_ID_WORD.search(before[-32:]) or _ID_WORD.match(after.strip())):
+    if (
+        digits >= 8
+        and not _RUNNING.search(re.sub(r"\D", "", value))
+        and (_ID_WORD.search(before[-32:]) or _ID_WORD.match(after.strip()))
+    ):
         return "document_number", 0.6, len(value)
     return ("phone", 0.7, len(value)) if _BARE_PHONE.fullmatch(plain) and digits >= 9 else None
 
@@ -209,7 +209,7 @@ _BY_LENGTH: dict[int, tuple[tuple[str, Callable[[str], bool], bool], ...]] = {
     10: (("us_npi", checksums.npi, True), ("uk_nhs", checksums.british_nhs, True), ("swedish_id", checksums.swedish, True)),
     11: (("turkish_id", checksums.turkish, False), ("polish_pesel", checksums.polish, True), ("italian_vat", checksums.luhn, True)),
     12: (("indian_aadhaar", checksums.verhoeff, True), ("swedish_id", lambda d: d[:2] in ("19", "20") and checksums.swedish(d), False)),
-    13: (("south_african_id", checksums.south_african, False), ("korean_id", checksums.korean, False), ("thai_id", checksums.thai, False)),
+    13: (("south_african_id", checksums.south_african, False), ("korean_id", checksums.korean, True), ("thai_id", checksums.thai, False)),
 }  # fmt: skip
 
 
@@ -233,7 +233,8 @@ def _dashed(value: str, before: str, after: str) -> Judged:
     if re.fullmatch(r"\d{6}-\d{7}", value):
         return (
             ("korean_id", 0.7, len(value))
-            if checksums.korean(digits) or (word and checksums.date(digits[:2], digits[2:4], digits[4:6]))
+            if (checksums.korean(digits) and (word or digits[6] in "1234"))
+            or (word and checksums.date(digits[:2], digits[2:4], digits[4:6]))
             else None
         )
     if re.fullmatch(r"\d{4} \d{4} \d{4}", value):

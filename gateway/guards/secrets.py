@@ -206,8 +206,7 @@ def _jfrog(value: str, before: str) -> float:
     return (
         0.8
         if value.startswith("AKC")
-        or any(c.islower() for c in value)
-        and any(c.isdigit() or c == "x" for c in value[2:])
+        or (any(c.islower() for c in value) and any(c.isdigit() or c == "x" for c in value[2:]))
         else 0.0
     )
 
@@ -243,7 +242,7 @@ def _private_key(value: str, before: str) -> float:
 
 
 def _curl(value: str, before: str) -> float:
-    user, _, secret = value.partition(":")
+    secret = value.partition(":")[2]
     secret = secret.strip("\"'")
     plain = _worded(secret) and not any(c.isdigit() for c in secret)
     return (

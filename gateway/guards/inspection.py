@@ -1,0 +1,137 @@
+"""One inspection: rules over pieces of text, within a budget of time, remembering what was scanned before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from gateway.guards import decode, registry, sql_arguments
+from gateway.guards.findings import Finding, Sample, shown
+from gateway.guards.memory import Memory
+from gateway.guards.patterns import Patterns
+from gateway.guards.rules import HIDDEN, Rule
+from gateway.guards.strings import Piece
+
+WINDOW = 32 * 1024  # characters scanned at a time, so that the clock is looked at in between
+OVERLAP = 1024
+WORTH_KEEPING = 0.2  # a lower score fires at no threshold worth setting
+SQL_SCANNERS = (
+    "sql_injection",
+    "command_injection",
+    "path_traversal",
+)  # a statement is none of these by its syntax
+
+
+class Overrun(Exception):
+    """The inspection took longer than it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule that fired on a piece."""
+
+    rule: Rule
+    piece: Piece
+    finding: Finding
+
+
+class Inspection:
+    """Finished rules of one phase. `memory` is shared by all phases and requests."""
+
+    def __init__(self, rules: Sequence[Rule], *, memory: Memory) -> None:
+        self.rules = tuple(rules)
+        self.plugins = tuple(rule for rule in rules if rule.plugin is not None)
+        self._memory = memory
+        self._scanners = [rule for rule in rules if rule.scanner and rule.scanner != HIDDEN]
+        self._operators = [rule for rule in rules if rule.regex]
+        self._patterns = Patterns({str(index): rule.regex for index, rule in enumerate(self._operators)})
+        self.hidden = next((rule for rule in rules if rule.scanner == HIDDEN), None)
+
+    @property
+    def severe(self) -> bool:
+        return any(rule.action != "audit" for rule in self.rules)
+
+    def hits(self, pieces: Iterable[Piece], *, deadline: float) -> list[Hit]:
+        """Everything that fires. Raises Overrun when `deadline` (perf_counter) passes."""
+        return [hit for piece in pieces for hit in self._piece(piece, deadline)]
+
+    def _piece(self, piece: Piece, deadline: float) -> Iterator[Hit]:
+        if time.perf_counter() > deadline:
+            raise Overrun
+        if self.hidden is not None and self.hidden.covers(piece.place):
+            yield from self._hidden(self.hidden, piece)
+        yield from self._by_operator(piece)
+        statement = self._statement(piece)
+        text = _Text(piece.text)
+        for rule in self._scanners:
+            if not rule.covers(piece.place):
+                continue
+            if statement and rule.scanner in SQL_SCANNERS:
+                yield from self._sql(rule, piece)
+                continue
+            least = registry.scanner(rule.scanner).threshold if rule.threshold is None else rule.threshold
+            for finding in self._scanned(rule.scanner, text, deadline):
+                if finding.score >= least:
+                    yield Hit(rule, piece, finding)
+
+    def _hidden(self, rule: Rule, piece: Piece) -> Iterator[Hit]:
+        for kind, start, end in decode.hidden(piece.text):
+            said = f"{end - start} invisible characters ({kind})"
+            yield Hit(rule, piece, Finding(HIDDEN, kind, start, end, 1.0, said))
+
+    def _by_operator(self, piece: Piece) -> Iterator[Hit]:
+        for hit in self._patterns.find(piece.text):
+            rule = self._operators[int(hit.rule)]
+            if rule.covers(piece.place) and hit.end > hit.start:
+                finding = Finding(
+                    "regex", rule.name, hit.start, hit.end, 1.0, shown(piece.text, hit.start, hit.end)
+                )
+                yield Hit(rule, piece, finding)
+
+    def _statement(self, piece: Piece) -> bool:
+        named = [key for key in piece.path if isinstance(key, str)]
+        return piece.place == "arguments" and bool(named) and sql_arguments.is_sql(named[-1], piece.text)
+
+    def _sql(self, rule: Rule, piece: Piece) -> Iterator[Hit]:
+        if rule.scanner == "sql_injection" and (
+            why := sql_arguments.judge(piece.text, read_only=rule.read_only)
+        ):
+            excerpt = f"the statement {why}: {shown(piece.text, 0, len(piece.text))}"
+            yield Hit(rule, piece, Finding("sql_injection", "statement", 0, len(piece.text), 1.0, excerpt))
+
+    def _scanned(self, scanner: str, text: _Text, deadline: float) -> tuple[Finding, ...]:
+        known = self._memory.get(scanner, text.digest)
+        if known is None:
+            known = tuple(_fresh(scanner, text, deadline))
+            self._memory.put(scanner, text.digest, known)
+        return known
+
+
+class _Text:
+    """A text on its way through several scanners: its windows and their views are made once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def digest(self) -> bytes:
+        return Memory.digest(self.text)
+
+    @cached_property
+    def samples(self) -> list[tuple[int, Sample]]:
+        if len(self.text) <= WINDOW:
+            return [(0, Sample(self.text))]
+        starts = range(0, len(self.text) - OVERLAP, WINDOW - OVERLAP)
+        return [(start, Sample(self.text[start : start + WINDOW])) for start in starts]
+
+
+def _fresh(scanner: str, text: _Text, deadline: float) -> Iterator[Finding]:
+    scan = registry.scanner(scanner).scan
+    for start, sample in text.samples:
+        if time.perf_counter() > deadline:
+            raise Overrun
+        for finding in scan(sample):
+            if finding.score >= WORTH_KEEPING:
+                yield replace(finding, start=finding.start + start, end=finding.end + start)

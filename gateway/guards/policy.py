@@ -1,0 +1,290 @@
+"""The guard: one object that inspects prompts, answers, tool arguments, results and definitions."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+
+from gateway.call import Call, Operation, Verdict
+from gateway.errors import Refused
+from gateway.guards import outcome, strings
+from gateway.guards.findings import Finding
+from gateway.guards.inspection import Hit, Inspection, Overrun
+from gateway.guards.memory import Memory
+from gateway.guards.placeholders import Placeholders
+from gateway.guards.plugins import Said
+from gateway.guards.rules import HIDDEN, Rule
+from gateway.guards.splice import splice
+from gateway.guards.strings import Path, Piece, Unread
+from gateway.refusals import Refusal
+
+APART = 16 * 1024  # characters from which an inspection leaves the event loop to others
+_NOTHING_HIDDEN = Rule(HIDDEN, "reject", scanner=HIDDEN, places=frozenset({"tools"}))
+
+
+class Guard:
+    """What rules of each phase say; the Inspector of `gateway.policies`, and more for models.
+
+        Guard(request=rules_from([{"scanner": "secrets", "action": "mask"}]), budget=0.5)
+
+    `budget` is the seconds that one inspection may take; one that takes longer is refused where a rule of the phase could
+    have refused, and passes where all only watch, unless `on_overrun` says `reject` or `pass`. With `enforce=False`
+    nothing is refused or masked, and the verdicts say what would have been. `key` makes placeholders unguessable.
+    """
+
+    def __init__(
+        self,
+        *,
+        request: Sequence[Rule] = (),
+        response: Sequence[Rule] = (),
+        discovery: Sequence[Rule] = (),
+        invocation: Sequence[Rule] = (),
+        result: Sequence[Rule] = (),
+        enforce: bool = True,
+        budget: float = 1.0,
+        on_overrun: Literal["pass", "reject"] | None = None,
+        key: bytes | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        memory = memory or Memory()
+        self.requests = Inspection(_with_hidden(request), memory=memory)
+        self.answers = Inspection(response, memory=memory)
+        self._discovery = Inspection(_with_hidden(discovery, everywhere=True), memory=memory)
+        self._invocation = Inspection(invocation, memory=memory)
+        self._results = Inspection(result, memory=memory)
+        self.enforce = enforce
+        self._budget = budget
+        self._on_overrun = on_overrun
+        self._key = key or secrets.token_bytes(32)
+
+    # --- models ---
+
+    async def request(self, call: Call, body: bytes) -> tuple[bytes, Placeholders]:
+        """The body as it shall go on: the same object where nothing is masked. Raises Refused."""
+        placeholders = Placeholders(self._key)
+        try:
+            tree = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return body, placeholders  # no JSON: the app behind will say so
+        changed = await self._judged(call, self.requests, strings.request(tree), "request", placeholders)
+        return (splice(body, changed) if changed else body), placeholders
+
+    async def answer(self, call: Call, body: bytes, placeholders: Placeholders) -> bytes:
+        """A whole answer, masked where asked for, with what the request's placeholders stand for. Raises Refused."""
+        try:
+            tree = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return body
+        pieces = list(strings.answer(tree))
+        changed = await self._judged(call, self.answers, pieces, "response", Placeholders(self._key))
+        for piece in pieces if placeholders else ():
+            if isinstance(piece, Piece) and "[[" in piece.text:
+                before = changed.get(piece.path, piece.text)
+                if (after := placeholders.restore(before)) != piece.text:
+                    changed[piece.path] = after
+        return splice(body, changed) if changed else body
+
+    def hits_in(self, call: Call, text: str, path: Path) -> list[Hit]:
+        """What the answer's rules say of a stretch of a stream. Raises Refused."""
+        piece = Piece("answer", path, text)
+        try:
+            found = self.answers.hits([piece], deadline=time.perf_counter() + self._budget)
+        except Overrun:
+            self._overrun(call, self.answers)
+            return []
+        return found
+
+    async def plugged_answer(self, call: Call, text: str, path: Path) -> None:
+        """What plug-ins say of a streamed text that is over. It has gone out: they can only end the stream."""
+        hits = await self._plugged(self.answers, [Piece("answer", path, text)], "response")
+        outcome.record(call, hits, enforce=self.enforce)
+        if self.enforce:
+            outcome.refuse_if_any(hits)
+
+    def placeholders(self) -> Placeholders:
+        return Placeholders(self._key)
+
+    # --- MCP ---
+
+    async def arguments(self, call: Call, op: Operation) -> Any:
+        if not self._invocation.rules:
+            return op.arguments
+        pieces = strings.everything(op.arguments, "arguments")
+        return await self._kept(
+            call, self._invocation, pieces, op.arguments, f"the arguments of {op.exposed or op.name}"
+        )
+
+    async def result(self, call: Call, op: Operation, result: Any) -> Any:
+        if not self._results.rules:
+            return result
+        pieces = strings.everything(result, "result")
+        return await self._kept(call, self._results, pieces, result, f"the result of {op.exposed or op.name}")
+
+    async def definitions(
+        self, call: Call, tools: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Mapping[str, Any]]:
+        kept = [await self._definition(call, tool) for tool in tools]
+        if all(now is before for now, before in zip(kept, tools, strict=True)):
+            return tools
+        return [tool for tool in kept if tool is not None]
+
+    async def _definition(self, call: Call, tool: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The tool, masked where asked for; None where it may not be shown. Its words are read one by one and as a whole."""
+        whole = _described(tool)
+        pieces = [*strings.everything(tool, "definition"), Piece("definition", _WHOLE, whole)]
+        subject = f"the definition of {tool.get('name', 'a tool')}"
+        try:
+            changed = await self._judged(
+                call, self._discovery, pieces, "discovery", Placeholders(self._key), subject
+            )
+        except Refused:
+            return None
+        if _WHOLE in changed and len(changed) == 1:
+            return None  # what is to be masked stands in no single string
+        changed.pop(_WHOLE, None)
+        return _replaced(tool, changed) if changed else tool
+
+    async def _kept(
+        self, call: Call, inspection: Inspection, pieces: Iterable[Piece | Unread], value: Any, subject: str
+    ) -> Any:
+        changed = await self._judged(call, inspection, pieces, "invocation", Placeholders(self._key), subject)
+        return _replaced(value, changed) if changed else value
+
+    # --- one judgement ---
+
+    async def _judged(
+        self,
+        call: Call,
+        inspection: Inspection,
+        pieces: Iterable[Piece | Unread],
+        phase: str,
+        placeholders: Placeholders,
+        subject: str = "",
+    ) -> dict[Path, str]:
+        """The texts that must change. Raises Refused."""
+        if not inspection.rules:
+            return {}
+        started = time.perf_counter_ns()
+        readable: list[Piece] = []
+        unread: list[Unread] = []
+        for piece in pieces:
+            readable.append(piece) if isinstance(piece, Piece) else unread.append(piece)
+        _note_unread(call, unread)
+        hits = await self._hits(call, inspection, readable)
+        hits += await self._plugged(inspection, readable, phase)
+        outcome.record(call, hits, enforce=self.enforce, subject=subject)
+        call.took("guard", started)
+        if not self.enforce:
+            return {}
+        outcome.refuse_if_any(hits, subject=subject)
+        return outcome.masked([hit for hit in hits if not _rewritten(hit)], placeholders) | {
+            hit.piece.path: hit.finding.excerpt for hit in hits if _rewritten(hit)
+        }
+
+    async def _hits(self, call: Call, inspection: Inspection, pieces: list[Piece]) -> list[Hit]:
+        deadline = time.perf_counter() + self._budget
+        try:
+            if sum(len(piece.text) for piece in pieces) < APART:
+                return inspection.hits(pieces, deadline=deadline)
+            return await asyncio.to_thread(inspection.hits, pieces, deadline=deadline)
+        except Overrun:
+            self._overrun(call, inspection)
+            return []
+
+    def _overrun(self, call: Call, inspection: Inspection) -> None:
+        closed = self._on_overrun == "reject" or (self._on_overrun is None and inspection.severe)
+        reason = f"the inspection took longer than {self._budget:g} s"
+        action: Literal["refuse", "audit", "would_refuse"] = (
+            "refuse" if closed and self.enforce else "would_refuse" if closed else "audit"
+        )
+        call.verdicts.append(Verdict("guard", action, "budget", reason))
+        if action == "refuse":
+            raise Refused(
+                Refusal(
+                    403,
+                    "permission_error",
+                    f"Refused by the guard: {reason}. What to do: send less text at once.",
+                    "guard",
+                    "budget",
+                )
+            )
+
+    async def _plugged(self, inspection: Inspection, pieces: list[Piece], phase: str) -> list[Hit]:
+        hits: list[Hit] = []
+        for rule in inspection.plugins:
+            mine = [piece for piece in pieces if rule.covers(piece.place)]
+            if mine and rule.plugin is not None:
+                hits += _heard(
+                    rule, mine, await rule.plugin.judge([piece.text for piece in mine], phase=phase)
+                )
+        return hits
+
+
+_PLUGIN = "plugin"
+
+
+def _heard(rule: Rule, pieces: list[Piece], said: Said) -> list[Hit]:
+    if said.action == "reject":
+        told = Rule(rule.name, "audit" if rule.action == "audit" else "reject", plugin=rule.plugin, status=said.status,
+                    message=said.body or rule.message)  # fmt: skip
+        return [Hit(told, pieces[0], Finding(_PLUGIN, said.reason or "refused", 0, 0, 1.0, said.reason))]
+    if said.action == "mask":
+        told = Rule(rule.name, "mask", plugin=rule.plugin)
+        return [
+            Hit(told, piece, Finding(_PLUGIN, "rewritten", 0, len(piece.text), 1.0, text))
+            for piece, text in zip(pieces, said.texts, strict=True)
+            if text != piece.text
+        ]
+    return []
+
+
+def _rewritten(hit: Hit) -> bool:
+    """A plug-in's mask is the whole new text."""
+    return hit.finding.scanner == _PLUGIN and hit.rule.action == "mask"
+
+
+def _with_hidden(rules: Sequence[Rule], *, everywhere: bool = False) -> tuple[Rule, ...]:
+    """Invisible characters in tool definitions are refused unless a rule says otherwise."""
+    if any(rule.scanner == HIDDEN for rule in rules):
+        return tuple(rules)
+    return (*rules, Rule(HIDDEN, "reject", scanner=HIDDEN) if everywhere else _NOTHING_HIDDEN)
+
+
+def _note_unread(call: Call, unread: list[Unread]) -> None:
+    if unread:
+        kinds = ", ".join(sorted({block.kind for block in unread}))
+        call.verdicts.append(
+            Verdict("guard", "audit", "not_scanned", f"{len(unread)} blocks passed unread ({kinds})")
+        )
+
+
+_WHOLE: Path = ("*",)
+
+
+def _described(tool: Mapping[str, Any]) -> str:
+    """A definition as a model reads it: what the tool says of itself, then each parameter."""
+    lines = [str(tool[key]) for key in ("title", "description") if isinstance(tool.get(key), str)]
+    schema = tool.get("inputSchema")
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    for name, each in properties.items() if isinstance(properties, Mapping) else ():
+        if isinstance(each, Mapping) and isinstance(each.get("description"), str):
+            lines.append(f"{name}: {each['description']}")
+    return "\n".join(lines)
+
+
+def _replaced(value: Any, changed: Mapping[Path, str]) -> Any:
+    fresh = copy.deepcopy(value)
+    for path, text in changed.items():
+        if not path:
+            return text
+        holder = fresh
+        for part in path[:-1]:
+            holder = holder[part]
+        holder[path[-1]] = text
+    return fresh

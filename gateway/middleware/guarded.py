@@ -1,0 +1,243 @@
+"""The `send` of a guarded answer: whole answers are judged whole, streams in a window, before the client sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from gateway import refusals, sse
+from gateway.call import Call, Verdict
+from gateway.errors import Refused
+from gateway.guards import outcome
+from gateway.guards.placeholders import Placeholders
+from gateway.guards.policy import Guard
+from gateway.guards.streams import ALL, GRAMMARS, Channel, Delta, Grammar, error_event
+from gateway.guards.window import Mask, Window
+from gateway.refusals import Refusal
+from gateway.types import Message, Send
+
+
+class Cut(Exception):
+    """The client has its refusal: what still comes from upstream is for nobody."""
+
+
+class Answer:
+    """One request's answer. `over` once it was refused or cut."""
+
+    def __init__(self, call: Call, guard: Guard, placeholders: Placeholders, send: Send) -> None:
+        self.over = False
+        self._call = call
+        self._guard = guard
+        self._placeholders = placeholders
+        self._send = send
+        self._start: Message | None = None
+        self._parts: list[bytes] = []
+        self._stream: _Stream | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if self.over:
+            raise Cut
+        if message["type"] == "http.response.start":
+            await self._begin(message)
+        elif message["type"] != "http.response.body":
+            await self._send(message)
+        elif self._stream is not None:
+            await self._streamed(message)
+        elif self._start is not None:
+            await self._whole(message)
+        else:
+            await self._send(message)
+
+    async def _begin(self, message: Message) -> None:
+        headers = {name.lower(): value for name, value in message.get("headers", ())}
+        if message["status"] >= 400:
+            return await self._send(message)  # errors pass word for word
+        encoding = headers.get(b"content-encoding", b"identity").lower()
+        if encoding != b"identity":
+            await self._refuse(_unreadable(encoding.decode("latin-1")))
+            raise Cut
+        media = headers.get(b"content-type", b"")
+        grammar = GRAMMARS.get(self._call.dialect)
+        if media.startswith(b"text/event-stream") and grammar is not None:
+            self._stream = _Stream(self._call, self._guard, self._placeholders, grammar)
+            await self._send(message)
+        elif media.startswith(b"application/json"):
+            self._start = message
+        else:
+            note = f"an answer of type {media.decode('latin-1') or 'unknown'} passed unread"
+            self._call.verdicts.append(Verdict("guard", "audit", "not_scanned", note))
+            await self._send(message)
+
+    async def _whole(self, message: Message) -> None:
+        self._parts.append(message.get("body", b""))
+        if message.get("more_body", False):
+            return
+        start, body = self._start, b"".join(self._parts)
+        assert start is not None
+        try:
+            kept = await self._guard.answer(self._call, body, self._placeholders)
+        except Refused as error:
+            await self._refuse(error.refusal)
+            raise Cut from None
+        if kept is not body:
+            headers = [
+                (n, b"%d" % len(kept) if n.lower() == b"content-length" else v) for n, v in start["headers"]
+            ]
+            start = {**start, "headers": headers}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": kept})
+
+    async def _streamed(self, message: Message) -> None:
+        assert self._stream is not None
+        more = message.get("more_body", False)
+        try:
+            out = await self._stream.feed(message.get("body", b""))
+            if not more:
+                out += await self._stream.end()
+        except Refused as error:
+            self._call.refusal = error.refusal
+            self.over = True
+            last = error_event(self._call.dialect, error.refusal.kind, error.refusal.message, self._call.id)
+            await self._send({"type": "http.response.body", "body": last, "more_body": False})
+            if self._call.abort is not None:
+                self._call.abort()
+            raise Cut from None
+        if out or not more:
+            await self._send({"type": "http.response.body", "body": out, "more_body": more})
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        self.over = True
+        if self._call.abort is not None:
+            self._call.abort()
+        await refusals.send_refusal(self._call, refusal, self._send)
+
+
+def _unreadable(encoding: str) -> Refusal:
+    why = f"The answer came as {encoding}, which the guard cannot read, so it is not passed on."
+    return Refusal(502, "api_error", why, "guard", "content_encoding")
+
+
+class _Stream:
+    """The windows of one stream, and its frames as they go on."""
+
+    def __init__(self, call: Call, guard: Guard, placeholders: Placeholders, grammar: Grammar) -> None:
+        self._call = call
+        self._guard = guard
+        self._placeholders = placeholders
+        self._grammar = grammar
+        self._splitter = sse.Splitter()
+        self._windows: dict[Channel, Window] = {}
+        self._last: dict[
+            Channel, tuple[bytes, str]
+        ] = {}  # the channel's last frame, to send what was held back
+        self._said: dict[Channel, list[str]] = {}  # for plug-ins, who judge a text when it is over
+        self._noted: set[tuple[str, str]] = set()
+
+    async def feed(self, chunk: bytes) -> bytes:
+        return b"".join([await self._frame(frame) for frame in self._splitter.feed(chunk)])
+
+    async def end(self) -> bytes:
+        rest = await self._ended(ALL)
+        return rest + self._splitter.rest
+
+    async def _frame(self, frame: bytes) -> bytes:
+        event = sse.parse(frame)
+        if event is None:
+            return frame
+        if event.data.strip() == b"[DONE]":
+            return await self._ended(ALL) + frame
+        try:
+            tree = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            return frame
+        if not isinstance(tree, dict):
+            return frame
+        before = b""
+        deltas = list(self._grammar.deltas(tree))
+        kept = self._pushed(event.name, deltas, tree)
+        ends = self._grammar.ends(tree)
+        if ends is not None:
+            if deltas:  # the last piece came with the end: it goes first
+                before, kept = (_encoded(event.name, tree) if kept else b""), False
+                return before + await self._ended(ends) + _encoded(event.name, _emptied(tree, deltas))
+            before = await self._ended(ends)
+        if deltas:
+            return before + (_encoded(event.name, tree) if kept else b"")
+        return before + await self._judged(frame, event.name, event.data)
+
+    def _pushed(self, name: str, deltas: list[Delta], tree: dict[str, Any]) -> bool:
+        """Put each piece through its window; whether anything of it may go on now."""
+        kept = False
+        for delta in deltas:
+            text, channel = delta.holder[delta.key], delta.channel
+            if self._guard.answers.plugins:
+                self._said.setdefault(channel, []).append(text)
+            delta.holder[delta.key] = _MARK
+            self._last[channel] = orjson.dumps(tree), name
+            delta.holder[delta.key] = self._window(channel).push(text)
+            kept = kept or bool(delta.holder[delta.key])
+        return kept
+
+    def _window(self, channel: Channel) -> Window:
+        if channel not in self._windows:
+            self._windows[channel] = Window(
+                lambda text, fresh: self._masks(channel, text, fresh), restore=self._placeholders.restore
+            )
+        return self._windows[channel]
+
+    def _masks(self, channel: Channel, text: str, fresh: int) -> Sequence[Mask]:
+        path = ("answer", *(str(part) for part in channel))
+        hits = [hit for hit in self._guard.hits_in(self._call, text, path) if hit.finding.end > fresh]
+        new = [hit for hit in hits if (hit.rule.name, hit.finding.excerpt) not in self._noted]
+        self._noted.update((hit.rule.name, hit.finding.excerpt) for hit in new)
+        outcome.record(self._call, new, enforce=self._guard.enforce)
+        if not self._guard.enforce:
+            return []
+        outcome.refuse_if_any(hits)
+        own = self._guard.placeholders()
+        return [
+            Mask(hit.finding.start, hit.finding.end, own.stand_in(hit.rule.scanner or "masked", text[hit.finding.start : hit.finding.end]))
+            for hit in hits
+            if hit.rule.action == "mask"
+        ]  # fmt: skip
+
+    async def _ended(self, ends: Channel) -> bytes:
+        """What was held back of the texts that end here, in a frame like their last one."""
+        out = b""
+        for channel in [c for c in self._windows if ends == ALL or c[: len(ends)] == ends]:
+            await self._heard(channel)
+            rest = self._windows.pop(channel).flush()
+            data, name = self._last.pop(channel)
+            if rest:
+                out += sse.encode(
+                    data.replace(_MARKED, orjson.dumps(rest), 1), name="" if name == "message" else name
+                )
+        return out
+
+    async def _heard(self, channel: Channel) -> None:
+        said = self._said.pop(channel, None)
+        if said is not None:
+            await self._guard.plugged_answer(
+                self._call, "".join(said), ("answer", *(str(part) for part in channel))
+            )
+
+    async def _judged(self, frame: bytes, name: str, data: bytes) -> bytes:
+        """A frame that is no piece of a text may still hold one: a tool's arguments, a text repeated at its end."""
+        kept = await self._guard.answer(self._call, data, self._placeholders)
+        return frame if kept is data else sse.encode(kept, name="" if name == "message" else name)
+
+
+_MARK = "\ue000held back\ue000"
+_MARKED = orjson.dumps(_MARK)
+
+
+def _encoded(name: str, tree: dict[str, Any]) -> bytes:
+    return sse.encode(orjson.dumps(tree), name="" if name == "message" else name)
+
+
+def _emptied(tree: dict[str, Any], deltas: list[Delta]) -> dict[str, Any]:
+    for delta in deltas:
+        delta.holder[delta.key] = ""
+    return tree
