@@ -269,6 +269,26 @@ def test_names_and_ids_that_anthropic_refuses_are_made_to_fit() -> None:
     assert anthropic.read_answer(whole, reply(names=sent.reply.names))["content"][0]["name"] == "my.tool"
 
 
+def test_empty_texts_are_left_out() -> None:
+    empty = {"type": "text", "text": ""}
+    messages = [
+        HI,
+        {"role": "assistant", "content": [empty]},
+        {"role": "user", "content": [empty, {"type": "text", "text": "on"}]},
+    ]
+    sent = outbound(anthropic, {"messages": messages}, "claude-x").body["messages"]
+    assert sent == [HI, {"role": "user", "content": [{"type": "text", "text": "on"}]}]
+
+
+def test_a_model_that_knows_no_system_messages_between_turns_hears_them_from_the_user() -> None:
+    hub = {"messages": [HI, {"role": "system", "content": "Mind."}]}
+    assert outbound(anthropic, hub, "claude-x").body["messages"][1]["role"] == "system"
+    assert (
+        outbound(anthropic, hub, "claude-x", quirks=frozenset({"no_mid_system"})).body["messages"][1]["role"]
+        == "user"
+    )
+
+
 BODY = b'{ "model": "claude-x",  "messages": [ {"role":"user","content":"Hi"} ], "shiny":1.50 }'
 
 

@@ -3,7 +3,8 @@
 Towards Anthropic's own API a body from an Anthropic client is forwarded, not rebuilt. `write_request` serves clients
 of other dialects (and `forward` where something must change): it fills the maximum, keeps only Claude's own
 thinking, makes names and ids fit, and settles combinations that Anthropic refuses. Quirks read here:
-`no_adaptive` (an older model: adaptive thinking becomes a budget), `adaptive_only` (a newer one: the other way).
+`no_adaptive` (an older model: adaptive thinking becomes a budget), `adaptive_only` (a newer one: the other way),
+`no_mid_system` (a model that knows system messages only at the start: later ones become the user's).
 """
 
 from __future__ import annotations

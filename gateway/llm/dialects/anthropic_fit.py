@@ -19,7 +19,7 @@ def fit(hub: Json, options: Options, sent: Names) -> tuple[Json, list[str]]:
     """The body to send (a new dict where anything changes) and what was lost."""
     body = dict(hub)
     losses: list[str] = []
-    body["messages"] = _messages(hub["messages"], sent)
+    body["messages"] = _messages(hub["messages"], sent, options.quirks)
     if hub.get("tools"):
         body["tools"] = [_tool(tool, sent) for tool in hub["tools"]]
     if (hub.get("tool_choice") or {}).get("name"):
@@ -30,8 +30,10 @@ def fit(hub: Json, options: Options, sent: Names) -> tuple[Json, list[str]]:
     return body, losses
 
 
-def _messages(messages: list[Json], sent: Names) -> list[Json]:
-    kept = signatures.keep(messages, signatures.ANTHROPIC)
+def _messages(messages: list[Json], sent: Names, quirks: frozenset[str]) -> list[Json]:
+    kept = _said(signatures.keep(messages, signatures.ANTHROPIC))
+    if "no_mid_system" in quirks:
+        kept = [{**each, "role": "user"} if each.get("role") == "system" else each for each in kept]
     if all(_fits(block, sent) for block in tool_uses(kept)):
         return kept
     return [
@@ -39,6 +41,22 @@ def _messages(messages: list[Json], sent: Names) -> list[Json]:
         if isinstance(message.get("content"), list) else message
         for message in kept
     ]  # fmt: skip
+
+
+def _said(messages: list[Json]) -> list[Json]:
+    """Without empty texts, which Anthropic refuses and others send freely; the last message stays, for its own error."""
+    said = []
+    for at, message in enumerate(messages):
+        content = message.get("content")
+        if isinstance(content, list) and any(_empty(block) for block in content):
+            message = {**message, "content": [block for block in content if not _empty(block)]}
+        if message.get("content") or at == len(messages) - 1:
+            said.append(message)
+    return said
+
+
+def _empty(block: Json) -> bool:
+    return block.get("type") == "text" and not block.get("text")
 
 
 def _fits(block: Json, sent: Names) -> bool:

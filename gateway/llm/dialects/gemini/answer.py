@@ -97,8 +97,8 @@ class Answer:
             return
         text = part.get("text") or shown(part)
         self.composer.text(text)
-        if signature:
-            place = thoughts.after_text(len(part.get("text") or ""))
+        if signature and "text" in part:  # another kind of part cannot come back, nor can its signature
+            place = thoughts.after_text(len(part["text"]))
             self.composer.sign(thoughts.wrap(place, signature))
 
     def _call(self, call: Json, signature: str | None) -> None:
