@@ -12,6 +12,7 @@ from gateway import operations, refusals
 from gateway.call import Call
 from gateway.endpoints import Endpoint
 from gateway.errors import Refused, UpstreamError, UpstreamTimeout
+from gateway.limits import estimate
 from gateway.llm import headers as passing
 from gateway.llm.dialects.failures import AnswerFailed
 from gateway.llm.inquiry import Inquiry
@@ -28,6 +29,8 @@ from gateway.refusals import Refusal
 from gateway.types import Receive, Scope, Send
 
 _LISTS = ("models", "model")
+_UNCOUNTED = ("openai-chat", "bedrock-converse")  # these wires have no such request
+_NO_SUCH = (404, 405, 501)
 
 
 class LLMApp:
@@ -89,6 +92,8 @@ class LLMApp:
 
     async def _relay(self, inquiry: Inquiry, relay: Relay, send: Send) -> None:
         candidates = self.table.candidates(inquiry.call, inquiry.op)
+        if inquiry.counts:
+            return await self._counted(inquiry, candidates, relay, send)
         try:
             await self._once(inquiry, candidates, relay, send)
         except AnswerFailed as error:
@@ -104,6 +109,21 @@ class LLMApp:
             await _told(inquiry, answer, relay, send)
         finally:
             answer.response.close()
+
+    async def _counted(
+        self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay, send: Send
+    ) -> None:
+        """The provider's own count; where it has none, an estimate that says so."""
+        able = [each for each in candidates if inquiry.dialect(each) not in _UNCOUNTED]
+        if able:
+            answer = await self._upstream.open(inquiry, able)
+            try:
+                if answer.response.status not in _NO_SUCH:
+                    return await _told(inquiry, answer, relay, send)
+            finally:
+                answer.response.close()
+        tokens = estimate.prompt(inquiry.body)
+        await relay.json(inquiry.inbound.write_count(tokens), headers=[(b"x-gateway-estimated", b"true")])
 
     async def _models(self, call: Call, endpoint: Endpoint, send: Send) -> None:
         models = await self.catalog.of(call)

@@ -73,9 +73,12 @@ class Inquiry:
             self._request = self.inbound.read_request(whole, target)
         return self._request
 
+    def dialect(self, candidate: Candidate) -> str:
+        """The wire that this candidate is asked on."""
+        return candidate.provider.dialect(candidate.model, self.endpoint.dialect)
+
     async def prepare(self, candidate: Candidate) -> Prepared:
-        provider = candidate.provider
-        dialect = provider.dialect(candidate.model, self.endpoint.dialect)
+        provider, dialect = candidate.provider, self.dialect(candidate)
         if dialect == self.endpoint.dialect:
             made = self._untouched(candidate, dialect)
         else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
@@ -16,11 +19,12 @@ class HttpxClient:
 
     HttpxClient(httpx.AsyncClient(transport=my_transport, trust_env=False))
 
-    It costs about thirty times the CPU of `Pool`, and its `total` timeout counts only up to the answer's head.
+    It costs about thirty times the CPU of `Pool`.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def send(
         self,
@@ -31,34 +35,46 @@ class HttpxClient:
         body: bytes = b"",
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> HttpxResponse:
-        patience = httpx.Timeout(timeouts.first_byte, connect=timeouts.connect, pool=timeouts.connect)
+        patience = {"connect": timeouts.connect, "pool": timeouts.connect, "write": timeouts.first_byte,
+                    "read": timeouts.first_byte}  # fmt: skip
         request = httpx.Request(
-            method, url, headers=list(headers), content=body, extensions={"timeout": patience.as_dict()}
+            method, url, headers=list(headers), content=body, extensions={"timeout": patience}
         )
-        try:
-            return HttpxResponse(await self._client.send(request, stream=True, follow_redirects=False))
-        except httpx.HTTPError as error:
-            raise _translated(error) from error
+        ends = asyncio.get_running_loop().time() + timeouts.total
+        with _translated():
+            async with asyncio.timeout_at(ends):
+                response = await self._client.send(request, stream=True, follow_redirects=False)
+        patience["read"] = timeouts.idle  # looked up again when the body is read
+        return HttpxResponse(response, ends, self._later)
+
+    def _later(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
+        await asyncio.gather(*self._closing, return_exceptions=True)
         await self._client.aclose()
 
 
 class HttpxResponse:
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(
+        self, response: httpx.Response, ends: float, later: Callable[[Coroutine[Any, Any, None]], None]
+    ) -> None:
         self.status = response.status_code
         self.headers: Headers = [(name.lower(), value) for name, value in response.headers.raw]
         self.ended = False
         self._response = response
-        self._pieces: AsyncIterator[bytes] = response.aiter_raw()
+        self._pieces = _whole(response) if response.is_stream_consumed else response.aiter_raw()
+        self._ends = ends
+        self._later = later
 
     async def chunk(self) -> bytes:
-        try:
-            async for piece in self._pieces:
-                if piece:
-                    return piece
-        except httpx.HTTPError as error:
-            raise _translated(error) from error
+        with _translated():
+            async with asyncio.timeout_at(self._ends):
+                async for piece in self._pieces:
+                    if piece:
+                        return piece
         self.ended = True
         return b""
 
@@ -69,18 +85,30 @@ class HttpxResponse:
             parts.append(piece)
             size += len(piece)
             if size > limit:
+                self.close()
                 raise UpstreamError(f"the upstream's answer is larger than {limit} bytes")
         return b"".join(parts)
 
     def close(self) -> None:
-        pass
+        if not self._response.is_closed:
+            self._later(self._response.aclose())
 
 
-def _translated(error: httpx.HTTPError) -> UpstreamError:
-    if isinstance(error, httpx.TimeoutException):
-        return UpstreamTimeout(f"the upstream was silent for too long ({type(error).__name__})")
-    if isinstance(error, httpx.ConnectError):
-        return UpstreamClosed(f"no connection: {error}", sent=False)
-    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
-        return UpstreamClosed(f"the upstream broke off: {error}")
-    return UpstreamError(str(error) or type(error).__name__)
+async def _whole(response: httpx.Response) -> AsyncIterator[bytes]:
+    """A transport without a network may answer with a body that has been read."""
+    yield response.content
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """httpx's exceptions as ours."""
+    try:
+        yield
+    except (httpx.TimeoutException, TimeoutError) as error:
+        raise UpstreamTimeout(f"the upstream was silent for too long ({type(error).__name__})") from error
+    except (httpx.ConnectError, httpx.ProxyError) as error:
+        raise UpstreamClosed(f"no connection: {error}", sent=False) from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        raise UpstreamClosed(f"the upstream broke off: {error}") from error
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        raise UpstreamError(str(error) or type(error).__name__) from error

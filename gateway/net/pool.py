@@ -158,12 +158,15 @@ class Connections:
             b" HTTP/1.1\r\n",
             self._fixed,
         ]
+        count = 0
         for name, value in headers:
-            lines += (name, b": ", value, b"\r\n")
+            if name != b"host":  # a signer's; it is the same one
+                lines += (name, b": ", value, b"\r\n")
+                count += 1
         framed = body or method in ("POST", "PUT", "PATCH")
         lines.append(b"content-length: %d\r\n\r\n" % len(body) if framed else b"\r\n")
         head = b"".join(lines)
-        expected = len(headers) + self._fixed.count(b"\n") + (3 if framed else 2)
+        expected = count + self._fixed.count(b"\n") + (3 if framed else 2)
         if head.count(b"\n") != expected or head.count(b"\r") != expected or " " in target:
             raise ValueError("a line break or space in a header or target of the request")
         return (head + body,) if len(body) < JOIN_BELOW else (head, body)
