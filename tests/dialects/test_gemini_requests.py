@@ -110,8 +110,8 @@ CONVERSATIONS: dict[str, tuple[list[Any], list[Any]]] = {
     "a missing result is an error, an orphan is text": (
         [user("go"), model(signed("c", "S"), call("a")), user(result("z", "lost"))],
         [says("user", "go"), says("model", called("a", {}, "S")),
-         says("user", answered("a", {"error": "no result was recorded for this call"})),
-         says("user", "Result of an earlier tool call: lost")],
+         says("user", answered("a", {"error": "No result: the call was not carried out."})),
+         says("user", "Result of an earlier call: lost")],
     ),
     "a failed tool says error": (
         [user("go"), model(signed("c", "S"), call("a")), user(result("a", "no such file", is_error=True))],

@@ -1,8 +1,7 @@
-"""The conversation as Gemini wants it.
+"""The conversation as Gemini wants it: two roles, and after a model's calls one user content that answers them all.
 
-Gemini knows two roles, and one strict rule: after a model's function calls comes one user content that answers all
-of them, in the order of the calls, with nothing beside. So the user's side is collected until the model speaks
-again, and then written as results first and everything else after.
+`turns` brings results into the order of their calls. Here they become a content of their own, with nothing beside;
+what else the user says comes after, and a system message between turns is said by the user.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from gateway.llm.dialects.gemini import media, thoughts
 from gateway.llm.dialects.gemini.models import Family
 from gateway.llm.dialects.names import Names
 from gateway.llm.dialects.protocol import Json
-
-MISSING = "no result was recorded for this call"
+from gateway.llm.dialects.turns import NO_RESULT, turns
 
 
 class Contents:
@@ -28,59 +26,56 @@ class Contents:
         self._names = names
         self._remembered = remembered
         self._out: list[Json] = []
-        self._calls: dict[str, str] = {}  # id -> name of the calls that await their results
-        self._results: dict[str, Json] = {}
-        self._said: list[Json] = []  # what the user's side holds besides results
+        self._called: dict[str, str] = {}  # id -> name
         self._files = 0
-        self._user_spoke = False
         self.losses: dict[str, None] = {}
 
     def write(self, messages: Any) -> list[Json]:
         if not isinstance(messages, list) or not messages:
             raise BadRequest("messages: at least one message is required")
-        for message in messages:
-            if not isinstance(message, dict):
-                raise BadRequest("messages: each must be an object")
-            if message.get("role") == "assistant":
-                self._model(content.blocks(message.get("content")))
+        for turn in turns(messages):
+            if turn["role"] == "assistant":
+                self._model(turn["content"])
             else:
-                self._user_spoke = True
-                self._user(content.blocks(message.get("content")))
-        self._answer()
+                self._user(turn["content"])
         return self._out or [{"role": "user", "parts": [{"text": " "}]}]
 
     # the user's side
 
     def _user(self, blocks: list[Json]) -> None:
-        for block in blocks:
-            kind = block.get("type")
-            if kind == "text":
-                if block.get("text") and not content.is_attribution(block):
-                    self._said.append({"text": block["text"]})
-            elif kind == "tool_result":
-                self._result(block)
-            elif kind in ("image", "document"):
-                self._said += media.parts_of(block, self._family)
-            elif kind == "search_result":
-                self._said.append({"text": search_result(block)})
-            else:
-                self._said += self._foreign(block)
+        said: list[Json] = []
+        answers = [self._result(block, said) for block in blocks if block.get("type") == "tool_result"]
+        said += [part for block in blocks if block.get("type") != "tool_result" for part in self._said(block)]
+        if answers:
+            self._out.append({"role": "user", "parts": answers})
+        if said:
+            self._add("user", said)
 
-    def _result(self, block: Json) -> None:
-        ident = block.get("tool_use_id", "")
+    def _said(self, block: Json) -> list[Json]:
+        kind = block.get("type")
+        if kind == "text":
+            return (
+                [{"text": block["text"]}] if block.get("text") and not content.is_attribution(block) else []
+            )
+        if kind == "search_result":
+            return [{"text": search_result(block)}]
+        return self._foreign(block)
+
+    def _result(self, block: Json, said: list[Json]) -> Json:
+        """A functionResponse. What it may not hold is added to what the user says."""
+        if block.get("content") == NO_RESULT:
+            self.losses["tool_result (missing)"] = None
+        ident = block["tool_use_id"]
         text, files = self._result_content(block)
-        if ident not in self._calls or ident in self._results:
-            self._said += [{"text": f"Result of an earlier tool call: {text}"}, *files]
-            return
-        response: Json = {"name": self._names.send(self._calls[ident])}
+        response: Json = {"name": self._names.send(self._called.get(ident, ""))}
         if self._family.call_ids:
             response["id"] = ident
         if files and not self._family.levels:
-            text, files = self._beside(text, files)
+            text, files = self._beside(text, files, said)
         response["response"] = {"error" if block.get("is_error") else "output": text}
         if files:
             response["parts"] = files
-        self._results[ident] = {"functionResponse": response}
+        return {"functionResponse": response}
 
     def _result_content(self, block: Json) -> tuple[str, list[Json]]:
         """The text of a tool's result, and its media."""
@@ -102,35 +97,25 @@ class Contents:
                 raise content.unknown_block(each, "Gemini inside a tool result")
         return "\n".join(texts), files
 
-    def _beside(self, text: str, files: list[Json]) -> tuple[str, list[Json]]:
+    def _beside(self, text: str, files: list[Json], said: list[Json]) -> tuple[str, list[Json]]:
         """Before Gemini 3 a result holds no media: it names them, and they follow in what the user says."""
         for file in files:
             self._files += 1
             text = f"{text}\nSee file {self._files}.".lstrip("\n")
-            self._said += [{"text": f"This is file {self._files}:"}, file]
+            said += [{"text": f"This is file {self._files}:"}, file]
         return text, []
 
-    def _answer(self) -> None:
-        """Writes the user's side: every call answered in its order, then the rest."""
-        if self._calls:
-            answers = [self._results.get(ident) or self._no_result(ident) for ident in self._calls]
-            self._out.append({"role": "user", "parts": answers})
-            self._calls, self._results = {}, {}
-        if self._said:
-            self._out.append({"role": "user", "parts": self._said})
-            self._said = []
-        self._user_spoke = False
-
-    def _no_result(self, ident: str) -> Json:
-        self.losses["tool_result (missing)"] = None
-        response: Json = {"name": self._names.send(self._calls[ident]), "response": {"error": MISSING}}
-        return {"functionResponse": {**response, "id": ident} if self._family.call_ids else response}
+    def _add(self, role: str, parts: list[Json]) -> None:
+        """Neighbours of one role are one content, except beside results."""
+        last = self._out[-1] if self._out else None
+        if last is not None and last["role"] == role and "functionResponse" not in last["parts"][0]:
+            last["parts"] += parts
+        else:
+            self._out.append({"role": role, "parts": parts})
 
     # the model's side
 
     def _model(self, blocks: list[Json]) -> None:
-        if self._user_spoke:
-            self._answer()
         parts: list[Json] = []
         signature = ""  # of the call that comes next
         for block in blocks:
@@ -152,14 +137,11 @@ class Contents:
             return
         if self._family.levels:
             self._sign_batch(parts)
-        if self._out and self._out[-1]["role"] == "model":
-            self._out[-1]["parts"] += parts
-        else:
-            self._out.append({"role": "model", "parts": parts})
+        self._add("model", parts)
 
     def _call(self, block: Json, signature: str) -> Json:
         name, ident = str(block.get("name", "")), str(block.get("id", ""))
-        self._calls[ident] = name
+        self._called[ident] = name
         call: Json = {"name": self._names.send(name), "args": block.get("input") or {}}
         if self._family.call_ids:
             call["id"] = ident
