@@ -84,8 +84,8 @@ def chat_answer(body: Json) -> Json:
 def chat_words(whole: Any) -> Json:
     choice = whole.choices[0]
     calls = [
-        (call.function.name, parse(call.function.arguments))
-        if call.type == "function"
+        (call.function.name, parse(call.function.arguments or ""))
+        if call.type != "custom"
         else (call.custom.name, call.custom.input)
         for call in choice.message.tool_calls or ()
     ]
@@ -127,7 +127,7 @@ def responses_words(response: Any) -> Json:
         elif item.type == "custom_tool_call":
             calls.append((item.name, item.input))
         elif item.type == "reasoning":
-            thoughts.append("\n\n".join(part.text for part in item.summary))
+            thoughts.append("\n\n".join(part.text for part in item.summary or item.content or ()))
     usage = response.usage
     return {
         "text": "".join(texts),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.llm.dialects import openai_chat, openai_usage
+from gateway.llm.dialects.failures import AnswerFailed
 from gateway.llm.dialects.protocol import Json
 from gateway.llm.dialects.reduce import reduce
 from gateway.metering.usage import Usage
@@ -179,6 +180,15 @@ def test_a_whole_answer_becomes_its_message(body: Json, content: list[Json], sto
     theirs = oracles.chat_answer(body)
     ours = oracles.anthropic_words(message)
     assert (ours["text"], ours["calls"], ours["usage"]) == (theirs["text"], theirs["calls"], theirs["usage"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"error": {"message": "Oops"}}, {"choices": []}, {"choices": [{"message": {"content": "x"}}]}],
+)
+def test_a_whole_answer_that_is_none_is_a_failure(body: Json) -> None:
+    with pytest.raises(AnswerFailed):
+        openai_chat.read_answer(body, reply())
 
 
 USAGES = [

@@ -158,7 +158,7 @@ CONVERSATIONS: dict[str, tuple[list[Json], list[Json]]] = {
         ],
         [
             {"role": "user", "content": "go"},
-            {"role": "assistant", "content": "Found on the web:\nT https://t\nok"},
+            {"role": "assistant", "content": '(Called web_search with {"query":"q"}.)\n- T https://t\nok'},
         ],
     ),
 }  # fmt: skip
@@ -342,11 +342,30 @@ def test_what_only_anthropic_has_is_refused(field: str) -> None:
         sent({"messages": [user("hi")], field: [{"type": "url"}]})
 
 
-def test_deferred_tools_are_all_sent() -> None:
+def test_deferred_tools_are_offered_once_a_search_has_found_them() -> None:
+    tools = [tool("now"), tool("later", defer_loading=True), tool("never", defer_loading=True)]
+    found = result("t1", [{"type": "tool_reference", "tool_name": "later"}])
+    hub = {"messages": [user("go"), assistant(use("ToolSearch", "t1")), user(found)], "tools": tools}
+    made = outbound(openai_chat, hub, "up").body
+    assert [each["function"]["name"] for each in made["tools"]] == ["now", "later"]
+    assert made["messages"][2]["content"] == "Tool: later"
+
+
+def test_where_anthropics_servers_would_search_all_tools_are_offered() -> None:
     tools = [{"type": "tool_search_tool_regex_20251119", "name": "tool_search"}, tool(defer_loading=True)]
     made = outbound(openai_chat, {"messages": [user("hi")], "tools": tools}, "up")
     assert [each["function"]["name"] for each in made.body["tools"]] == ["get"]
     assert "defer_loading" in made.losses
+
+
+def test_a_tool_that_is_added_in_the_conversation_is_told_and_offered() -> None:
+    added = {
+        "role": "system",
+        "content": [{"type": "tool_addition", "tool": {"name": "new", "definition": tool("new")}}],
+    }
+    made = outbound(openai_chat, {"messages": [user("hi"), added, user("go")], "tools": [tool()]}, "up").body
+    assert [each["function"]["name"] for each in made["tools"]] == ["get", "new"]
+    assert made["messages"][1] == {"role": "developer", "content": "The tool new is now available."}
 
 
 SCHEMAS: list[tuple[Any, Json]] = [

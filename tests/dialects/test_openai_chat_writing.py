@@ -214,7 +214,7 @@ ERRORS = [
     (401, {"error": {"message": "Bad key", "type": "invalid_request_error", "code": "invalid_api_key"}}, 401, "authentication_error", "Bad key"),
     (404, {"error": {"message": "No model", "code": "model_not_found"}}, 404, "not_found_error", "No model"),
     (400, {"error": {"message": "Too long", "code": "context_length_exceeded"}}, 400, "invalid_request_error",
-     "capability_rejected: prompt_too_long: Too long"),
+     "Too long (capability_rejected: prompt_too_long)"),
     (500, {"error": {"message": "Oops"}}, 500, "api_error", "Oops"),
     (503, {"error": "busy"}, 529, "overloaded_error", "busy"),
     (422, {"message": "bad", "detail": [{"loc": ["x"]}]}, 400, "invalid_request_error", "bad"),

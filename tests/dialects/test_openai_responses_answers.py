@@ -134,6 +134,12 @@ def test_a_whole_answer_that_failed_is_a_failure() -> None:
     assert failed.value.info.type == "rate_limit_error"
 
 
+@pytest.mark.parametrize("status", ["queued", "in_progress", "cancelled"])
+def test_a_whole_answer_that_is_not_finished_is_a_failure(status: str) -> None:
+    with pytest.raises(AnswerFailed, match=status):
+        openai_responses.read_answer(wire.response(status), reply())
+
+
 def test_every_chunking_of_the_bytes_gives_the_same_events() -> None:
     for stream in (wire.stream(*wire.begun(), *wire.says(0, "é"), wire.ended()), wire.ERROR_FIRST):
         whole = feed(openai_responses.reader(reply()), [stream])

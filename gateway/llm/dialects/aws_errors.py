@@ -8,7 +8,6 @@ import orjson
 
 from gateway.llm.dialects import failures
 from gateway.llm.dialects.eventstream import Frame, encode
-from gateway.llm.dialects.openai_errors import HINT
 from gateway.llm.dialects.protocol import ErrorInfo
 
 # The status that the table of failures knows for each kind, by its name in lower case without the word at its end.
@@ -57,8 +56,6 @@ def classify(kind: str, message: str, *, status: int = 500, retry_after: float |
     if "security token" in message and "expired" in message:
         name = "expiredtoken"
     known = _STATUSES.get(name, status)
-    if known == 400 and "too long" in message:
-        message = HINT + message
     return failures.classify(known, message, retry_after=retry_after)
 
 

@@ -20,7 +20,7 @@ from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.anthropic import read_answer, write_answer
 from gateway.llm.dialects.aws_errors import of_frame, read_error, write_exception
 from gateway.llm.dialects.bedrock_stream import Reader, Watcher
-from gateway.llm.dialects.content import is_attribution, system_of
+from gateway.llm.dialects.content import is_attribution, shaped, system_of
 from gateway.llm.dialects.eventstream import encode
 from gateway.llm.dialects.protocol import Event, Json, Options, Outbound, Reply, Request, Target
 from gateway.metering.usage import Usage
@@ -46,6 +46,7 @@ _REGION = re.compile(r"^(?:us|eu|apac|jp|au|ca|sa|global|us-gov)\.(?=[a-z])")
 _CHUNK = ((":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event"))
 
 
+@shaped("Messages")
 def write_request(hub: Json, options: Options) -> Outbound:
     asked = betas.asked(options.headers.get("anthropic-beta"), hub)
     made = anthropic.write_request(without_attribution(hub), options)
@@ -108,6 +109,7 @@ def usage_of(answer: bytes) -> Usage | None:
         return None
 
 
+@shaped("Messages")
 def read_request(body: Json, target: Target) -> Request:
     if target.count:
         body = _counted(body)

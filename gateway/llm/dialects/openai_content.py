@@ -148,16 +148,3 @@ def identity(hub: Json) -> str | None:
     """The hub's user id, hashed: OpenAI allows 64 characters and wants no personal data."""
     user = (hub.get("metadata") or {}).get("user_id")
     return sha256(user.encode()).hexdigest() if isinstance(user, str) and user else None
-
-
-def server_text(block: Json) -> str | None:
-    """What another provider's own tools left in a conversation, as text; None where it is no such block."""
-    kind = block.get("type")
-    if kind == "server_tool_use":
-        return ""  # its result says what it was
-    if kind != "web_search_tool_result":
-        return None
-    found = block.get("content")
-    if not isinstance(found, list):
-        return "The web search failed."
-    return "Found on the web:\n" + "\n".join(f"{each.get('title')} {each.get('url')}" for each in found)

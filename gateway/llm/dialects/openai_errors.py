@@ -32,14 +32,6 @@ _CODES = {
 }
 _WRITTEN = {"billing_error": "insufficient_quota", "rate_limit_error": "rate_limit_exceeded"}
 _TOO_LONG = ("context_length_exceeded", "string_above_max_length")
-MALFORMED = (
-    Garbage,
-    KeyError,
-    TypeError,
-    AttributeError,
-    IndexError,
-)  # what a reader meets in a frame of nonsense
-HINT = "capability_rejected: prompt_too_long: "  # Claude Code compacts the conversation when it reads this
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> ErrorInfo:
@@ -63,8 +55,8 @@ def malformed(error: Exception) -> ErrorInfo:
 
 
 def _hinted(info: ErrorInfo, code: str, message: str) -> ErrorInfo:
-    if code in _TOO_LONG or "maximum context length" in message:
-        return ErrorInfo(400, "invalid_request_error", HINT + message, info.retry_after)
+    if code in _TOO_LONG and failures.TOO_LONG not in info.message:
+        return ErrorInfo(400, "invalid_request_error", f"{message} ({failures.TOO_LONG})", info.retry_after)
     return info
 
 

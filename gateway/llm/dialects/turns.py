@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects.content import blocks, text_of
+from gateway.llm.dialects import served
+from gateway.llm.dialects.content import blocks, text_of, unknown_block
 from gateway.llm.dialects.protocol import Json
 
 NO_RESULT = "No result: the call was not carried out."
@@ -80,3 +81,15 @@ def _orphan(block: Json) -> Json:
     if block.get("type") != "tool_result":
         return block
     return {"type": "text", "text": f"Result of an earlier call: {text_of(block.get('content'))}"}
+
+
+def system_text(content: list[Json], where: str) -> str:
+    """A system message in the middle of a conversation, as text."""
+    return "\n\n".join(text for block in content if (text := _said(block, where)))
+
+
+def _said(block: Json, where: str) -> str:
+    text = block["text"] if block.get("type") == "text" else served.text_of(block)
+    if text is None:
+        raise unknown_block(block, where)
+    return str(text)

@@ -24,6 +24,7 @@ from gateway.llm.dialects.anthropic import (
     writer,
 )
 from gateway.llm.dialects.bedrock import without_attribution
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.passage import with_model
 from gateway.llm.dialects.protocol import ErrorInfo, Json, Options, Outbound, Request, Target
 
@@ -55,6 +56,7 @@ def host(location: str) -> str:
     return f"{location}-aiplatform.googleapis.com"
 
 
+@shaped("Messages")
 def write_request(hub: Json, options: Options) -> Outbound:
     asked = betas.asked(options.headers.get("anthropic-beta"), hub)
     made = anthropic.write_request(without_attribution(hub), options)
@@ -82,6 +84,7 @@ def forward(body: bytes, options: Options) -> bytes:
     return with_model(body, options.model) if options.count else body
 
 
+@shaped("Messages")
 def read_request(body: Json, target: Target) -> Request:
     model = target.model or body.get("model")
     if not isinstance(model, str) or not model:

@@ -8,15 +8,15 @@ from typing import Any
 
 import orjson
 
-from gateway.llm.dialects import failures
+from gateway.llm.dialects import reduce
 from gateway.llm.dialects.aws_errors import of_frame
 from gateway.llm.dialects.bedrock_converse import family
 from gateway.llm.dialects.composer import Composer
+from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.converse_figures import STOPS, usage_of
 from gateway.llm.dialects.eventstream import Frame, Splitter
-from gateway.llm.dialects.openai_errors import MALFORMED, malformed
+from gateway.llm.dialects.openai_errors import malformed
 from gateway.llm.dialects.protocol import ErrorInfo, Event, Json, Reply
-from gateway.llm.dialects.reduce import reduce
 
 _BROKEN = ("malformed_model_output", "malformed_tool_use")
 
@@ -39,7 +39,19 @@ class Reader:
         try:
             for frame in self._splitter.feed(chunk):
                 self._frame(frame)
-        except (*MALFORMED, ValueError) as error:
+        except MISSHAPEN as error:
+            self._composer.fail(malformed(error))
+        return self._composer.drain()
+
+    def whole(self, body: Json) -> list[Event]:
+        """The events of a complete answer."""
+        try:
+            self.take("messageStart", {})
+            for index, block in enumerate(body["output"]["message"]["content"]):
+                _replay(self, index, block)
+            self.take("messageStop", body)
+            self.take("metadata", body)
+        except MISSHAPEN as error:
             self._composer.fail(malformed(error))
         return self._composer.drain()
 
@@ -132,17 +144,7 @@ def reader(reply: Reply) -> Reader:
 
 
 def read_answer(body: Json, reply: Reply) -> Json:
-    whole = Reader(reply)
-    whole.take("messageStart", {})
-    content = (body.get("output") or {}).get("message", {}).get("content") or ()
-    for index, block in enumerate(content):
-        _replay(whole, index, block)
-    whole.take("messageStop", body)
-    whole.take("metadata", body)
-    events = whole.feed(b"")
-    if events and events[-1]["type"] == "error":
-        raise failures.AnswerFailed(failures.of_event(events[-1]), retry=True)
-    return reduce(events)
+    return reduce.whole(Reader(reply).whole(body))
 
 
 def _replay(whole: Reader, index: int, block: Json) -> None:

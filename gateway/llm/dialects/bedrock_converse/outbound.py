@@ -10,17 +10,18 @@ from urllib.parse import quote
 import orjson
 
 from gateway.errors import BadRequest
+from gateway.llm.dialects import served
 from gateway.llm.dialects.bedrock import path as invoke_path
 from gateway.llm.dialects.bedrock_converse import family
 from gateway.llm.dialects.bedrock_converse.media import Documents, image
-from gateway.llm.dialects.content import blocks, system_of, tool_uses, unknown_block
+from gateway.llm.dialects.content import blocks, shaped, system_of, tool_uses, unknown_block
 from gateway.llm.dialects.names import Names
+from gateway.llm.dialects.offered import offered
 from gateway.llm.dialects.openai_content import (
     EMPTY_SCHEMA,
     document_text,
     identity,
     search_result_text,
-    server_text,
 )
 from gateway.llm.dialects.protocol import Json, Options, Outbound, Reply
 from gateway.llm.dialects.signatures import ANTHROPIC, THINKING, signed_by
@@ -35,6 +36,7 @@ _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 EMPTY = "(empty)"  # blank text is refused
 
 
+@shaped("Messages")
 def write_request(hub: Json, options: Options) -> Outbound:
     names = Names()
     losses = [key for key in hub if key not in _CARRIED]
@@ -84,7 +86,7 @@ def _tools(hub: Json, names: Names, losses: list[str]) -> Json:
     choice = hub.get("tool_choice") or {}
     if choice.get("type") == "none" and not called:
         return {}
-    specs = [made for tool in hub.get("tools") or () if (made := _tool(tool, names, losses))]
+    specs = [made for tool in offered(hub) if (made := _tool(tool, names, losses))]
     if not specs:
         specs = [_spec(name, "", EMPTY_SCHEMA, names) for name in sorted(called)]
     if not specs:
@@ -220,4 +222,4 @@ def _text(block: Json) -> str | None:
         return search_result_text(block)
     if kind == "tool_reference":
         return f"Tool: {block.get('tool_name')}"
-    return server_text(block)
+    return served.text_of(block)

@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
-from gateway.llm.dialects import openai_errors, openai_usage
+from gateway.llm.dialects import openai_errors, openai_usage, reduce
 from gateway.llm.dialects.composer import Composer
+from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.frames import JsonFrames
 from gateway.llm.dialects.protocol import Event, Json, Reply
-from gateway.llm.dialects.reduce import reduce
 from gateway.metering.usage import Usage
 
 STOPS = {
@@ -40,7 +40,16 @@ class Reader:
         try:
             for _, data in self._frames.feed(chunk):
                 self.take(data)
-        except openai_errors.MALFORMED as error:
+        except MISSHAPEN as error:
+            self._composer.fail(openai_errors.malformed(error))
+        return self._composer.drain()
+
+    def whole(self, body: Json) -> list[Event]:
+        """The events of a complete answer."""
+        try:
+            self.take(body)
+            self.take({"done": True})
+        except MISSHAPEN as error:
             self._composer.fail(openai_errors.malformed(error))
         return self._composer.drain()
 
@@ -49,7 +58,7 @@ class Reader:
             try:
                 for _, data in self._frames.end():
                     self.take(data)
-            except openai_errors.MALFORMED as error:
+            except MISSHAPEN as error:
                 self._composer.fail(openai_errors.malformed(error))
         self._close() if self._finish else self._composer.cut()
         return self._composer.drain()
@@ -138,7 +147,4 @@ def reader(reply: Reply) -> Reader:
 
 
 def read_answer(body: Json, reply: Reply) -> Json:
-    whole = Reader(reply)
-    whole.take(body)
-    whole.take({"done": True})
-    return reduce(whole.feed(b""))
+    return reduce.whole(Reader(reply).whole(body))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.errors import BadRequest
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.openai_content import EMPTY_SCHEMA, document_of, source_of, thinking_of
 from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Json, Request, Target
@@ -19,6 +20,7 @@ WEB_SEARCH: Json = {"type": "web_search_20250305", "name": "web_search"}
 TEXT_INPUT: Json = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
+@shaped("OpenAI chat")
 def read_request(body: Json, target: Target) -> Request:
     if (body.get("n") or 1) != 1:
         raise BadRequest("n: only one choice can be translated")

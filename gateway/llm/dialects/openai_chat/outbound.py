@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects.content import system_of, text_of, unknown_block
+from gateway.llm.dialects import served
+from gateway.llm.dialects.content import shaped, system_of, text_of, unknown_block
 from gateway.llm.dialects.names import Names
+from gateway.llm.dialects.offered import offered
 from gateway.llm.dialects.openai_chat.ids import call_id
 from gateway.llm.dialects.openai_content import (
     data_url,
@@ -17,11 +19,10 @@ from gateway.llm.dialects.openai_content import (
     identity,
     parameters,
     search_result_text,
-    server_text,
     strictable,
 )
 from gateway.llm.dialects.protocol import Json, Options, Outbound, Reply
-from gateway.llm.dialects.turns import turns
+from gateway.llm.dialects.turns import system_text, turns
 
 _WHERE = "OpenAI chat"
 _CARRIED = {
@@ -31,6 +32,7 @@ _CARRIED = {
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
+@shaped("Messages")
 def write_request(hub: Json, options: Options) -> Outbound:
     names = Names()
     losses = [key for key in hub if key not in _CARRIED]
@@ -81,7 +83,7 @@ def _format(hub: Json, quirks: frozenset[str], losses: list[str]) -> Json:
 
 
 def _tools(hub: Json, names: Names, losses: list[str]) -> Json:
-    tools = [made for tool in hub.get("tools") or () if (made := _tool(tool, names, losses))]
+    tools = [made for tool in offered(hub) if (made := _tool(tool, names, losses))]
     if hub.get("mcp_servers") or hub.get("container"):
         raise BadRequest("mcp_servers and container work with Anthropic's own API only")
     if not tools:
@@ -123,7 +125,7 @@ def _messages(hub: Json, names: Names, quirks: frozenset[str]) -> list[Json]:
             out.append(_assistant(turn["content"], names, quirks))
         elif turn["role"] == "user":
             _user(turn["content"], out, quirks)
-        elif text := text_of(turn["content"], "\n\n"):
+        elif text := system_text(turn["content"], _WHERE):
             out.append({"role": later, "content": text})
     return out
 
@@ -140,7 +142,7 @@ def _assistant(content: list[Json], names: Names, quirks: frozenset[str]) -> Jso
             calls.append({"id": call_id(block["id"], quirks), "type": "function", "function": function})
         elif kind == "thinking":
             thoughts.append(block["thinking"])
-        elif (text := server_text(block)) is not None:
+        elif (text := served.text_of(block)) is not None:
             texts += [text + "\n"] if text else []
         elif kind != "redacted_thinking":
             raise unknown_block(block, _WHERE)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import orjson
 
-from gateway.llm.dialects import failures, openai_errors, openai_usage
+from gateway.llm.dialects import openai_errors, openai_usage, reduce
 from gateway.llm.dialects.composer import Composer
+from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.frames import JsonFrames
 from gateway.llm.dialects.openai_responses.reasoning import sign
 from gateway.llm.dialects.protocol import Event, Json, Reply
-from gateway.llm.dialects.reduce import reduce
 
+_UNFINISHED = ("queued", "in_progress", "cancelled")
 CUTS = {"max_output_tokens": "max_tokens", "content_filter": "refusal"}
 
 
@@ -33,7 +34,16 @@ class Reader:
         try:
             for _, data in self._frames.feed(chunk):
                 self.take(data)
-        except openai_errors.MALFORMED as error:
+        except MISSHAPEN as error:
+            self._composer.fail(openai_errors.malformed(error))
+        return self._composer.drain()
+
+    def whole(self, response: Json) -> list[Event]:
+        """The events of a complete answer."""
+        try:
+            for event in _replayed(response):
+                self.take(event)
+        except MISSHAPEN as error:
             self._composer.fail(openai_errors.malformed(error))
         return self._composer.drain()
 
@@ -41,7 +51,7 @@ class Reader:
         try:
             for _, data in self._frames.end():
                 self.take(data)
-        except openai_errors.MALFORMED:
+        except MISSHAPEN:
             pass  # half a frame is no finish mark
         self._composer.cut()
         return self._composer.drain()
@@ -187,13 +197,21 @@ def reader(reply: Reply) -> Reader:
 
 
 def read_answer(body: Json, reply: Reply) -> Json:
-    whole = Reader(reply)
-    if body.get("status") == "failed" or body.get("error"):
-        raise failures.AnswerFailed(openai_errors.of_event(body.get("error") or {}))
-    whole.take({"type": "response.created", "response": body})
-    for index, item in enumerate(body.get("output") or ()):
-        whole.take({"type": "response.output_item.added", "output_index": index, "item": item})
-        whole.take({"type": "response.output_item.done", "output_index": index, "item": item})
-    end = "response.incomplete" if body.get("status") == "incomplete" else "response.completed"
-    whole.take({"type": end, "response": body})
-    return reduce(whole.feed(b""))
+    return reduce.whole(Reader(reply).whole(body))
+
+
+def _replayed(response: Json) -> Iterator[Json]:
+    """The stream that a complete answer would have been."""
+    status = response.get("status")
+    if status == "failed" or response.get("error"):
+        yield {"type": "response.failed", "response": response}
+    if status in _UNFINISHED:
+        yield {"type": "error", "message": f"the answer is {status}"}
+    yield {"type": "response.created", "response": response}
+    for index, item in enumerate(response.get("output") or ()):
+        yield {"type": "response.output_item.added", "output_index": index, "item": item}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    yield {
+        "type": "response.incomplete" if status == "incomplete" else "response.completed",
+        "response": response,
+    }

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.errors import BadRequest
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.openai_content import document_of, source_of, thinking_of
 from gateway.llm.dialects.openai_responses.reasoning import block_of
 from gateway.llm.dialects.openai_responses.tools import CALLS, Kinds, hub_name, read_call, read_tools
@@ -28,6 +29,7 @@ ECHOED = (
 )  # fmt: skip
 
 
+@shaped("OpenAI Responses")
 def read_request(body: Json, target: Target) -> Request:
     _stateless(body)
     losses = [key for key, value in body.items() if key not in _CARRIED and value not in (None, {}, [])]

@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects.content import system_of, text_of, unknown_block
+from gateway.llm.dialects import served
+from gateway.llm.dialects.content import shaped, system_of, text_of, unknown_block
 from gateway.llm.dialects.names import Names
+from gateway.llm.dialects.offered import offered
 from gateway.llm.dialects.openai_content import (
     data_url,
     document_text,
@@ -16,12 +18,11 @@ from gateway.llm.dialects.openai_content import (
     identity,
     parameters,
     search_result_text,
-    server_text,
     strictable,
 )
 from gateway.llm.dialects.openai_responses.reasoning import item_of
 from gateway.llm.dialects.protocol import Json, Options, Outbound, Reply
-from gateway.llm.dialects.turns import turns
+from gateway.llm.dialects.turns import system_text, turns
 
 _WHERE = "OpenAI Responses"
 _CARRIED = {
@@ -32,6 +33,7 @@ _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _SHORTEST = 16  # tokens: fewer are refused
 
 
+@shaped("Messages")
 def write_request(hub: Json, options: Options) -> Outbound:
     names = Names()
     losses = [key for key in hub if key not in _CARRIED]
@@ -95,7 +97,7 @@ def _is_search(tool: Json) -> bool:
 def _tools(hub: Json, names: Names, losses: list[str]) -> Json:
     if hub.get("mcp_servers") or hub.get("container"):
         raise BadRequest("mcp_servers and container work with Anthropic's own API only")
-    tools = [made for tool in hub.get("tools") or () if (made := _tool(tool, names, losses))]
+    tools = [made for tool in offered(hub) if (made := _tool(tool, names, losses))]
     if not tools:
         return {}
     out: Json = {"tools": tools}
@@ -144,7 +146,7 @@ def _input(hub: Json, names: Names) -> list[Json]:
             _assistant(turn["content"], out, names)
         elif turn["role"] == "user":
             _user(turn["content"], out)
-        elif text := text_of(turn["content"], "\n\n"):
+        elif text := system_text(turn["content"], _WHERE):
             out.append(_message("developer", [{"type": "input_text", "text": text}]))
     return out
 
@@ -175,7 +177,7 @@ def _item(block: Json, names: Names) -> Json | None:
         arguments = orjson.dumps(block.get("input") or {}).decode()
         name = names.send(block["name"])
         return {"type": "function_call", "call_id": block["id"], "name": name, "arguments": arguments}
-    if (text := server_text(block)) is not None:
+    if (text := served.text_of(block)) is not None:
         return _message("assistant", [{"type": "output_text", "text": text}]) if text else None
     raise unknown_block(block, _WHERE)
 
