@@ -10,19 +10,22 @@ from typing import Literal
 
 from gateway import body as bodies
 from gateway.call import Call
-from gateway.errors import BadRequest, ClientGone, Refused
+from gateway.errors import BadRequest, ClientGone, ConfigError, Refused
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp import peer as peers
 from gateway.mcp import pins as pinning
+from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.doors import Doors
 from gateway.mcp.exchange import Exchange, Watch, Wire
 from gateway.mcp.jsonrpc import Message, RpcError
-from gateway.mcp.methods import Methods
+from gateway.mcp.methods import CANCELLED, Methods
 from gateway.mcp.names import Mode
 from gateway.mcp.peer import Peer
+from gateway.mcp.pins import Pins
 from gateway.mcp.seal import Broken, Seal
 from gateway.mcp.server import Server
+from gateway.mcp.sight import Sight
 from gateway.mcp.turn import Turn
 from gateway.mcp.upstream import Answer
 from gateway.refusals import Refusal, invalid, send_refusal
@@ -161,10 +164,14 @@ class MCPApp:
         call.abort = leave
         try:
             await work
-        except asyncio.CancelledError:
-            if not gone:
+        except asyncio.CancelledError as exc:
+            cancelled = CANCELLED in exc.args
+            if not gone and not cancelled:
                 raise
             task.uncancel()
+            if cancelled or call.stopped is not None:
+                await wire.stop(call.stopped)
+                return
             raise ClientGone("the client left") from None
         finally:
             call.abort = None

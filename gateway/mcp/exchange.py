@@ -10,8 +10,9 @@ from msgspec import Raw
 
 from gateway import sse
 from gateway.mcp import jsonrpc
-from gateway.mcp.jsonrpc import METHOD_NOT_FOUND, Members, Message
+from gateway.mcp.jsonrpc import Members, Message
 from gateway.mcp.peer import Peer
+from gateway.refusals import Refusal
 from gateway.types import Headers, Receive, Send
 
 PING = 15.0  # seconds of silence before a comment is sent
@@ -82,6 +83,13 @@ class Wire:
         await self._send({"type": "http.response.start", "status": status, "headers": head})
         await self._send({"type": "http.response.body", "body": body})
 
+    async def stop(self, refusal: Refusal | None) -> None:
+        """Ends the response without an answer: it was cancelled, or (with a refusal) stopped by the operator."""
+        if refusal is not None:
+            error = jsonrpc.error_value(-31000 - refusal.status, refusal.message)
+            await self.answer(jsonrpc.error(b"null", error))
+        await self.finish(202 if refusal is None else 200)
+
     async def _write(self, data: bytes) -> None:
         if not self.ended:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -124,31 +132,26 @@ class Watch:
 class Exchange:
     """One request of the client in its response. An `Ear` to the upstream that serves it."""
 
-    __slots__ = ("_token", "changed", "decline", "peer", "server", "wire")
+    __slots__ = ("_token", "changed", "event_id", "peer", "server", "wire")
 
     def __init__(self, wire: Wire, peer: Peer, params: Members) -> None:
         self.wire = wire
         self.peer = peer
         self.server = ""
         self.changed: Callable[[str], None] = _ignore
-        self.decline: Callable[[Message], None] = _refuse
+        self.event_id: Callable[[str], str] = _no_id  # ours, for one of the server's
         self._token = _progress_token(params)
 
     async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
         if not self.wire.streaming:
             return
-        if not message.method:
-            if event_id is not None and not self.peer.modern:
-                await self.wire.event(b"", id=self.event_id(event_id), retry=retry)
-            return
-        data = self._translate(message)
-        if data:
-            resume = self.event_id(event_id) if event_id is not None and not self.peer.modern else ""
-            await self.wire.event(data, id=resume)
-
-    def event_id(self, upstream_id: str) -> str:
-        """Ours: which server, and its own id, so that any instance can resume there."""
-        return f"{self.server}:{upstream_id}"
+        resume = self.event_id(event_id) if event_id is not None and self.peer.session else ""
+        if message.method:
+            data = self._translate(message)
+            if data:
+                await self.wire.event(data, id=resume)
+        elif resume:
+            await self.wire.event(b"", id=resume, retry=retry)
 
     def _translate(self, message: Message) -> bytes:
         if message.is_request:
@@ -179,8 +182,7 @@ class Exchange:
 
     def _ask_client(self, message: Message) -> bytes:
         """A request of a legacy server to its legacy client, under an id that tells any instance where it came from."""
-        if self.peer.modern or self.server not in self.peer.handles:
-            self.decline(message)
+        if self.server not in self.peer.handles:
             return b""
         return jsonrpc.request(request_id(self.server, message.id), message.method, message.params)
 
@@ -206,8 +208,5 @@ def _ignore(server: str) -> None:
     return None
 
 
-def _refuse(message: Message) -> None:
-    return None
-
-
-METHOD_UNKNOWN = jsonrpc.error_value(METHOD_NOT_FOUND, "Method not found")
+def _no_id(event_id: str) -> str:
+    return ""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,15 +16,17 @@ from msgspec import Raw
 
 from gateway.call import Call
 from gateway.errors import UpstreamError
-from gateway.mcp import eras, jsonrpc
+from gateway.mcp import eras, jsonrpc, resume
 from gateway.mcp import peer as peers
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.exchange import Exchange, Wire
 from gateway.mcp.jsonrpc import Message
 from gateway.mcp.peer import Peer
+from gateway.mcp.resume import Place
+from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.turn import Turn
-from gateway.mcp.upstream import Ask, Hello
+from gateway.mcp.upstream import Ask, Hello, is_answer
 
 CHANGES = {"toolsListChanged": "tools", "promptsListChanged": "prompts", "resourcesListChanged": "resources"}
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
@@ -31,41 +34,54 @@ UPDATED = "notifications/resources/updated"
 _AGAIN = 5.0  # seconds until a stream that ended is opened again
 
 
+Finished = Callable[[Call, Peer, Wire, Place, Message], Awaitable[bytes]]  # the answer of a resumed request
+
+
 class Listening:
     """Serves both kinds of streams."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, seal: Seal, finished: Finished) -> None:
         self._catalog = catalog
+        self._seal = seal
+        self._finished = finished
 
     # -- legacy: GET
 
     async def stream(self, call: Call, peer: Peer, wire: Wire, after: str) -> None:
         """Until the client leaves; with `after`, what came after that event, until the server ends it."""
         await wire.start()
-        name, colon, event_id = after.partition(":")
-        if colon and name in peer.handles and name in self._catalog.servers:
-            ear = self._ear(wire, peer, name)
-            with contextlib.suppress(UpstreamError):
-                await self._catalog.servers[name].upstream.listen(call, peer, {}, ear, event_id)
-            await wire.finish()
+        place = resume.unseal(self._seal, call, after) if after else None
+        if place is not None and place.server in peer.handles and place.server in self._catalog.servers:
+            await self._resume(call, peer, wire, place)
             return
         await asyncio.gather(
             *(self._keep(call, peer, wire, server) for server in self._catalog.servers.values())
         )
         await asyncio.Event().wait()
 
+    async def _resume(self, call: Call, peer: Peer, wire: Wire, place: Place) -> None:
+        ear = self._ear(call, wire, peer, place)
+        ear.finished = self._finished
+        with contextlib.suppress(UpstreamError):
+            server = self._catalog.servers[place.server]
+            await server.upstream.listen(call, peer, {}, ear, place.event)
+        await wire.finish()
+
     async def _keep(self, call: Call, peer: Peer, wire: Wire, server: Server) -> None:
-        ear = self._ear(wire, peer, server.name)
+        ear = self._ear(call, wire, peer, Place(server.name, ""))
         with contextlib.suppress(UpstreamError):
             hello = await server.upstream.hello(call, peer)
             wanted = dict.fromkeys(accepted(hello, dict.fromkeys(CHANGES, True)), True)
             if wanted or server.name in peer.handles:
                 await server.upstream.listen(call, peer, wanted, ear, "")
 
-    def _ear(self, wire: Wire, peer: Peer, name: str) -> _Ear:
+    def _ear(self, call: Call, wire: Wire, peer: Peer, place: Place) -> _Ear:
         ear = _Ear(wire, peer, self._catalog)
-        ear.server = name
+        ear.server = place.server
+        ear.place = place
         ear.changed = self._catalog.forget
+        ear.event_id = lambda event: resume.seal(self._seal, call, replace(place, event=event))
+        ear.call = call
         return ear
 
     # -- modern: subscriptions/listen
@@ -164,12 +180,22 @@ def accepted(hello: Hello, wanted: Mapping[str, Any]) -> dict[str, Any]:
 class _Ear(Exchange):
     """Puts what a server says into the client's names, whatever its era."""
 
-    __slots__ = ("_catalog", "subscription")
+    __slots__ = ("_catalog", "call", "finished", "place", "subscription")
 
     def __init__(self, wire: Wire, peer: Peer, catalog: Catalog, subscription: bytes = b"") -> None:
         super().__init__(wire, peer, {})
         self._catalog = catalog
         self.subscription = subscription
+        self.place = Place("", "")
+        self.call: Call | None = None
+        self.finished: Finished | None = None
+
+    async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
+        if is_answer(message) and self.finished is not None and self.call is not None:
+            data = await self.finished(self.call, self.peer, self.wire, self.place, message)
+            await self.wire.event(data, id=self.event_id(event_id) if event_id is not None else "")
+        else:
+            await super().hear(message, event_id, retry)
 
     def _translate(self, message: Message) -> bytes:
         if message.method == ACKNOWLEDGED:

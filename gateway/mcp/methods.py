@@ -11,23 +11,25 @@ import orjson
 from msgspec import Raw
 
 from gateway.call import Call
-from gateway.errors import UpstreamError
+from gateway.errors import Refused, UpstreamError
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import KINDS, PROMPTS, TEMPLATES, TOOLS, Catalog
-from gateway.mcp.exchange import split_request_id
+from gateway.mcp.exchange import Exchange, Wire, split_request_id
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Message, RpcError
 from gateway.mcp.listening import Listening
 from gateway.mcp.lists import Lists
 from gateway.mcp.peer import Peer
 from gateway.mcp.relay import METHODS, Relay
+from gateway.mcp.resume import Place, client_id, hop_id
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.sight import Sight
-from gateway.mcp.turn import Turn, judge
+from gateway.mcp.turn import Turn, judge, refused
 from gateway.mcp.upstream import Answer, Ask, Hello, incoming
 
 Handler = Callable[[Turn], Awaitable[Answer]]
+CANCELLED = "cancelled by the client"
 _LISTENING = ("listChanged", "subscribe")
 
 
@@ -49,8 +51,9 @@ class Methods:
         self._catalog = catalog
         self._info = {"name": name, "version": version}
         self._streaming = streaming
-        self.listening = Listening(catalog)
-        relay = Relay(catalog, sight, bounds, searching=searching)
+        relay = self._relay = Relay(catalog, sight, bounds, seal, searching=searching)
+        self.listening = Listening(catalog, seal, self._resumed)
+        self._flights: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
         lists = Lists(catalog, sight, seal, searching=searching)
         self._handlers: dict[str, Handler] = {
             "initialize": self._initialize,
@@ -71,7 +74,31 @@ class Methods:
         foreign = eras.LEGACY_ONLY if turn.peer.modern else eras.MODERN_ONLY
         if handler is None or turn.message.method in foreign:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {turn.message.method}")
-        return await handler(turn)
+        if not turn.peer.session:
+            return await handler(turn)
+        key = turn.peer.session, turn.message.id
+        if key in self._flights:
+            raise RpcError(jsonrpc.INVALID_REQUEST, "a request with this id is in flight")
+        task = asyncio.current_task()
+        assert task is not None
+        self._flights[key] = task
+        try:
+            return await handler(turn)
+        finally:
+            del self._flights[key]
+
+    async def _resumed(self, call: Call, peer: Peer, wire: Wire, place: Place, message: Message) -> bytes:
+        ident = client_id(message.id)
+        if not ident:
+            return jsonrpc.error(b"null", jsonrpc.error_value(jsonrpc.INTERNAL_ERROR, "an answer to nothing"))
+        turn = Turn(call, peer, Message(ident, place.method), {}, Exchange(wire, peer, {}))
+        try:
+            answer = await self._relay.resumed(turn, place, Answer(message.result, message.error))
+        except RpcError as exc:
+            return jsonrpc.error(ident, jsonrpc.error_value(exc.code, exc.message, exc.data))
+        except Refused as exc:
+            return jsonrpc.result(ident, refused(turn, exc.refusal).result)
+        return jsonrpc.result(ident, answer.result) if answer.result else jsonrpc.error(ident, answer.error)
 
     # -- sessions
 
@@ -89,12 +116,30 @@ class Methods:
         """A notification, or the client's answer to a request that a server had sent it."""
         if not message.method:
             await self._answered(call, peer, message)
-        elif message.method not in {"notifications/initialized", "notifications/cancelled"}:
-            raw = jsonrpc.notification(message.method, message.params)
-            servers = [self._catalog.servers[name] for name in peer.handles if name in self._catalog.servers]
-            await self._each(servers, lambda server: server.upstream.tell(call, peer, raw))
+        elif message.method == "notifications/cancelled":
+            await self._cancelled(call, peer, message)
+        elif message.method != "notifications/initialized":
+            await self._tell(call, peer, jsonrpc.notification(message.method, message.params))
+
+    async def _tell(self, call: Call, peer: Peer, raw: bytes) -> None:
+        servers = [self._catalog.servers[name] for name in peer.handles if name in self._catalog.servers]
+        await self._each(servers, lambda server: server.upstream.tell(call, peer, raw))
+
+    async def _cancelled(self, call: Call, peer: Peer, message: Message) -> None:
+        """The servers of this session know the request under the client's own id; others are let go of here."""
+        params = jsonrpc.members(message.params)
+        ident = bytes(params.get("requestId", b""))
+        if not peer.session or not ident:
+            return
+        params["requestId"] = Raw(hop_id(ident))
+        await self._tell(call, peer, jsonrpc.notification(message.method, jsonrpc.join(params)))
+        task = self._flights.get((peer.session, ident))
+        if task is not None:
+            task.cancel(CANCELLED)
 
     async def _answered(self, call: Call, peer: Peer, message: Message) -> None:
+        if self._relay.bridge.answered(peer.session, message):
+            return
         name, ident = split_request_id(message.id)
         server = self._catalog.servers.get(name) if name in peer.handles else None
         if server is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,10 +15,13 @@ from msgspec import Raw
 
 from gateway.call import Operation
 from gateway.errors import ClientGone, Refused, UpstreamClosed, UpstreamError
-from gateway.mcp import disclosure, eras, jsonrpc
+from gateway.mcp import disclosure, eras, jsonrpc, resume
 from gateway.mcp.bounds import Bounds
+from gateway.mcp.bridge import Bridge
 from gateway.mcp.catalog import PROMPTS, RESOURCES, TOOLS, Catalog, Entry, Kind
 from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
+from gateway.mcp.resume import Place
+from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.sight import Sight, Subject
 from gateway.mcp.truncation import truncate
@@ -33,6 +38,8 @@ class Named:
     key: str
 
 
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+
 METHODS = {
     "tools/call": Named("tool", TOOLS, "name"),
     "prompts/get": Named("prompt", PROMPTS, "name"),
@@ -43,7 +50,11 @@ METHODS = {
 class Relay:
     """Serves the methods that name one thing of one server."""
 
-    def __init__(self, catalog: Catalog, sight: Sight, bounds: Bounds, *, searching: bool) -> None:
+    def __init__(
+        self, catalog: Catalog, sight: Sight, bounds: Bounds, seal: Seal, *, searching: bool
+    ) -> None:
+        self.bridge = Bridge()
+        self._seal = seal
         self._catalog = catalog
         self._sight = sight
         self._bounds = bounds
@@ -145,14 +156,20 @@ class Relay:
         params: dict[str, Raw],
         metered: Metered,
     ) -> Answer:
-        ask = Ask(turn.call, turn.peer, op.method, params, op.name, traceparent=traceparent(turn))
+        ask = Ask(turn.call, turn.peer, op.method, params, op.name, ident=turn.message.id)
+        ask.traceparent = traced(turn, op)
         ask.headers = parameter_headers(turn, entry, params)
         turn.exchange.server = entry.server
+        place = Place(entry.server, "", op.method, op.exposed)
+        turn.exchange.event_id = lambda event: resume.seal(self._seal, turn.call, replace(place, event=event))
         attempt = 0
         while True:
             began = time.perf_counter_ns()
             try:
-                return await server.upstream.ask(ask, turn.exchange)
+                answer = await server.upstream.ask(ask, turn.exchange)
+                if answer.modern and not turn.peer.modern and b'"input_required"' in answer.result:
+                    answer = await self.bridge.drive(turn, server.upstream, ask, answer)
+                return answer
             except UpstreamError as exc:
                 attempt += 1
                 if attempt > _attempts(server, op, entry, exc) or turn.exchange.wire.started:
@@ -169,6 +186,20 @@ class Relay:
             result = await self._inspected(turn, op, server, result)
         result = incoming(op.method, result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
         return Answer(result, b"", turn.peer.modern)
+
+    async def resumed(self, turn: Turn, place: Place, answer: Answer) -> Answer:
+        """The answer of a request whose stream had broken, judged as it would have been there."""
+        named = METHODS.get(place.method)
+        server = self._catalog.servers[place.server]
+        if named is None:
+            return answer
+        entry = await self._find(turn, named, place.exposed)
+        if entry is None or entry.server != place.server:
+            raise RpcError(INVALID_PARAMS, "what was asked is no longer there")
+        op = turn.operation(
+            subject=named.subject, server=entry.server, name=entry.name, exposed=place.exposed
+        )
+        return await self._result(turn, op, server, answer)
 
     async def _inspected(self, turn: Turn, op: Operation, server: Server, result: bytes) -> bytes:
         """What scanners and limits leave of a result; the bytes themselves where that is all of it."""
@@ -230,9 +261,13 @@ def parameter_headers(turn: Turn, entry: Entry, params: Mapping[str, Raw]) -> li
     return eras.parameter_headers(parameters, orjson.loads(raw) if raw is not None else None)
 
 
-def traceparent(turn: Turn) -> str:
-    """The context of our own span, where the client sent one or a trace is recorded."""
+def traced(turn: Turn, op: Operation) -> str:
+    """The context of our own span for the server, where the client sent one or a trace is recorded."""
     call = turn.call
+    given = _TRACEPARENT.fullmatch(str(op.meta.get("traceparent"))) if op.meta else None
+    if given is not None and "traceparent" not in call.headers:
+        call.trace_id, call.parent_span_id = given[1], given[2]
+        call.span_id = call.span_id or secrets.token_hex(8)
     return f"00-{call.trace_id}-{call.span_id}-01" if call.trace_id and call.span_id else ""
 
 

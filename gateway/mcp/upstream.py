@@ -18,6 +18,7 @@ from gateway.types import Headers
 
 CACHEABLE = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read",
                        "server/discover"})  # fmt: skip
+GATEWAY = {"name": "asgi-gateway", "version": "1"}
 _LEFT_OUT = ("resultType", "ttlMs", "cacheScope")
 
 
@@ -45,6 +46,45 @@ class Hello:
     info: Mapping[str, Any] = field(default_factory=dict)
     instructions: str = ""
 
+    @classmethod
+    def of_initialize(cls, result: Mapping[str, Any]) -> Hello:
+        return cls(
+            False,
+            str(result.get("protocolVersion") or eras.ASSUMED),
+            result.get("capabilities") or {},
+            result.get("serverInfo") or {},
+            result.get("instructions") or "",
+        )
+
+    @classmethod
+    def of_discover(cls, message: Message) -> Hello | None:
+        """None where the answer is not that of a modern server."""
+        if message.error:
+            code = orjson.loads(message.error).get("code")
+            return cls(True, eras.MODERN) if code in eras.RECOGNISED else None
+        result = orjson.loads(message.result)
+        if eras.MODERN not in (result.get("supportedVersions") or ()):
+            return None
+        info = (result.get("_meta") or {}).get(eras.SERVER_INFO) or {}
+        return cls(
+            True, eras.MODERN, result.get("capabilities") or {}, info, result.get("instructions") or ""
+        )
+
+
+DISCOVER = orjson.dumps(
+    {"_meta": {eras.VERSION: eras.MODERN, eras.CLIENT_INFO: GATEWAY, eras.CAPABILITIES: {}}}
+)
+
+
+DECLINED = jsonrpc.error_value(jsonrpc.METHOD_NOT_FOUND, "this client does not take requests")
+
+
+def declined(message: Message) -> bytes:
+    """The answer to a request of a server that no client can be asked."""
+    if message.method == "ping":
+        return jsonrpc.result(message.id, b"{}")
+    return jsonrpc.error(message.id, DECLINED)
+
 
 @dataclass(slots=True)
 class Ask:
@@ -57,6 +97,7 @@ class Ask:
     name: str = ""  # what `Mcp-Name` mirrors
     headers: Headers = field(default_factory=list)  # `Mcp-Param-…`
     traceparent: str = ""
+    ident: bytes = b""  # the client's own id
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +141,16 @@ class Upstream(Protocol):
     async def close(self) -> None: ...
 
 
-def outgoing(ask: Ask, token: int, *, modern: bool) -> bytes:
+def outgoing(ask: Ask, token: int | None, *, modern: bool) -> bytes:
     """The parameters as the upstream's era wants them, untouched where nothing differs.
 
-    Progress tokens are unique on each hop: the client's own is replaced by `token`.
+    Progress tokens are unique on each hop: the client's own is replaced by `token`, unless the session is its alone.
     """
     raw = ask.params.get("_meta")
-    if raw is None and not modern and not ask.traceparent:
+    if not modern and not ask.traceparent and (raw is None or (token is None and not ask.peer.modern)):
         return jsonrpc.join(ask.params) if ask.params else b""
     meta = jsonrpc.members(bytes(raw)) if raw is not None else {}
-    if "progressToken" in meta:
+    if "progressToken" in meta and token is not None:
         meta["progressToken"] = Raw(b"%d" % token)
     if ask.traceparent:
         meta["traceparent"] = Raw(orjson.dumps(ask.traceparent))

@@ -1,0 +1,83 @@
+"""Reading what an upstream answers over HTTP: one JSON message, or a stream of events with the answer among them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from gateway import sse
+from gateway.errors import UpstreamError, UpstreamTimeout
+from gateway.mcp import jsonrpc
+from gateway.mcp.jsonrpc import Message
+from gateway.mcp.upstream import BadStatus, Ear, is_answer
+from gateway.net.client import Response, header
+
+PATIENCE = 600.0  # while the client's human is being asked
+
+
+class Reader:
+    """Reads for one server; `timeout` is how long it may be silent."""
+
+    def __init__(self, server: str, timeout: float) -> None:
+        self._server = server
+        self._timeout = timeout
+
+    async def answer(self, response: Response, ident: bytes, ear: Ear | None = None) -> Message:
+        """The answer to `ident`; an empty message where the stream ended before."""
+        media = header(response.headers, b"content-type")
+        if media.startswith(b"text/event-stream") and response.status == 200:
+            return await self.events(response, ident, ear, self._timeout)
+        body = await response.read() if response.ended else await self._in_time(response)
+        try:
+            message = jsonrpc.read_upstream(body)
+        except ValueError:
+            raise BadStatus(self._server, response.status) from None
+        if not is_answer(message):
+            raise BadStatus(self._server, response.status)
+        return message
+
+    async def events(
+        self, response: Response, ident: bytes, ear: Ear | None, timeout: float | None
+    ) -> Message:
+        """With `ident` b"", whatever comes until the stream ends."""
+        clock = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(timeout) as deadline:
+                async for event in _events(response):
+                    message = _message(event)
+                    if ident and message.id == ident and is_answer(message):
+                        return message
+                    if timeout is not None:
+                        deadline.reschedule(clock() + (PATIENCE if message.is_request else timeout))
+                    if ear is not None:
+                        await ear.hear(message, event.id, event.retry)
+        except TimeoutError:
+            raise UpstreamTimeout(f"server {self._server!r} was silent for {timeout:g} s") from None
+        except ValueError as exc:
+            raise UpstreamError(f"server {self._server!r} sent what is no event stream: {exc}") from exc
+        return Message()
+
+    async def _in_time(self, response: Response) -> bytes:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await response.read()
+        except TimeoutError:
+            raise UpstreamTimeout(f"server {self._server!r} stopped in the middle of its answer") from None
+
+
+async def _events(response: Response) -> AsyncIterator[sse.Event]:
+    splitter = sse.Splitter()
+    while chunk := await response.chunk():
+        for frame in splitter.feed(chunk):
+            event = sse.parse(frame)
+            if event is not None:
+                yield event
+
+
+def _message(event: sse.Event) -> Message:
+    if not event.data:
+        return Message()
+    try:
+        return jsonrpc.read_upstream(event.data)
+    except ValueError:
+        return Message()  # not a message: other events may stand in the same stream
