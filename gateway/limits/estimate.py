@@ -1,16 +1,181 @@
-"""How many tokens a prompt has, before anybody counted them."""
+"""How many tokens a prompt has, before anybody counted them.
+
+No tokenizer: the request's bytes are counted by kind (letters, digits, …) and weighed, a different way for each family of
+models; figures from recorded usage, see docs/limits.md. The sections of the JSON are told apart without parsing them.
+"""
 
 from __future__ import annotations
 
+import base64
 import re
+import string
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-_BASE64 = re.compile(rb'"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]{512,}={0,2}"')
-IMAGE = 1600
-BYTES = 3.6
+import msgspec
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+_LETTERS = string.ascii_letters.encode()
+_DIGITS = string.digits.encode()
+_HIGH = bytes(range(128, 256))
+_JSON = b'{}[]":,'
+# What the JSON around the words adds to the letters counted, for each occurrence.
+_KEYS = ((b'"role":', 10), (b'"type":', 9), (b'"text":', 4), (b'"content":', 7), (b'"parts":', 5))
+
+_WORDS = frozenset({"messages", "system", "input", "instructions", "contents", "systemInstruction", "system_instruction", "prompt"})  # fmt: skip
+_TOOLS = frozenset({"tools", "toolConfig", "tool_config", "functions"})
+_SHAPES = frozenset({"response_format", "text", "output_config", "output_format", "outputConfig", "generationConfig",
+                     "additionalModelRequestFields"})  # fmt: skip
+ENCODED = re.compile(rb'"(?:data:[\w/+.-]+;base64,)?([A-Za-z0-9+/_-]{80,}={0,2})"')
+# Whatever encodes something stands at one of these keys; without them nothing has to be looked for.
+_ENCODES = (b"data", b"ignature", b"encrypted", b"bytes", b"url")
+_HEAD = 64 * 1024  # of an image, as much is looked at to find its size
+_UNKNOWN = (1024, 1024)
+_PLAIN = bytes.maketrans(b"-_", b"+/")
 
 
-def prompt(body: bytes) -> int:
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Tokens for each byte of a kind, and for each thing that a provider adds."""
+
+    letters: float
+    digits: float
+    spaces: float
+    high: float  # not ASCII
+    others: float  # punctuation
+    escapes: float  # line breaks, as JSON writes them
+    base: float
+    message: float
+    tools: float  # a byte of the tools' definitions
+    tool: float  # each description in them
+    toolbox: float  # that there are any
+    shape: float  # a byte of the answer's schema
+    image: float  # a pixel
+    flat_image: float = 0.0  # each, whatever its size
+
+
+_CLAUDE = Weights(0.2, 0.95, 0.11, 0.55, 0.92, 0.54, 7, 2.2, 0.21, 4, 440, 0.3, 1 / 750)
+_GPT = Weights(0.165, 0.4, 0.25, 0.4, 0.6, 0.7, 5, 3, 0.135, 2, 3, 0.14, 1.55 / 1024)
+_GPT_NANO = replace(_GPT, image=2.46 / 1024)
+_GEMINI = Weights(0.21, 1.0, 0.06, 0.35, 0.8, 0.4, 1, 0.5, 0.19, 0, 0, 0.0, 0.0, 258)
+_GEMINI_2_0 = replace(_GEMINI, tools=0.075)
+_GEMINI_3 = replace(_GEMINI, tools=0.07, flat_image=1100)
+_OTHER = Weights(0.2, 0.7, 0.1, 0.5, 0.8, 0.7, 4, 2, 0.25, 3, 10, 0.1, 1 / 750)
+_LLAMA_4 = replace(_OTHER, toolbox=640, image=4.1e-3)
+_NOVA = replace(_OTHER, toolbox=830, image=3.8e-3)
+_LLAMA = replace(_OTHER, base=40)
+# The first that is found in the model's name; then by the shape of the request.
+_FAMILIES = (("claude", _CLAUDE), ("nano", _GPT_NANO), ("gpt", _GPT), ("gemini-3", _GEMINI_3), ("gemini-2.0", _GEMINI_2_0), ("gemini", _GEMINI), ("gemma", _GEMINI),
+             ("nova", _NOVA), ("llama-4", _LLAMA_4), ("llama-3", _LLAMA))  # fmt: skip
+_O_MODELS = re.compile(r"(?:.*/)?o\d")
+_NEWER_CLAUDE = re.compile(r"opus-4[-.][789]|opus-5|sonnet-5|haiku-5|fable|mythos")
+_NEWER = 1.39  # their tokenizer makes so many more
+_THINKING = 28.0  # what is added for an older Claude that is to think
+_SHAPED = 110.0  # what is added for a Claude that is to answer by a schema
+_OSS = 60.0  # what the harmony format of gpt-oss adds
+
+
+def prompt(body: bytes, model: str = "") -> int:
     """The prompt tokens of a request's JSON, whatever its dialect."""
-    images = sum(len(found) for found in _BASE64.findall(body)) if len(body) > 512 else 0
-    count = len(_BASE64.findall(body)) if images else 0
-    return int((len(body) - images) / BYTES) + count * IMAGE
+    try:
+        fields = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return len(body) // 4
+    words, tools, shapes = (_section(fields, names) for names in (_WORDS, _TOOLS, _SHAPES))
+    name, shaped = model.lower(), b"chema" in shapes
+    weights = _family(name, fields)
+    times = _NEWER if weights is _CLAUDE and _NEWER_CLAUDE.search(name) else 1.0
+    words, images = _without_images(words, weights)
+    tokens = _text(words, weights) * times + weights.base + weights.message * words.count(b'"role":') + images
+    if tools:
+        tokens += (
+            weights.toolbox
+            + weights.tool * tools.count(b'"description"')
+            + weights.tools * times * len(tools)
+        )
+    if shaped:
+        tokens += weights.shape * times * len(shapes)
+    return max(1, int(tokens + _extra(name, body, shaped=shaped)))
+
+
+def _section(fields: dict[str, msgspec.Raw], names: Iterable[str]) -> bytes:
+    found = [bytes(fields[name]) for name in fields if name in names]
+    return found[0] if len(found) == 1 else b"".join(found)
+
+
+def _family(name: str, fields: dict[str, msgspec.Raw]) -> Weights:
+    for part, weights in _FAMILIES:
+        if part in name:
+            return weights
+    if _O_MODELS.match(name):
+        return _GPT
+    return _GEMINI if "contents" in fields else _OTHER
+
+
+def _extra(name: str, body: bytes, *, shaped: bool) -> float:
+    """What a family adds that is in no byte of the request."""
+    if "claude" in name:
+        thinks = b'"budget_tokens"' in body or (b'"reasoning":{' in body and b"none" not in body)
+        return _THINKING * thinks + _SHAPED * shaped
+    return _OSS if "gpt-oss" in name else 0.0
+
+
+def _text(words: bytes, weights: Weights) -> float:
+    size = len(words)
+    letters, digits, quotes = (size - len(words.translate(None, kind)) for kind in (_LETTERS, _DIGITS, _JSON))
+    high = 0 if words.isascii() else size - len(words.translate(None, _HIGH))
+    spaces = words.count(b" ")
+    others = size - letters - digits - high - quotes - spaces
+    letters -= sum(words.count(key) * extra for key, extra in _KEYS)
+    if (coded := words.count(b"\\u")) > 0:  # six bytes that stand for two
+        letters, digits, others, high = (
+            letters - 2 * coded,
+            digits - 3 * coded,
+            others - coded,
+            high + 2 * coded,
+        )
+    return (weights.letters * max(0, letters) + weights.digits * digits + weights.spaces * spaces
+            + weights.high * high + weights.others * others + weights.escapes * words.count(b"\\n"))  # fmt: skip
+
+
+def _without_images(words: bytes, weights: Weights) -> tuple[bytes, float]:
+    """The words without what is encoded in them, and the tokens of the images among that."""
+    if not any(key in words for key in _ENCODES) or not (found := ENCODED.findall(words)):
+        return words, 0.0
+    sizes = [size for data in found if (size := image_size(data)) is not None]
+    pixels = sum(min(width * height, 1_200_000) for width, height in sizes)
+    return ENCODED.sub(b'""', words), weights.image * pixels + weights.flat_image * len(sizes)
+
+
+def image_size(encoded: bytes) -> tuple[int, int] | None:
+    """Width and height of a base64 PNG, JPEG, GIF or WebP; None for anything else."""
+    part = encoded[:_HEAD]
+    try:
+        raw = base64.b64decode(part[: len(part) // 4 * 4].translate(_PLAIN))
+    except ValueError:
+        return None
+    if raw.startswith(b"\x89PNG\r\n\x1a\n") and len(raw) >= 24:
+        width, height = struct.unpack(">II", raw[16:24])
+        return int(width), int(height)
+    if raw[:4] == b"GIF8" and len(raw) >= 10:
+        width, height = struct.unpack("<HH", raw[6:10])
+        return int(width), int(height)
+    if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
+        return _UNKNOWN
+    return _jpeg(raw) if raw[:2] == b"\xff\xd8" else None
+
+
+def _jpeg(raw: bytes) -> tuple[int, int]:
+    at = 2
+    while at + 9 < len(raw):
+        marker = raw[at + 1]
+        if raw[at] != 0xFF:
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", raw[at + 5 : at + 9])
+            return int(width), int(height)
+        else:
+            at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
+    return _UNKNOWN

@@ -142,15 +142,19 @@ class RateLimiter:
             if not demand.counts(rule, call, op):
                 continue
             if tokens < 0 and rule.unit in ("tokens", "usd"):
-                tokens = estimate.prompt(call.body or b"")
+                tokens = self._prompt(call, op)
             share = self._share_of(rule, call, op, tokens)
             for entity in demand.entities(rule, call, op):
                 found.setdefault(entity, []).append(share)
         if self._spend is not None and op.kind == "llm" and op.charged:
             for rule, entity in self._spend.rules(call):
-                tokens = estimate.prompt(call.body or b"") if tokens < 0 else tokens
+                tokens = self._prompt(call, op) if tokens < 0 else tokens
                 found.setdefault(entity, []).append(self._share_of(rule, call, op, tokens))
         return found
+
+    def _prompt(self, call: Call, op: Operation) -> int:
+        _, model = self._routes.get(op.model, ("", op.model))
+        return estimate.prompt(call.body or b"", model)
 
     def _share_of(self, rule: Rule, call: Call, op: Operation, tokens: int) -> Share:
         if rule.fixed is not None:

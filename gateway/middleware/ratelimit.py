@@ -153,7 +153,7 @@ class _Answer:
         call = self._held.call
         if call.usage is not None or self._held.op.kind != "llm" or not 200 <= self._status < 400:
             return call.usage
-        prompt = estimate.prompt(call.body or b"")
+        prompt = estimate.prompt(call.body or b"", call.upstream_model or self._held.op.model)
         if self._watcher is None:
             return truth.judged(None, prompt=prompt, written=self._size)
         self._watcher.end()

@@ -143,7 +143,7 @@ class _Answer:
         call, watcher = self._call, self._watcher
         if call.usage is not None or not self._watch or not 200 <= self.status < 400:
             return
-        prompt = estimate.prompt(call.body or b"")
+        prompt = estimate.prompt(call.body or b"", call.upstream_model or self._op.model)
         if watcher is None:  # an encoded answer: nothing can be read in it
             call.usage = truth.judged(None, prompt=prompt, written=self.size)
             return

@@ -1,0 +1,107 @@
+"""Estimates of prompt tokens against what providers counted; the figures are from their documentation and public recordings."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.limits import estimate
+
+PROSE = "The gateway stands between a coding agent and everything that it talks to, and keeps count of what that costs. "
+
+
+def ask(text: str, **more: object) -> bytes:
+    return json.dumps({"messages": [{"role": "user", "content": text}], **more}).encode()
+
+
+def png(width: int, height: int) -> str:
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + chunk + b"\0" * 4000).decode()
+
+
+MODELS = ["claude-sonnet-4-5", "gpt-5.1", "gemini-2.5-pro", "mistral-large"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_english_is_about_four_tokens_for_three_words(model: str) -> None:
+    """The rule of thumb that the providers publish; recorded usage is measured by scripts/estimate_error."""
+    words = len(PROSE.split()) * 100
+    assert estimate.prompt(ask(PROSE * 100), model) == pytest.approx(words * 4 / 3, rel=0.25)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_text_counts_alike_however_its_letters_are_escaped(model: str) -> None:
+    text = "Die Größe der Anfrage wird geschätzt, bevor überhaupt jemand gezählt hat. " * 50
+    escaped = ask(text)
+    plain = escaped.decode("unicode_escape").encode()
+    assert estimate.prompt(escaped, model) == pytest.approx(estimate.prompt(plain, model), rel=0.15)
+
+
+def test_code_has_more_tokens_than_prose_of_the_same_length() -> None:
+    code = "def add(a: int, b: int) -> int:\n    return a + b\n\n\n" * 100
+    prose = (PROSE * 100)[: len(code)]
+    assert estimate.prompt(ask(code), "gpt-5.1") > 1.2 * estimate.prompt(ask(prose), "gpt-5.1")
+
+
+def test_the_newer_claudes_make_more_tokens_of_the_same_text() -> None:
+    text = ask(PROSE * 100)
+    older, newer = (estimate.prompt(text, model) for model in ("claude-sonnet-4-5", "claude-opus-5"))
+    assert newer / older == pytest.approx(1.39, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("model", "width", "height", "tokens"),
+    [
+        ("claude-sonnet-4-5", 597, 566, 451),  # w * h / 750, as documented
+        ("claude-sonnet-4-5", 1092, 1092, 1590),
+        ("claude-opus-4-1", 200, 200, 54),
+        ("gemini-2.5-flash", 384, 384, 258),
+    ],
+)
+def test_an_image_counts_by_its_size_and_not_by_its_bytes(
+    model: str, width: int, height: int, tokens: int
+) -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": png(width, height)}
+    body = json.dumps(
+        {"messages": [{"role": "user", "content": [{"type": "image", "source": source}]}]}
+    ).encode()
+    assert estimate.prompt(body, model) == pytest.approx(tokens + 15, rel=0.25)
+
+
+def test_tools_are_counted() -> None:
+    tool = {
+        "name": "get_weather",
+        "description": PROSE,
+        "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+    }
+    without = estimate.prompt(ask("hi"), "claude-sonnet-4-5")
+    one = estimate.prompt(ask("hi", tools=[tool]), "claude-sonnet-4-5")
+    ten = estimate.prompt(ask("hi", tools=[tool] * 10), "claude-sonnet-4-5")
+    assert one - without > 400
+    assert ten - one == pytest.approx(9 * 62, rel=0.25)
+
+
+def test_signatures_and_encrypted_thoughts_are_no_text() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "A1b2" * 2000}
+    body = json.dumps({"messages": [{"role": "assistant", "content": [thought]}]}).encode()
+    assert estimate.prompt(body, "claude-sonnet-4-5") < 60
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_have_an_estimate(body: bytes) -> None:
+    assert estimate.prompt(body) >= 0
+    estimate.image_size(base64.b64encode(body))
+
+
+@given(st.text(max_size=200))
+def test_more_text_is_never_fewer_tokens(text: str) -> None:
+    assert estimate.prompt(ask(text + PROSE), "claude-sonnet-4-5") >= estimate.prompt(
+        ask(text), "claude-sonnet-4-5"
+    )
