@@ -19,7 +19,7 @@ from gateway.llm.inquiry import Inquiry
 from gateway.llm.models import Catalog
 from gateway.llm.presence import Presence
 from gateway.llm.providers import Provider
-from gateway.llm.relay import Relay, refuse
+from gateway.llm.relay import SILENCE, Relay, refuse
 from gateway.llm.routes import Candidate, ModelRule, Table
 from gateway.llm.upstream import Answer, Upstream
 from gateway.llm.wires import wire
@@ -40,7 +40,7 @@ class LLMApp:
                                                       dialects=("anthropic",), signer=KeySigner("x-api-key", key))})
 
     `models` are the rules that say which provider serves which model, needed where there are several; `client` is the
-    upstream client (`Pool()`); `limit` bounds a request's body. Errors are raised: put `AccessMiddleware` around it.
+    upstream client (`Pool()`); `limit` bounds a request's body; a translated stream gets a ping after `silence`. Errors are raised: put `AccessMiddleware` around it.
     """
 
     def __init__(
@@ -51,12 +51,14 @@ class LLMApp:
         client: Client | None = None,
         upstream: Upstream | None = None,
         limit: int = bodies.LIMIT,
+        silence: float = SILENCE,
     ) -> None:
         client = client or Pool()
         self.table = Table(providers, models)
         self.catalog = Catalog(self.table, client)
         self._upstream = upstream or Upstream(client)
         self._limit = limit
+        self._silence = silence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call.of(scope)
@@ -78,7 +80,7 @@ class LLMApp:
         await self._serve(inquiry, receive, send)
 
     async def _serve(self, inquiry: Inquiry, receive: Receive, send: Send) -> None:
-        relay = Relay(inquiry, send)
+        relay = Relay(inquiry, send, silence=self._silence)
         try:
             async with Presence(inquiry.call, receive):
                 await self._relay(inquiry, relay, send)

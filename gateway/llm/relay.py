@@ -30,9 +30,12 @@ BYTES_A_TOKEN = 40  # of a stream that broke before its usage came: mostly its f
 class Relay:
     """One request's answer. `started`: the client has its head, so that a failure can no longer have a status."""
 
-    __slots__ = ("_call", "_inquiry", "_media", "_send", "_size", "_watcher", "_whole_frames", "started")
+    __slots__ = (
+        "_call", "_inquiry", "_media", "_send", "_silence", "_size", "_watcher", "_whole_frames", "started",
+    )  # fmt: skip
 
-    def __init__(self, inquiry: Inquiry, send: Send) -> None:
+    def __init__(self, inquiry: Inquiry, send: Send, *, silence: float = SILENCE) -> None:
+        self._silence = silence
         self._inquiry = inquiry
         self._call = inquiry.call
         self._send = send
@@ -137,7 +140,7 @@ class Relay:
         assert reader is not None
         writer = self._inquiry.inbound.writer(self._inquiry.request)
         await self.start(200, _stream_headers(writer.media, self._call.id))
-        pulse = Pulse(self, writer.ping())
+        pulse = Pulse(self, writer.ping(), self._silence)
         tally: Json = {}
         try:
             events, chunk = answer.opening.events, b"."
@@ -208,15 +211,16 @@ class Relay:
 class Pulse:
     """Sends a ping whenever nothing was sent for a while: one lazy timer, as on the upstream's side."""
 
-    __slots__ = ("_last", "_loop", "_ping", "_relay", "_task", "_timer")
+    __slots__ = ("_last", "_loop", "_ping", "_relay", "_silence", "_task", "_timer")
 
-    def __init__(self, relay: Relay, ping: bytes) -> None:
+    def __init__(self, relay: Relay, ping: bytes, silence: float) -> None:
+        self._silence = silence
         self._loop = asyncio.get_running_loop()
         self._relay = relay
         self._ping = ping
         self._last = self._loop.time()
         self._task: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(SILENCE, self._tick) if ping else None
+        self._timer = self._loop.call_later(silence, self._tick) if ping else None
 
     def beat(self) -> None:
         self._last = self._loop.time()
@@ -228,11 +232,11 @@ class Pulse:
             self._task.cancel()
 
     def _tick(self) -> None:
-        due = self._last + SILENCE
+        due = self._last + self._silence
         if self._loop.time() >= due:
             self.beat()
             self._task = self._loop.create_task(self._relay.body(self._ping, more=True))
-            due = self._last + SILENCE
+            due = self._last + self._silence
         self._timer = self._loop.call_at(due, self._tick)
 
 

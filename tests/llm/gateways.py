@@ -71,6 +71,7 @@ async def gateway(
     dialects: Sequence[str] = (),
     models: Sequence[ModelRule] = (),
     clock: Callable[[], float] = lambda: 0.0,
+    silence: float = 12.0,
     **options: Any,
 ) -> AsyncIterator[Gateway]:
     """One provider for each script, named `one`, `two`, …; the pauses between attempts are noted, not made."""
@@ -95,7 +96,7 @@ async def gateway(
             for name, up, wire in zip(names, ups, wires, strict=False)
         }
         asker = Asker(pool, sleep=sleep, draw=lambda: 0.5, health=Health(clock))
-        app = LLMApp(providers=providers, models=models, client=pool, upstream=asker)
+        app = LLMApp(providers=providers, models=models, client=pool, upstream=asker, silence=silence)
         drive = Driver(compose([Route("/", app), Route("/gemini", app)], observers=[seen]))
         try:
             yield Gateway(app, drive, seen, ups, slept)
