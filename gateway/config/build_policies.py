@@ -52,7 +52,7 @@ def _auth(section: Section, place: Place, resources: Resources) -> tuple[Layer, 
     layer = partial(
         AuthMiddleware,
         mode=section.get("mode", "strict"),
-        jwt=[_verifier(each, place.folder) for each in issuers],
+        jwt=[verifier(each, place.folder) for each in issuers],
         keys=_keys(section.get("keys", not issuers), resources),
         attribution=Attributing(**section.get("attribution", {})),
         resource=resource,
@@ -94,7 +94,7 @@ def _resource(section: Section, place: Place, issuers: Any) -> Resource | None:
     )
 
 
-def _verifier(section: Section, folder: Path) -> Any:
+def verifier(section: Section, folder: Path) -> Any:
     from gateway.identity.jwt import Verifier
 
     given = {key: section[key] for key in ("audiences", "algorithms", "scopes", "leeway") if key in section}

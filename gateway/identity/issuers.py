@@ -112,6 +112,11 @@ class RemoteKeys:
             found = jwks.matching(self._keys, kid, algorithm)
         return found
 
+    async def load(self) -> int:
+        """Fetches the keys now; how many there are. Raises KeysUnavailable."""
+        url = self._url or await self._discover()
+        return len(jwks.read(await fetch(url, transport=self._transport)))
+
     async def _refreshed(self, task: asyncio.Task[None] | None) -> None:
         if task is not None:
             await asyncio.shield(task)

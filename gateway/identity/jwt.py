@@ -150,12 +150,28 @@ class Verifier:
     async def verify(self, token: Token) -> Principal:
         """Raises InvalidToken or KeysUnavailable."""
         await self._signature(token)
-        self._times(token.claims)
-        self._audience(token.claims.get("aud"))
-        scopes = _scopes(token.claims)
-        if not scopes >= self.scopes:
-            raise InvalidToken(f"the token lacks the scope {' '.join(sorted(self.scopes - scopes))}")
-        return _principal(token.claims, scopes)
+        for _, check in self._claim_checks():
+            check(token.claims)
+        return _principal(token.claims, _scopes(token.claims))
+
+    async def explain(self, token: Token) -> list[tuple[str, str]]:
+        """Every check by name, with what failed (empty where it passed)."""
+        found = [("signature", "")]
+        try:
+            await self._signature(token)
+        except (InvalidToken, KeysUnavailable) as error:
+            found = [("signature", str(error))]
+        for name, check in self._claim_checks():
+            try:
+                check(token.claims)
+            except InvalidToken as error:
+                found.append((name, str(error)))
+            else:
+                found.append((name, ""))
+        return found
+
+    def _claim_checks(self) -> tuple[tuple[str, Callable[[Mapping[str, Any]], None]], ...]:
+        return ("times", self._times), ("audience", self._audience), ("scopes", self._required_scopes)
 
     async def _signature(self, token: Token) -> None:
         algorithm = token.algorithm
@@ -179,7 +195,13 @@ class Verifier:
             if name in claims and _number(claims, name) > now + self.leeway:
                 raise InvalidToken(f"the token {what} (is a clock wrong?)")
 
-    def _audience(self, audience: object) -> None:
+    def _required_scopes(self, claims: Mapping[str, Any]) -> None:
+        missing = self.scopes - _scopes(claims)
+        if missing:
+            raise InvalidToken(f"the token lacks the scope {' '.join(sorted(missing))}")
+
+    def _audience(self, claims: Mapping[str, Any]) -> None:
+        audience = claims.get("aud")
         named = [audience] if isinstance(audience, str) else audience
         if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
             raise InvalidToken("the token has no aud" if audience is None else "the token's aud is not a string or a list of strings")  # fmt: skip

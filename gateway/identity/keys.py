@@ -42,14 +42,16 @@ def make(
     owner: str,
     groups: Sequence[str] = (),
     models: Sequence[str] = (),
-    limits: Mapping[str, Any] | None = None,
+    scopes: Sequence[str] = (),
+    agent: str = "",
+    limits: Sequence[Mapping[str, Any]] = (),
     expires: float | None = None,
     at: float,
 ) -> NewKey:
     key_id, secret = (_random(10), _random(32))
     text = f"gwk_{key_id}_{secret}"
     document = {"id": key_id, "hash": digest(text), "owner": owner, "groups": list(groups), "models": list(models),
-                "limits": dict(limits or {}), "created": at, "expires": expires, "revoked": None}  # fmt: skip
+                "scopes": list(scopes), "agent": agent, "limits": list(limits), "created": at, "expires": expires, "revoked": None}  # fmt: skip
     return NewKey(key_id, text, document)
 
 
