@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.anthropic import read_answer, write_answer
 from gateway.llm.dialects.aws_errors import of_frame, read_error, write_exception
 from gateway.llm.dialects.bedrock_stream import Reader, Watcher
-from gateway.llm.dialects.content import is_attribution, shaped, system_of
+from gateway.llm.dialects.content import MISSHAPEN, is_attribution, shaped, system_of
 from gateway.llm.dialects.eventstream import encode
 from gateway.llm.dialects.protocol import Event, Json, Options, Outbound, Reply, Request, Target
 from gateway.metering.usage import Usage
@@ -102,11 +103,10 @@ def forward(body: bytes, options: Options) -> bytes:
 
 def usage_of(answer: bytes) -> Usage | None:
     """Of InvokeModel's answer or Converse's."""
-    try:
-        found = orjson.loads(answer)
-        return converse_figures.usage_of(found.get("usage")) or figures.read(found.get("usage"))
-    except (orjson.JSONDecodeError, AttributeError):
-        return None
+    with suppress(*MISSHAPEN):
+        usage = orjson.loads(answer).get("usage")
+        return converse_figures.usage_of(usage) or figures.read(usage)
+    return None
 
 
 @shaped("Messages")

@@ -7,15 +7,17 @@ A client that did not ask for it never sees that chunk; everything else passes b
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import orjson
 
 from gateway import sse
 from gateway.llm.dialects import openai_errors, openai_usage
-from gateway.llm.dialects.frames import Garbage, Sieve, load
+from gateway.llm.dialects.content import MISSHAPEN
+from gateway.llm.dialects.frames import Sieve, load
 from gateway.llm.dialects.openai_chat.answers import STOPS
 from gateway.llm.dialects.patch import members, patch, value
-from gateway.llm.dialects.protocol import ErrorInfo, Options
+from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
 from gateway.metering.usage import Usage
 
 _MARKS = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|data:\s*\[DONE\]')
@@ -68,17 +70,17 @@ class Watcher:
 
     def feed(self, chunk: bytes) -> None:
         for data in self._sieve.feed(chunk):
-            try:
-                found = load(data)
-            except Garbage:
-                continue  # not ours to judge: it passes
-            self.finished = self.finished or "done" in found
-            if found.get("error"):
-                self.error = openai_errors.of_event(found["error"])
-            self.usage = openai_usage.of_chat(found.get("usage")) or self.usage
-            for choice in found.get("choices") or ():
-                if choice.get("finish_reason"):
-                    self.stop_reason = STOPS.get(choice["finish_reason"], "end_turn")
+            with suppress(*MISSHAPEN):  # not ours to judge: it passes
+                self._look(load(data))
+
+    def _look(self, found: Json) -> None:
+        self.finished = self.finished or "done" in found
+        if found.get("error"):
+            self.error = openai_errors.of_event(found["error"])
+        self.usage = openai_usage.of_chat(found.get("usage")) or self.usage
+        for choice in found.get("choices") or ():
+            if choice.get("finish_reason"):
+                self.stop_reason = STOPS.get(choice["finish_reason"], "end_turn")
 
 
 def watcher() -> Watcher:
@@ -87,8 +89,6 @@ def watcher() -> Watcher:
 
 def usage_of(answer: bytes) -> Usage | None:
     """Of a whole chat completion, or of embeddings: both name their figures alike."""
-    try:
-        found = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        return None
-    return openai_usage.of_chat(found.get("usage")) if isinstance(found, dict) else None
+    with suppress(*MISSHAPEN):
+        return openai_usage.of_chat(orjson.loads(answer).get("usage"))
+    return None

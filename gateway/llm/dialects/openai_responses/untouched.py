@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import orjson
 
 from gateway.llm.dialects import openai_errors, openai_usage
-from gateway.llm.dialects.frames import Garbage, Sieve, load
+from gateway.llm.dialects.content import MISSHAPEN
+from gateway.llm.dialects.frames import Sieve, load
 from gateway.llm.dialects.openai_responses.answers import CUTS
 from gateway.llm.dialects.openai_responses.reasoning import WRAPPED
 from gateway.llm.dialects.patch import members, patch, value
@@ -45,11 +47,8 @@ class Watcher:
 
     def feed(self, chunk: bytes) -> None:
         for data in self._sieve.feed(chunk):
-            try:
-                found = load(data)
-            except Garbage:
-                continue  # not ours to judge: it passes
-            self._take(found)
+            with suppress(*MISSHAPEN):  # not ours to judge: it passes
+                self._take(load(data))
 
     def _take(self, found: Json) -> None:
         kind, response = found.get("type"), found.get("response") or {}
@@ -72,8 +71,6 @@ def watcher() -> Watcher:
 
 
 def usage_of(answer: bytes) -> Usage | None:
-    try:
-        found = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        return None
-    return openai_usage.of_responses(found.get("usage")) if isinstance(found, dict) else None
+    with suppress(*MISSHAPEN):
+        return openai_usage.of_responses(orjson.loads(answer).get("usage"))
+    return None
