@@ -24,14 +24,14 @@ Section = Mapping[str, Any]
 def llm(section: Section, file: Section, resources: Resources) -> LLMApp:
     limit = (file.get("listen") or {}).get("max_body")
     return LLMApp(
-        providers={name: _provider(name, each) for name, each in section["providers"].items()},
+        providers={name: provider_from(name, each) for name, each in section["providers"].items()},
         models=[_rule(each) for each in section.get("models", ())],
         client=resources.client,
         **({"limit": limit} if limit else {}),
     )
 
 
-def _provider(name: str, section: Section) -> Provider:
+def provider_from(name: str, section: Section) -> Provider:
     given = {key: value for key, value in section.items() if key not in ("type", "timeout", "proxy")}
     if "timeout" in section:
         given["timeouts"] = Timeouts(**section["timeout"])

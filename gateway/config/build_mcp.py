@@ -40,7 +40,7 @@ def mcp(section: Section, path: str, file: Section, folder: Path, resources: Res
 def _server(name: str, section: Section, folder: Path, resources: Resources) -> Server:
     given = {key: section[key] for key in ("prefix", "max_rows", "max_bytes", "enforce") if key in section}
     return Server(
-        _upstream(name, section, folder, resources),
+        upstream_from(name, section, folder, resources),
         allow=_names(section.get("allow")),
         agents={agent: _agent(each) for agent, each in (section.get("agents") or {}).items()},
         scope=_scope(section.get("scope")),
@@ -49,7 +49,7 @@ def _server(name: str, section: Section, folder: Path, resources: Resources) -> 
     )
 
 
-def _upstream(name: str, section: Section, folder: Path, resources: Resources) -> Upstream:
+def upstream_from(name: str, section: Section, folder: Path, resources: Resources) -> Upstream:
     if ("url" in section) == ("command" in section):
         raise ConfigError(f"mcp.servers.{name}: needs either url or command")
     timeout: dict[str, Any] = {"timeout": section["timeout"]} if "timeout" in section else {}

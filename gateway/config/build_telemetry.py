@@ -94,7 +94,7 @@ def _exporter(kind: str, section: Section) -> Any:
 
 
 def _audit(section: Section | None, folder: Path, resources: Resources) -> Audit | None:
-    if section is None:
+    if section is None or resources.dry:
         return None
     from gateway.telemetry.audit import Audit
     from gateway.telemetry.masking import Masking

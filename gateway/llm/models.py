@@ -65,29 +65,31 @@ class Catalog:
         if known and self._clock() - at < FRESH:
             return known
         try:
-            models = await self._ask(provider)
+            models = await listed(provider, self._client)
         except UpstreamError:
             return known
         self._lists[provider.name] = (self._clock(), models)
         return models
 
-    async def _ask(self, provider: Provider) -> list[Model]:
-        dialect = provider.dialects[0]
-        path = _PATHS.get(dialect)
-        if path is None or provider.passthrough:  # no such list there, or nobody's credential to ask with
-            return []
-        bare, _, query = path.partition("?")
-        url = provider.url(bare, query)
-        version = [(b"anthropic-version", b"2023-06-01")] if dialect == "anthropic" else []
-        headers = await provider.signer.sign("GET", url, [*version, *provider.headers], b"")
-        response = await (provider.client or self._client).send(
-            "GET", url, headers=headers, timeouts=PATIENCE
-        )
-        try:
-            body = await response.read()
-        finally:
-            response.close()
-        return _read(body, provider.name) if response.status == 200 else []
+
+async def listed(provider: Provider, client: Client) -> list[Model]:
+    """What the provider lists; nothing where it has no list, or nobody's credential to ask with. Raises UpstreamError."""
+    dialect = provider.dialects[0]
+    path = _PATHS.get(dialect)
+    if path is None or provider.passthrough:
+        return []
+    bare, _, query = path.partition("?")
+    url = provider.url(bare, query)
+    version = [(b"anthropic-version", b"2023-06-01")] if dialect == "anthropic" else []
+    headers = await provider.signer.sign("GET", url, [*version, *provider.headers], b"")
+    response = await (provider.client or client).send("GET", url, headers=headers, timeouts=PATIENCE)
+    try:
+        body = await response.read()
+    finally:
+        response.close()
+    if response.status != 200:
+        raise UpstreamError(f"{url} answers {response.status}")
+    return _read(body, provider.name)
 
 
 def _read(body: bytes, owner: str) -> list[Model]:
