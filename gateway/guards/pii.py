@@ -132,7 +132,7 @@ def _card(value: str, before: str, after: str) -> Judged:
     if (
         not checksums.luhn(digits)
         or not _ISSUERS.match(digits)
-        or len(set(digits)) < 3
+        or len(set(digits)) < 2
         or _DENIED.search(before)
     ):
         return None

@@ -1,0 +1,149 @@
+"""Judges from outside: callables and webhooks, and what happens when they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.errors import ConfigError
+from gateway.guards.plugins import Calling, Said, Webhook
+from gateway.guards.rules import Rule, rules_from
+from gateway.middleware.guard import GuardMiddleware
+from tests.driver import Driver
+from tests.guards.apps import Echo, anthropic, cut_text, read, stream
+
+ASK = {"model": "m", "messages": [{"role": "user", "content": "hello there"}]}
+
+
+def no_birds(texts: list[str], phase: str) -> bool:
+    return any("bird" in text for text in texts)
+
+
+async def put(
+    plugin: Any, *, body: Any = ASK, action: Any = "reject", phase: str = "request", app: Any = None
+) -> tuple[Any, Echo]:
+    app = app or Echo()
+    rule = Rule("mine", action, plugin=plugin)
+    guard = GuardMiddleware(
+        app, request=[rule] if phase == "request" else [], response=[rule] if phase == "response" else []
+    )
+    return await Driver(guard).post("/v1/messages", body), app
+
+
+async def test_a_callable_from_the_operators_own_module_is_asked() -> None:
+    guard = GuardMiddleware(Echo(), request=rules_from([{"python": "tests.guards.test_plugins:no_birds"}]))
+    assert (await Driver(guard).post("/v1/messages", ASK)).status == 200
+    bird = {"model": "m", "messages": [{"role": "user", "content": "a bird"}]}
+    assert (await Driver(guard).post("/v1/messages", bird)).status == 403
+
+
+@pytest.mark.parametrize("where", ["no.such.module:f", "json:nothing", "json:__name__", "json"])
+def test_a_callable_that_is_none_is_said_at_load(where: str) -> None:
+    with pytest.raises(ConfigError, match="python"):
+        rules_from([{"python": where}])
+
+
+async def test_a_callable_may_rewrite_the_texts() -> None:
+    async def shout(texts: list[str], phase: str) -> Said:
+        return Said("mask", tuple(text.upper() for text in texts))
+
+    reply, app = await put(Calling(shout))
+    assert reply.status == 200
+    assert json.loads(app.asked)["messages"][0]["content"] == "HELLO THERE"
+
+
+@pytest.mark.parametrize(("closed", "status"), [(True, 403), (False, 200)])
+async def test_a_judge_that_fails_or_is_slow_has_the_decided_outcome(closed: bool, status: int) -> None:
+    async def slow(texts: list[str], phase: str) -> bool:
+        await asyncio.Event().wait()
+        return False
+
+    def broken(texts: list[str], phase: str) -> bool:
+        raise RuntimeError("no")
+
+    for function, timeout in ((slow, 0.01), (broken, 5)):
+        reply, _ = await put(Calling(function, timeout, closed))
+        assert reply.status == status
+
+
+async def test_a_blocking_callable_does_not_block_the_loop() -> None:
+    gate = threading.Event()
+
+    def waits(texts: list[str], phase: str) -> bool:
+        return not gate.wait(5)
+
+    async def opens() -> None:
+        gate.set()
+
+    (reply, _), _ = await asyncio.gather(put(Calling(waits, 5)), opens())
+    assert reply.status == 200
+
+
+def hook(answer: Any, asked: list[Any] | None = None, status: int = 200) -> Webhook:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if asked is not None:
+            asked.append((request.url.path, json.loads(request.content)))
+        return httpx.Response(status, json=answer)
+
+    return Webhook("http://guard.test/v1", transport=httpx.MockTransport(handle))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ({"action": {"reason": "fine"}}, 200),
+        ({"action": {"type": "pass"}}, 200),
+        ({"action": {"body": "no birds here", "status_code": 451, "reason": "birds"}}, 451),
+        ({"action": {"type": "reject", "body": "no", "status_code": 403}}, 403),
+    ],
+)
+async def test_a_webhook_may_pass_or_reject(answer: Any, status: int) -> None:
+    asked: list[Any] = []
+    reply, _ = await put(hook(answer, asked))
+    assert reply.status == status
+    assert asked == [("/v1/request", {"body": {"messages": [{"role": "user", "content": "hello there"}]}})]
+    if status == 451:
+        assert reply.json["error"]["message"] == "no birds here"
+
+
+async def test_a_webhook_may_mask_requests_and_answers() -> None:
+    masked = {"action": {"body": {"messages": [{"role": "user", "content": "*****"}]}, "reason": "masked"}}
+    _, app = await put(hook(masked))
+    assert json.loads(app.asked)["messages"][0]["content"] == "*****"
+    asked: list[Any] = []
+    choices = {"action": {"body": {"choices": [{"message": {"role": "assistant", "content": "(gone)"}}]}}}
+    answer = {"content": [{"type": "text", "text": "said"}]}
+    reply, _ = await put(hook(choices, asked), phase="response", app=Echo(answer))
+    assert reply.json["content"][0]["text"] == "(gone)"
+    assert asked[0] == (
+        "/v1/response",
+        {"body": {"choices": [{"message": {"role": "assistant", "content": "said"}}]}},
+    )
+
+
+@pytest.mark.parametrize(
+    "answer", [{"action": {"body": {"messages": []}}}, "what", {"action": {"body": {"messages": "x"}}}]
+)
+async def test_a_webhook_that_answers_nonsense_has_failed(answer: Any) -> None:
+    assert (await put(hook(answer)))[0].status == 403
+    assert (await put(hook({}, status=500)))[0].status == 403
+
+
+async def test_a_judge_hears_a_streamed_text_when_it_is_over_and_can_end_the_stream() -> None:
+    frames = anthropic(*cut_text("a bird in the hand " * 40, seed=1))
+    reply, _ = await put(Calling(no_birds), phase="response", app=stream(frames))
+    assert reply.body.decode().rsplit("event: ", 1)[1].startswith("error\n")
+    assert "message_stop" not in reply.body.decode()
+    fine = anthropic(*cut_text("a fish in the hand " * 40, seed=1))
+    reply, _ = await put(Calling(no_birds), phase="response", app=stream(fine))
+    assert read("anthropic", reply.body) == "a fish in the hand " * 40
+
+
+def test_a_webhook_needs_an_address() -> None:
+    with pytest.raises(ConfigError, match="http"):
+        rules_from([{"webhook": "ftp://x"}])
