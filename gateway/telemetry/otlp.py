@@ -1,7 +1,6 @@
-"""OTLP over HTTP: spans and log lines as protobuf messages, posted from a background thread.
+"""OTLP over HTTP: where spans and audit lines are posted to, from a background thread.
 
-The messages are those of `opentelemetry-proto`; encoding them straight from our records costs a fifth of what the SDK's span
-objects cost. The environment variables of the specification are honoured.
+The environment variables of the specification are honoured.
 """
 
 from __future__ import annotations
@@ -10,18 +9,14 @@ import gzip
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
 import httpx
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
-from opentelemetry.proto.trace.v1 import trace_pb2
 
 from gateway.errors import GatewayError
-from gateway.telemetry.spans import Span, Value
+from gateway.telemetry import wire
+from gateway.telemetry.spans import Span
 
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 _DELAYS: Final = (0.5, 1.0, 2.0)
@@ -98,16 +93,10 @@ class OtlpSpans:
 
     def __init__(self, http: OtlpHttp, *, service: str = "", environ: Mapping[str, str] = os.environ) -> None:
         self._http = http
-        self._resource = _resource(service, environ)
+        self._resource = wire.resource(_resource(service, environ))
 
     def send(self, spans: Iterable[Span]) -> None:
-        message = ExportTraceServiceRequest()
-        resource = message.resource_spans.add()
-        resource.resource.attributes.extend(self._resource)
-        scope = resource.scope_spans.add()
-        scope.scope.name = "gateway"
-        scope.spans.extend([_span(span) for span in spans])
-        self._http.post(message.SerializeToString())
+        self._http.post(wire.spans(spans, self._resource))
 
     def close(self) -> None:
         self._http.close()
@@ -118,23 +107,16 @@ class OtlpLogs:
 
     def __init__(self, http: OtlpHttp, *, service: str = "", environ: Mapping[str, str] = os.environ) -> None:
         self._http = http
-        self._resource = _resource(service, environ)
+        self._resource = wire.resource(_resource(service, environ))
 
     def write(self, lines: list[bytes]) -> None:
-        message = ExportLogsServiceRequest()
-        resource = message.resource_logs.add()
-        resource.resource.attributes.extend(self._resource)
-        scope = resource.scope_logs.add()
-        scope.scope.name = "gateway.audit"
-        for line in lines:
-            scope.log_records.add(body=AnyValue(string_value=line.decode().rstrip("\n")), severity_number=9)
-        self._http.post(message.SerializeToString())
+        self._http.post(wire.logs([line.rstrip(b"\n") for line in lines], self._resource, b"gateway.audit"))
 
     def close(self) -> None:
         self._http.close()
 
 
-def _resource(service: str, environ: Mapping[str, str]) -> list[KeyValue]:
+def _resource(service: str, environ: Mapping[str, str]) -> dict[str, str]:
     pairs = (
         pair.partition("=") for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",") if "=" in pair
     )
@@ -142,37 +124,4 @@ def _resource(service: str, environ: Mapping[str, str]) -> list[KeyValue]:
     found["service.name"] = (
         service or environ.get("OTEL_SERVICE_NAME") or found.get("service.name") or "gateway"
     )
-    return [_pair(name, value) for name, value in found.items()]
-
-
-def _span(span: Span) -> trace_pb2.Span:
-    status = (
-        trace_pb2.Status(code=trace_pb2.Status.STATUS_CODE_ERROR, message=span.error) if span.error else None
-    )
-    return trace_pb2.Span(
-        trace_id=bytes.fromhex(span.trace_id), span_id=bytes.fromhex(span.span_id),
-        parent_span_id=bytes.fromhex(span.parent), name=span.name, kind=span.kind,  # type: ignore[arg-type]
-        start_time_unix_nano=span.started, end_time_unix_nano=span.ended,
-        attributes=[_pair(name, tuple(value) if isinstance(value, list) else value)
-                    for name, value in span.attributes.items()],
-        status=status,
-        links=[trace_pb2.Span.Link(trace_id=bytes.fromhex(link.trace_id), span_id=bytes.fromhex(link.span_id))
-               for link in span.links],
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=4096, typed=True)
-def _pair(name: str, value: Value) -> KeyValue:
-    return KeyValue(key=name, value=_any(value))
-
-
-def _any(value: Value) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, str):
-        return AnyValue(string_value=value.encode("utf-8", "replace").decode())
-    return AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=item) for item in value]))
+    return found
