@@ -8,7 +8,9 @@ import pytest
 
 from gateway.errors import BadRequest
 from gateway.llm.dialects import gemini
+from gateway.llm.dialects.gemini.recall import Recall
 from gateway.llm.dialects.gemini.thoughts import SKIP, of_calls, unsigned_calls, wrap
+from gateway.llm.dialects.reduce import expand
 from tests.dialects.driving import outbound
 
 G3 = "gemini-3-flash-preview"
@@ -198,6 +200,21 @@ def test_a_remembered_signature_serves_a_client_that_drops_thinking() -> None:
     replayed = [user("go"), model(call("a"), call("b")), user(result("a"), result("b"))]
     assert unsigned_calls({"messages": replayed}) == ["a"]
     assert contents(replayed, signatures=memory)[1] == says("model", called("a", {}, "S"), called("b", {}))
+
+
+def test_what_a_client_of_another_dialect_drops_is_recalled_within_bounds() -> None:
+    answer = {"id": "m", "model": "m", "stop_reason": "tool_use", "stop_sequence": None, "usage": {},
+              "content": [signed("c", "S"), call("a"), call("b")]}  # fmt: skip
+    replayed = {"messages": [user("go"), model(call("a"), call("b")), user(result("a"), result("b"))]}
+    whole, streamed, small = Recall(), Recall(), Recall(limit=len(wrap("c", "S")))
+    whole.message(answer)
+    listener = streamed.listen()
+    for event in expand(answer):
+        listener.hear(event)
+    assert whole.of(replayed) == streamed.of(replayed) == {"a": wrap("c", "S")}
+    small.message(answer)
+    small.add("z", wrap("c", "T"))
+    assert small.of(replayed) == {}
 
 
 def test_losses_name_what_was_not_sent() -> None:
