@@ -17,7 +17,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.real.watched import watched
+from tests.telemetry.watched import watched
 
 pytestmark = pytest.mark.real
 INFRA = Path(__file__).parents[2] / "infra"

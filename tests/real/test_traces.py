@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.real.watched import KEY, PROMPT, SECRET, watched
+from tests.telemetry.watched import KEY, PROMPT, SECRET, watched
 
 pytestmark = pytest.mark.real
 PHOENIX = Path(__file__).parents[2] / ".tools/phoenix/bin/phoenix"
