@@ -21,16 +21,14 @@ _LETTERS = string.ascii_letters.encode()
 _DIGITS = string.digits.encode()
 _HIGH = bytes(range(128, 256))
 _JSON = b'{}[]":,'
-# What the JSON around the words adds to the letters counted, for each occurrence.
-_KEYS = ((b'"role":', 10), (b'"type":', 9), (b'"text":', 4), (b'"content":', 7), (b'"parts":', 5))
+# Letters that the JSON around a message (role, content) and around a part of it (type, text) adds to those counted.
+_OF_MESSAGE, _OF_PART = 17, 12
 
 _WORDS = frozenset({"messages", "system", "input", "instructions", "contents", "systemInstruction", "system_instruction", "prompt"})  # fmt: skip
 _TOOLS = frozenset({"tools", "toolConfig", "tool_config", "functions"})
 _SHAPES = frozenset({"response_format", "text", "output_config", "output_format", "outputConfig", "generationConfig",
                      "additionalModelRequestFields"})  # fmt: skip
 ENCODED = re.compile(rb'"(?:data:[\w/+.-]+;base64,)?([A-Za-z0-9+/_-]{80,}={0,2})"')
-# Whatever encodes something stands at one of these keys; without them nothing has to be looked for.
-_ENCODES = (b"data", b"ignature", b"encrypted", b"bytes", b"url")
 _HEAD = 64 * 1024  # of an image, as much is looked at to find its size
 _UNKNOWN = (1024, 1024)
 _PLAIN = bytes.maketrans(b"-_", b"+/")
@@ -88,7 +86,7 @@ def prompt(body: bytes, model: str = "") -> int:
     weights = _family(name, fields)
     times = _NEWER if weights is _CLAUDE and _NEWER_CLAUDE.search(name) else 1.0
     words, images = _without_images(words, weights)
-    tokens = _text(words, weights) * times + weights.base + weights.message * words.count(b'"role":') + images
+    tokens = _text(words, weights) * times + weights.base + images
     if tools:
         tokens += (
             weights.toolbox
@@ -123,26 +121,29 @@ def _extra(name: str, body: bytes, *, shaped: bool) -> float:
 
 
 def _text(words: bytes, weights: Weights) -> float:
-    size = len(words)
+    size, messages = len(words), words.count(b'"role":')
     letters, digits, quotes = (size - len(words.translate(None, kind)) for kind in (_LETTERS, _DIGITS, _JSON))
     high = 0 if words.isascii() else size - len(words.translate(None, _HIGH))
-    spaces = words.count(b" ")
+    spaces, escapes = words.count(b" "), 0
     others = size - letters - digits - high - quotes - spaces
-    letters -= sum(words.count(key) * extra for key, extra in _KEYS)
-    if (coded := words.count(b"\\u")) > 0:  # six bytes that stand for two
+    letters -= messages * _OF_MESSAGE + words.count(b'"text":') * _OF_PART
+    if b"\\" in words:
+        escapes, coded = words.count(b"\\n"), words.count(b"\\u")
+        # A coded letter is six bytes that stand for two.
         letters, digits, others, high = (
             letters - 2 * coded,
             digits - 3 * coded,
             others - coded,
             high + 2 * coded,
         )
-    return (weights.letters * max(0, letters) + weights.digits * digits + weights.spaces * spaces
-            + weights.high * high + weights.others * others + weights.escapes * words.count(b"\\n"))  # fmt: skip
+    return (weights.letters * max(0, letters) + weights.digits * digits + weights.spaces * spaces + weights.high * high
+            + weights.others * others + weights.escapes * escapes + weights.message * messages)  # fmt: skip
 
 
 def _without_images(words: bytes, weights: Weights) -> tuple[bytes, float]:
     """The words without what is encoded in them, and the tokens of the images among that."""
-    if not any(key in words for key in _ENCODES) or not (found := ENCODED.findall(words)):
+    found = ENCODED.findall(words)
+    if not found:
         return words, 0.0
     sizes = [size for data in found if (size := image_size(data)) is not None]
     pixels = sum(min(width * height, 1_200_000) for width, height in sizes)
