@@ -222,6 +222,7 @@ def test_losses_name_what_was_not_sent() -> None:
         "messages": [user("go"), model({"type": "thinking", "thinking": "", "signature": "claude"}, call("a")), user(result("a"))],
         "metadata": {"user_id": "u"}, "context_management": {"edits": []}, "shiny_new_field": 1, "stop_sequences": list("abcdef"),
     }  # fmt: skip
+    assert outbound(gemini, hub, G3).body["generationConfig"]["stopSequences"] == list("abcde")
     assert set(outbound(gemini, hub, G3).losses) == {
         "metadata", "context_management", "shiny_new_field", "stop_sequences (after the fifth)",
         "thinking (of another provider)", "thought_signature",
