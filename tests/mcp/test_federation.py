@@ -1,0 +1,202 @@
+"""Many servers as one, in both eras."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.mcp.clients import Legacy, Modern, federation
+from tests.mcp.servers import Asked, Scripted, text, tool
+
+ERAS = pytest.mark.parametrize("era", [Modern, Legacy])
+
+
+async def client(era: Any, app: Any, **options: Any) -> Any:
+    made = era(app, **options)
+    return await made.begin() if era is Legacy else made
+
+
+@ERAS
+async def test_tools_of_all_servers_are_listed_in_the_files_order_and_called_by_name(era: Any) -> None:
+    servers = {"one": Scripted([tool("b"), tool("a")]), "two": Scripted([tool("c")])}
+    async with federation(servers) as app:
+        asking = await client(era, app)
+        assert await asking.tools() == ["b", "a", "c"]
+        assert (await asking.call("c", {"x": 1}))["content"][0]["text"] == '{"x": 1}'
+    assert len(servers["two"].calls()) == 1
+    assert servers["one"].calls() == []
+
+
+@ERAS
+@pytest.mark.parametrize(
+    "upstream", [{"legacy": False}, {"modern": False}, {}, {"modern": False, "sessions": False}]
+)
+async def test_every_era_of_client_reaches_every_era_of_server(era: Any, upstream: Any) -> None:
+    server = Scripted([tool("t")], **upstream)
+    async with federation({"s": server, "other": Scripted([tool("u")])}) as app:
+        asking = await client(era, app)
+        assert await asking.tools() == ["t", "u"]
+        result = await asking.call("t", {"n": [1.50, 12345678901234567890]})
+    assert result["content"][0]["text"] == '{"n": [1.5, 12345678901234567890]}'
+    assert ("resultType" in result) is (era is Modern)
+
+
+async def test_a_list_is_complete_although_its_server_pages_it() -> None:
+    many = [tool(f"t{n}") for n in range(25)]
+    async with federation({"s": Scripted(many, page=7), "x": Scripted([tool("y")])}) as app:
+        assert await Modern(app).tools() == [f"t{n}" for n in range(25)] + ["y"]
+
+
+@pytest.mark.parametrize("broken", ["down", "slow", "wrong"])
+async def test_a_server_that_fails_is_named_and_delays_the_others_no_longer_than_the_deadline(
+    broken: str,
+) -> None:
+    async def hang(asked: Asked) -> Any:
+        await asyncio.Event().wait()
+
+    async def wrong(asked: Asked) -> Any:
+        return {"error": {"code": -32603, "message": "broken"}}
+
+    bad = Scripted([tool("never")])
+    if broken != "down":
+        bad.methods["tools/list"] = hang if broken == "slow" else wrong
+    else:
+        bad.modern = bad.legacy = False
+    began = asyncio.get_running_loop().time()
+    async with federation({"bad": bad, "good": Scripted([tool("t")])}, list_timeout=0.2) as app:
+        result = (await Modern(app).ask("tools/list"))["result"]
+        took = asyncio.get_running_loop().time() - began
+        assert [each["name"] for each in result["tools"]] == ["t"]
+        assert result["_meta"]["gateway/missing"][0]["server"] == "bad"
+        assert took < 2
+        again = asyncio.get_running_loop().time()
+        assert await Modern(app).tools() == ["t"]
+        assert asyncio.get_running_loop().time() - again < 0.15  # it is not waited for again at once
+
+
+async def test_names_that_collide_are_prefixed_and_lead_to_their_own_servers() -> None:
+    servers = {"pg": Scripted([tool("query")]), "my": Scripted([tool("query"), tool("only")])}
+    async with federation(servers) as app:
+        assert await Modern(app).tools() == ["pg_query", "my_query", "only"]
+        await Modern(app).call("my_query")
+    assert servers["my"].calls()[0].params["name"] == "query"
+    assert servers["my"].calls()[0].headers["mcp-name"] == "query"
+
+
+async def test_a_servers_own_prefix_stands_before_all_its_names() -> None:
+    server = Scripted([tool("query")])
+    async with federation({"postgres": server}, options={"postgres": {"prefix": "pg_"}}) as app:
+        assert await Modern(app).tools() == ["pg_query"]
+        await Modern(app).call("pg_query")
+    assert server.calls()[0].params["name"] == "query"
+
+
+async def test_definitions_and_results_pass_with_all_that_they_hold() -> None:
+    odd = tool("t", icons=[{"src": "data:,"}], inputSchema={"type": "object", "$defs": {"a": {"$anchor": "x"}}},
+               annotations={"vendor": 1}, _meta={"com.example/x": [1]}, outputSchema={"type": "array"})  # fmt: skip
+
+    async def run(asked: Asked) -> Any:
+        return text("x", structuredContent=[1, {"a": None}], _meta={"com.example/y": 2.50}, extra="kept")
+
+    async with federation({"s": Scripted([odd], run={"t": run})}, prefix="always") as app:
+        listed = (await Modern(app).ask("tools/list"))["result"]["tools"][0]
+        assert listed == {**odd, "name": "s_t"}
+        result = await Modern(app).call("s_t")
+    assert result["structuredContent"] == [1, {"a": None}]
+    assert (result["_meta"], result["extra"]) == ({"com.example/y": 2.5}, "kept")
+
+
+async def test_arguments_reach_the_server_byte_for_byte() -> None:
+    server = Scripted([tool("t")], modern=False, sessions=False)
+    raw = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"x":1.0,  "y":1E2,"z":"\\u00e9"}}}'
+    async with federation({"s": server}) as app:
+        await Legacy(app).post(raw)
+    assert b'"arguments":{"x":1.0,  "y":1E2,"z":"\\u00e9"}' in server.calls()[0].body
+
+
+async def test_capabilities_and_instructions_are_those_of_all_servers_together() -> None:
+    one = Scripted(capabilities={"tools": {}, "extensions": {"a/x": {}}})
+    two = Scripted(capabilities={"prompts": {"listChanged": True}, "extensions": {"b/y": {"z": 1}}})
+    async with federation({"one": one, "two": two}) as app:
+        found = (await Modern(app).ask("server/discover"))["result"]["capabilities"]
+    assert found == {
+        "tools": {},
+        "prompts": {"listChanged": True},
+        "extensions": {"a/x": {}, "b/y": {"z": 1}},
+    }
+
+
+async def test_where_nothing_can_stream_no_change_is_promised_and_a_subscription_ends_at_once() -> None:
+    async with federation({"s": Scripted([tool("t")])}, streaming=False) as app:
+        asking = Modern(app)
+        assert (await asking.ask("server/discover"))["result"]["capabilities"]["tools"] == {}
+        legacy = await Legacy(app).begin()
+        assert (await legacy.get()).status == 405
+        reply = await asking.send("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+        assert "resultType" in reply.body.decode()
+        assert '"notifications":{}' in reply.body.decode()
+
+
+async def test_a_fresh_list_is_not_asked_for_twice_and_a_stale_one_is() -> None:
+    fresh, stale = Scripted([tool("a")], ttl=60_000), Scripted([tool("b")])
+    async with federation({"fresh": fresh, "stale": stale}) as app:
+        for _ in range(3):
+            await Modern(app).tools()
+    assert len(fresh.calls("tools/list")) == 1
+    assert len(stale.calls("tools/list")) == 3
+
+
+async def test_a_bare_list_request_of_a_curl_is_answered_as_plain_json() -> None:
+    async with federation({"s": Scripted([tool("t")])}) as app:
+        reply = await Legacy(app).post(b'{"method": "tools/list"}')
+        assert reply.status == 200
+        assert reply.headers["content-type"] == "application/json"
+        assert reply.json["result"]["tools"][0]["name"] == "t"
+        assert (await Legacy(app).post(b'{"method": "tools/call"}')).status == 400
+
+
+async def test_a_bare_get_says_what_to_send() -> None:
+    async with federation({"s": Scripted()}) as app:
+        reply = await Legacy(app).get(headers={"mcp-session-id": ""})
+    assert reply.status in {404, 405}
+    assert "POST" in json.loads(reply.body)["error"]["message"] or "initialize" in reply.body.decode()
+
+
+async def test_a_batch_of_2025_03_26_is_answered_as_an_array() -> None:
+    async with federation({"s": Scripted([tool("t")])}) as app:
+        asking = await Legacy(app, version="2025-03-26").begin()
+        reply = await asking.post([
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {}}},
+            {"jsonrpc": "2.0", "method": "notifications/x"},
+            {"jsonrpc": "2.0", "id": 2, "method": "ping"},
+        ])  # fmt: skip
+    assert sorted(each["id"] for each in reply.json) == [1, 2]
+
+
+async def test_retries_are_for_what_is_safe_to_repeat() -> None:
+    from gateway.mcp.server import Retries
+
+    failing = Scripted([tool("safe", annotations={"idempotentHint": True}), tool("unsafe"), tool("named")])
+    tried: list[str] = []
+
+    class Flaky:
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            headers = dict(scope["headers"])
+            if headers.get(b"mcp-method") == b"tools/call":
+                tried.append(headers[b"mcp-name"].decode())
+                await send(
+                    {"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]}
+                )
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await failing(scope, receive, send)
+
+    retries = Retries(max=2, backoff=0.001, tools=frozenset({"named"}))
+    async with federation({"s": Flaky()}, options={"s": {"retries": retries}}) as app:  # type: ignore[dict-item]
+        for name in ("safe", "unsafe", "named"):
+            result = await Modern(app).call(name)
+            assert result["isError"] is True
+    assert tried == ["safe"] * 3 + ["unsafe"] + ["named"] * 3
