@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any, Protocol
 
 from gateway.call import Call
@@ -51,10 +52,13 @@ class AccessLog:
         self.lines.write(line)
 
 
+_WHO = ("user", "agent", "project", "session")
+_who = attrgetter(*_WHO)
+
+
 def _attributed(line: dict[str, Any], call: Call) -> None:
     who = call.attribution
-    names = ("user", "agent", "project", "session")
-    line |= {name: value for name in names if (value := getattr(who, name))}
+    line |= {name: value for name, value in zip(_WHO, _who(who), strict=True) if value}
     if who.unverified:
         line["unverified"] = sorted(who.unverified)
     if call.labels:
@@ -76,8 +80,11 @@ _COPIED = (
 )
 
 
+_copied = attrgetter(*_COPIED)
+
+
 def _operation(record: Record) -> dict[str, Any]:
-    out: dict[str, Any] = {name: value for name in _COPIED if (value := getattr(record, name))}
+    out: dict[str, Any] = {name: value for name, value in zip(_COPIED, _copied(record), strict=True) if value}
     if record.usage is not None:
         out |= {"input": record.usage.prompt, "output": record.usage.output, "usd": round(record.usd, 8)}
     return out

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
 from gateway.call import Call
+from gateway.errors import StoreError
 from gateway.metering import toolcost
 from gateway.metering.usage import Usage
 from gateway.stores.protocols import Documents
 from gateway.telemetry.background import Background
 
+log = logging.getLogger("gateway.telemetry")
 DOCUMENTS = "toolcost"
 WAITING = 32 * 1024 * 1024  # bytes of bodies that may wait
 METHODS = frozenset({"messages", "chat"})
@@ -60,10 +64,23 @@ class Waiting(NamedTuple):
 
 
 class ToolCosts:
-    """Observer that finds out what tools cost: `ToolCosts(Prices())`; `save(store)` now and then."""
+    """Observer that finds out what tools cost, and adds it to the store every `every` seconds: `ToolCosts(Prices(), store)`."""
 
-    def __init__(self, prices: Prices, *, size: int = 256) -> None:
+    def __init__(
+        self,
+        prices: Prices,
+        store: Documents,
+        *,
+        size: int = 256,
+        every: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._prices = prices
+        self._store = store
+        self._every = every
+        self._clock = clock
+        self._saved = clock()
+        self._saving: asyncio.Task[None] | None = None
         self._bytes = 0
         self._lock = threading.Lock()
         self._unsaved: dict[Key, Cost] = {}
@@ -78,6 +95,9 @@ class ToolCosts:
                 self._bytes += len(call.body)
                 model = record.upstream_model or record.model
                 self.queue.put(Waiting(call.body, record.at, record.provider, model, record.usage))
+                if self._clock() - self._saved > self._every:
+                    self._saved = self._clock()
+                    self._saving = asyncio.get_running_loop().create_task(self._save_quietly())
 
     def _work(self, batch: list[Waiting]) -> None:
         for waiting in batch:
@@ -97,22 +117,38 @@ class ToolCosts:
             cost.result_tokens += share.result.prompt
             cost.definition_usd += self._usd(share.definition, waiting)
             cost.result_usd += self._usd(share.result, waiting)
-        with self._lock:
-            for name, cost in costs.items():
-                self._unsaved.setdefault((day, *toolcost.split(name)), Cost()).add(cost)
+        self._keep({(day, *toolcost.split(name)): cost for name, cost in costs.items()})
 
     def _usd(self, usage: Usage, waiting: Waiting) -> float:
         return self._prices.estimate(usage, model=waiting.model, provider=waiting.provider)
 
-    async def save(self, store: Documents) -> None:
-        """Add what was found since the last time to the days' documents."""
+    async def save(self) -> None:
+        """Add what was found since the last time to the days' documents. Raises StoreError, and then keeps it."""
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
-        for day in sorted({key[0] for key in unsaved}):
-            await _merge(store, day, {key[1:]: cost for key, cost in unsaved.items() if key[0] == day})
+        try:
+            for day in sorted({key[0] for key in unsaved}):
+                await _merge(self._store, day, {key[1:]: unsaved[key] for key in unsaved if key[0] == day})
+                unsaved = {key: cost for key, cost in unsaved.items() if key[0] != day}
+        finally:
+            self._keep(unsaved)
 
-    def close(self) -> None:
-        self.queue.close()
+    async def _save_quietly(self) -> None:
+        try:
+            await self.save()
+        except StoreError as error:
+            log.warning("tool costs wait for the store: %s", error)
+
+    def _keep(self, costs: Mapping[Key, Cost]) -> None:
+        with self._lock:
+            for key, cost in costs.items():
+                self._unsaved.setdefault(key, Cost()).add(cost)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self.queue.close)
+        if self._saving is not None:
+            await self._saving
+        await self._save_quietly()
 
 
 async def _merge(store: Documents, day: str, costs: Mapping[tuple[str, str], Cost]) -> None:

@@ -171,13 +171,13 @@ def prompt(called: bool) -> bytes:
 
 
 async def costs(store: Store) -> ToolCosts:
-    found = ToolCosts(Prices())
+    found = ToolCosts(Prices(), store)
     for number in range(40):
         record = model_record(random.Random(number), number, time.time() - 3600)
         record.outcome, record.usage = "ok", Usage(input=900, cache_read=14_000, cache_write=500)
         found.finished(finished(record, body=prompt(number % 2 == 0)))
     found.queue.flush()
-    await found.save(store)
+    await found.save()
     return found
 
 
