@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from gateway.errors import BadRequest
@@ -17,6 +20,20 @@ def with_model(body: bytes, model: str) -> bytes:
         return body
     fields["model"] = msgspec.Raw(named)
     return msgspec.json.encode(fields)
+
+
+def with_fields(body: bytes, changes: Mapping[str, Any]) -> bytes:
+    """The body with these fields; the same object where it says all of that already."""
+    fields = fields_of(body)
+    new = {
+        key: value for key, value in changes.items() if key not in fields or value_of(fields, key) != value
+    }
+    return msgspec.json.encode({**fields, **new}) if new else body
+
+
+def value_of(fields: Mapping[str, msgspec.Raw], key: str) -> Any:
+    """One field, decoded; None where there is none."""
+    return msgspec.json.decode(fields[key]) if key in fields else None
 
 
 def fields_of(body: bytes) -> dict[str, msgspec.Raw]:

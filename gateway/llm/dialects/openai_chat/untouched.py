@@ -16,7 +16,7 @@ from gateway.llm.dialects import openai_errors, openai_usage
 from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.frames import Sieve, load
 from gateway.llm.dialects.openai_chat.answers import STOPS
-from gateway.llm.dialects.patch import members, patch, value
+from gateway.llm.dialects.passage import fields_of, value_of, with_fields
 from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
 from gateway.metering.usage import Usage
 
@@ -28,9 +28,9 @@ _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 def forward(body: bytes, options: Options) -> bytes:
     changes: dict[str, object] = {"model": options.model}
     if options.stream and "no_stream_options" not in options.quirks:
-        asked = value(members(body), "stream_options") or {}
+        asked = value_of(fields_of(body), "stream_options") or {}
         changes["stream_options"] = {**asked, "include_usage": True}
-    return patch(body, changes)
+    return with_fields(body, changes)
 
 
 class Trimmer:
@@ -52,8 +52,8 @@ class Trimmer:
 
 def trimmer(body: bytes) -> Trimmer | None:
     """For the client's own body: None where it asked for the usage itself, or does not stream."""
-    found = members(body)
-    if not value(found, "stream") or (value(found, "stream_options") or {}).get("include_usage"):
+    found = fields_of(body)
+    if not value_of(found, "stream") or (value_of(found, "stream_options") or {}).get("include_usage"):
         return None
     return Trimmer()
 

@@ -12,7 +12,7 @@ from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.frames import Sieve, load
 from gateway.llm.dialects.openai_responses.answers import CUTS
 from gateway.llm.dialects.openai_responses.reasoning import WRAPPED
-from gateway.llm.dialects.patch import members, patch, value
+from gateway.llm.dialects.passage import fields_of, value_of, with_fields
 from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
 from gateway.metering.usage import Usage
 
@@ -25,10 +25,10 @@ _MARKS = re.compile(
 def forward(body: bytes, options: Options) -> bytes:
     changes: dict[str, object] = {"model": options.model}
     if WRAPPED.encode() in body:
-        given = value(members(body), "input")
+        given = value_of(fields_of(body), "input")
         if isinstance(given, list):
             changes["input"] = [item for item in given if not _foreign(item)]
-    return patch(body, changes)
+    return with_fields(body, changes)
 
 
 def _foreign(item: object) -> bool:
