@@ -46,13 +46,12 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def row(record: Record) -> tuple[Any, ...]:
-    groups = (rows.value(record, name) for name in GROUPS)
     return (
         record.id,
         rows.position(record),
         record.at,
         rows.pack(record),
-        *groups,
+        *rows.grouped(record),
         *rows.amounts(record)[1:],
     )
 
