@@ -15,6 +15,7 @@ AGENT = ("jwt.agent", "key.agent", "jwt.azp", "jwt.client_id", "header:x-claude-
 PROJECT = ("jwt.project", "key.project")
 SESSION = ("x-claude-code-session-id", "mcp-session-id")
 LENGTH = 200
+REMEMBERED = 4096  # callers, each with what their headers say
 _CLAIMS = ("jwt", "key", "principal")
 
 
@@ -73,8 +74,30 @@ class Attributing:
     ) -> None:
         self._sources = {name: _claims_first(texts) for name, texts in (("user", user), ("agent", agent), ("project", project))}  # fmt: skip
         self.required = tuple(required)
+        named = {
+            source.path[0]
+            for sources in self._sources.values()
+            for source in sources
+            if source.where == "header"
+        }
+        self._headers = (*sorted(named), *SESSION)
+        self._known: dict[tuple[Any, ...], tuple[Principal, Attribution]] = {}
 
     def of(self, principal: Principal, headers: Mapping[str, str]) -> Attribution:
+        """Remembered: a caller says the same with every request of a session."""
+        said = [headers.get(name, "") for name in self._headers]
+        key = (id(principal), *said)
+        known = self._known.get(key)
+        if known is not None and known[0] is principal:
+            return known[1]
+        found = self._read(principal, headers)
+        if max(map(len, said)) <= LENGTH:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[key] = (principal, found)
+        return found
+
+    def _read(self, principal: Principal, headers: Mapping[str, str]) -> Attribution:
         found: dict[str, str] = {}
         unverified: set[str] = set()
         absent = [
