@@ -65,7 +65,7 @@ class Shelf:
     async def costs(self, request: Request) -> dict[str, Any]:
         """What each tool cost, the dearest first, and which were paid for and never called."""
         if self._costs is not None:
-            await self._costs.save()
+            await self._costs.save(self._store)
         since, until = request.window()
         found = await toolcosts.totals(self._store, since=rows.day(since), until=rows.day(until))
         tools = [

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
@@ -64,23 +64,10 @@ class Waiting(NamedTuple):
 
 
 class ToolCosts:
-    """Observer that finds out what tools cost, and adds it to the store every `every` seconds: `ToolCosts(Prices(), store)`."""
+    """Observer that finds out what tools cost: `ToolCosts(Prices())`; `save(store)` now and then."""
 
-    def __init__(
-        self,
-        prices: Prices,
-        store: Documents,
-        *,
-        size: int = 256,
-        every: float = 30.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, prices: Prices, *, size: int = 256) -> None:
         self._prices = prices
-        self._store = store
-        self._every = every
-        self._clock = clock
-        self._saved = clock()
-        self._saving: asyncio.Task[None] | None = None
         self._bytes = 0
         self._lock = threading.Lock()
         self._unsaved: dict[Key, Cost] = {}
@@ -95,9 +82,6 @@ class ToolCosts:
                 self._bytes += len(call.body)
                 model = record.upstream_model or record.model
                 self.queue.put(Waiting(call.body, record.at, record.provider, model, record.usage))
-                if self._clock() - self._saved > self._every:
-                    self._saved = self._clock()
-                    self._saving = asyncio.get_running_loop().create_task(self._save_quietly())
 
     def _work(self, batch: list[Waiting]) -> None:
         for waiting in batch:
@@ -122,33 +106,27 @@ class ToolCosts:
     def _usd(self, usage: Usage, waiting: Waiting) -> float:
         return self._prices.estimate(usage, model=waiting.model, provider=waiting.provider)
 
-    async def save(self) -> None:
-        """Add what was found since the last time to the days' documents. Raises StoreError, and then keeps it."""
+    async def save(self, store: Documents) -> None:
+        """Add what was found since the last time to the days' documents. What the store does not take waits."""
+        await asyncio.to_thread(self.queue.flush)
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
         try:
             for day in sorted({key[0] for key in unsaved}):
-                await _merge(self._store, day, {key[1:]: unsaved[key] for key in unsaved if key[0] == day})
+                await _merge(store, day, {key[1:]: unsaved[key] for key in unsaved if key[0] == day})
                 unsaved = {key: cost for key, cost in unsaved.items() if key[0] != day}
-        finally:
-            self._keep(unsaved)
-
-    async def _save_quietly(self) -> None:
-        try:
-            await self.save()
         except StoreError as error:
             log.warning("tool costs wait for the store: %s", error)
+        finally:
+            self._keep(unsaved)
 
     def _keep(self, costs: Mapping[Key, Cost]) -> None:
         with self._lock:
             for key, cost in costs.items():
                 self._unsaved.setdefault(key, Cost()).add(cost)
 
-    async def close(self) -> None:
-        await asyncio.to_thread(self.queue.close)
-        if self._saving is not None:
-            await self._saving
-        await self._save_quietly()
+    def close(self) -> None:
+        self.queue.close()
 
 
 async def _merge(store: Documents, day: str, costs: Mapping[tuple[str, str], Cost]) -> None:

@@ -171,13 +171,12 @@ def prompt(called: bool) -> bytes:
 
 
 async def costs(store: Store) -> ToolCosts:
-    found = ToolCosts(Prices(), store)
+    found = ToolCosts(Prices())
     for number in range(40):
         record = model_record(random.Random(number), number, time.time() - 3600)
         record.outcome, record.usage = "ok", Usage(input=900, cache_read=14_000, cache_write=500)
         found.finished(finished(record, body=prompt(number % 2 == 0)))
-    found.queue.flush()
-    await found.save()
+    await found.save(store)
     return found
 
 

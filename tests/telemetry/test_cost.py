@@ -11,7 +11,6 @@ import httpx
 
 from gateway.call import Call, Phase, Verdict
 from gateway.metering.prices import Prices
-from gateway.stores.memory import MemoryStore
 from gateway.telemetry.audit import Audit
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.otlp import OtlpHttp, OtlpSpans
@@ -34,12 +33,12 @@ def finished() -> Call:
     return model_call(phases=phases, verdicts=[Verdict("authz", "allow")], body=BODY)
 
 
-async def test_everything_that_watches_costs_less_than_its_budget(tmp_path: Path) -> None:
+def test_everything_that_watches_costs_less_than_its_budget(tmp_path: Path) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(200))
     traces = Traces(OtlpSpans(OtlpHttp("traces", transport=transport, environ={}), environ={}), size=CALLS)
     audit, costs = (
         Audit(FileSink(tmp_path / "audit.jsonl"), size=CALLS),
-        ToolCosts(Prices(), MemoryStore(), size=CALLS, every=float("inf")),
+        ToolCosts(Prices(), size=CALLS),
     )
     observers = (Metrics(), traces, audit, costs, Recent())
     best = float("inf")
@@ -53,9 +52,8 @@ async def test_everything_that_watches_costs_less_than_its_budget(tmp_path: Path
         for queue in (traces.queue, audit.queue, costs.queue):
             assert queue.flush(30)
         best = min(best, (time.process_time() - began) / CALLS)
-    traces.close()
-    audit.close()
-    await costs.close()
+    for made in (traces, audit, costs):
+        made.close()
     assert best < 60e-6
     assert traces.queue.dropped == audit.queue.dropped == costs.queue.dropped == 0
 
