@@ -16,6 +16,7 @@ import orjson
 from gateway import refusals
 from gateway.admin.door import Door, Visitor
 from gateway.admin.governance import Governance, Standings
+from gateway.admin.pinned import StoredPins
 from gateway.admin.request import Handler, Request, missing
 from gateway.admin.sessions import Sessions
 from gateway.admin.shelf import Pins, Shelf
@@ -47,7 +48,7 @@ class AdminApp:
     """`AdminApp(store, recent=recent, token="…")`. Loopback may look; whoever has the token may change.
 
     `prefix` is the path under which it stands in another app. `configuration()` gives the file's tree as it was read,
-    secrets as references; `standings()` and `pins` are the limiter's and the federation's own accounts of themselves.
+    secrets as references; `standings()` is the limiter's own account of itself, `pins` the store's where none is given.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class AdminApp:
         traffic = Traffic(store, recent, masking or Masking())
         sessions = Sessions(store, recent)
         rules = Governance(store, recent, audit=audit, configuration=configuration, standings=standings)
-        shelf = Shelf(store, pins=pins, costs=costs, audit=audit)
+        shelf = Shelf(store, pins=pins or StoredPins(store), costs=costs, audit=audit)
         self._reads: dict[str, Handler] = {
             "overview": traffic.overview, "latency": traffic.latency, "calls": traffic.calls, "call": traffic.call,
             "sessions": sessions.sessions, "session": sessions.session, "findings": rules.findings,

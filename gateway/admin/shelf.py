@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from gateway import refusals
 from gateway.admin.request import Request
+from gateway.errors import Refused
 from gateway.stores import rows
 from gateway.stores.protocols import Store
 from gateway.telemetry import toolcosts
@@ -18,10 +20,10 @@ class Pins(Protocol):
     """What `gateway pins` does, for the page."""
 
     async def pins(self) -> Sequence[Mapping[str, Any]]:
-        """`{server, tool, status, digest, description, diff}`; status is approved, new, changed or gone."""
+        """`{server, tool, status, digest, description, diff}`; status is approved, new or changed."""
 
-    async def approve(self, server: str, tool: str) -> bool:
-        """False where there is nothing to approve."""
+    async def approve(self, server: str, tool: str, digest: str) -> bool:
+        """Exactly the definition of this digest; False where that is not the one that waits."""
 
 
 class Shelf:
@@ -29,7 +31,7 @@ class Shelf:
         self,
         store: Store,
         *,
-        pins: Pins | None = None,
+        pins: Pins,
         costs: ToolCosts | None = None,
         audit: Audit | None = None,
     ) -> None:
@@ -52,15 +54,19 @@ class Shelf:
         calls = [
             {"server": s, "tool": t, "calls": sum(c.values()), "outcomes": c} for (s, t), c in found.items()
         ]
-        pins = None if self._pins is None else list(await self._pins.pins())
+        pins = list(await self._pins.pins())
         return {"tools": sorted(calls, key=lambda call: -call["calls"]), "pins": pins}
 
     async def approve(self, request: Request) -> dict[str, Any]:
-        server, tool = request.text("server"), request.text("tool")
-        done = self._pins is not None and await self._pins.approve(server, tool)
-        if done and self._audit is not None:
-            self._audit.action("admin", "approve pin", target=f"{server}/{tool}", ip=request.visitor.ip)
-        return {"approved": done}
+        server, tool, digest = request.text("server"), request.text("tool"), request.text("digest")
+        if not await self._pins.approve(server, tool, digest):
+            message = f"{server}/{tool} has changed again, or waits no longer; look at it once more"
+            raise Refused(refusals.invalid(message, status=409))
+        if self._audit is not None:
+            self._audit.action(
+                "admin", "approve pin", target=f"{server}/{tool} {digest}", ip=request.visitor.ip
+            )
+        return {"approved": True}
 
     async def costs(self, request: Request) -> dict[str, Any]:
         """What each tool cost, the dearest first, and which were paid for and never called."""

@@ -58,7 +58,9 @@ class Pinned:
             {"server": "weather", "tool": HOSTILE, "status": "new", "digest": "fd61a03af4f77d87", "description": HOSTILE, "diff": ""},
         ]  # fmt: skip
 
-    async def approve(self, server: str, tool: str) -> bool:
+    async def approve(self, server: str, tool: str, digest: str) -> bool:
+        if digest != "60303ae22b998861":
+            return False
         self.approved.append((server, tool))
         return True
 

@@ -235,19 +235,17 @@ async function tools() {
     const share = done ? (tool.outcomes.ok || 0) / done : 0;
     return [h("button", { class: "plain", onclick: () => go({ server: tool.server, tool: tool.tool }, "calls") }, `${tool.server}/${tool.tool}`), number(tool.calls), done ? tag(percent(share), share >= 0.98 ? "good" : share >= 0.95 ? "warn" : "bad") : "–", parts(Object.entries(OUTCOMES).map(([name, [text, , fill]]) => [text, tool.outcomes[name] || 0, fill]))];
   });
-  const cards = [card("Called", table([["Tool"], ["Calls", "n"], ["Success", "n"], ["What came of it", "rare"]], rows, "No tool was called in this time."))];
-  if (found.pins) cards.push(card("Pinned definitions", pinTable(found.pins)));
-  return h("div", { class: "grid" }, cards);
+  return h("div", { class: "grid" }, card("Called", table([["Tool"], ["Calls", "n"], ["Success", "n"], ["What came of it", "rare"]], rows, "No tool was called in this time.")), card("Pinned definitions", pinTable(found.pins)));
 }
 
-const PINS = { approved: "good", new: "warn", changed: "bad", gone: "" };
+const PINS = { approved: "good", new: "warn", changed: "bad" };
 
 function pinTable(pins) {
   const ordered = [...pins].sort((a, b) => (a.status === "approved") - (b.status === "approved"));
   return table([["Tool"], ["State"], ["Digest", "rare"], ["", "n"]], ordered.map((pin) => ({
     open: () => pinPanel(pin),
     cells: [h("button", { class: "plain", onclick: () => pinPanel(pin) }, `${pin.server}/${pin.tool}`), tag(pin.status, PINS[pin.status]), h("code", {}, String(pin.digest || "").slice(0, 16)), pin.status === "approved" ? "" : admin(h("button", { onclick: () => approve(pin) }, "Approve"))],
-  })), "No server has listed its tools yet.");
+  })), "No definition is pinned; pins: approve on a route holds new and changed tools back until somebody has seen them.");
 }
 
 function pinPanel(pin) {
@@ -261,7 +259,7 @@ function pinPanel(pin) {
 }
 
 async function approve(pin) {
-  await change("pins", { method: "POST", body: { server: pin.server, tool: pin.tool } }, "Approved.");
+  await change("pins", { method: "POST", body: { server: pin.server, tool: pin.tool, digest: pin.digest } }, "Approved.");
 }
 
 async function costs() {
