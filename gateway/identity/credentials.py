@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from gateway.errors import BadRequest
 from gateway.types import Headers, Scope
 
-HEADERS = (b"x-gateway-key", b"authorization", b"x-api-key", b"x-goog-api-key")
-_WANTED = frozenset(HEADERS)
+HEADERS = (
+    "x-gateway-key",
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+)  # servers give names in lower case
 _QUERY = ("access_token", "token", "key", "api_key")
 _ALWAYS = ("access_token",)  # the others mean something else in many a URL, where a header has the credential
 QUERY_MESSAGE = ("tokens in the query string are not accepted: they end up in logs and histories. "
@@ -19,26 +23,26 @@ QUERY_MESSAGE = ("tokens in the query string are not accepted: they end up in lo
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    header: bytes  # empty: it came in the query string
+    header: str  # empty: it came in the query string
     text: str
 
 
-def read(headers: Headers) -> list[Credential]:
-    """Raises BadRequest where a header stands twice: two readers could take a different one."""
-    found: dict[bytes, Credential] = {}
-    for name, value in headers:
-        key = name.lower()
-        if key not in _WANTED:
-            continue
-        if key in found:
-            raise BadRequest(f"the header {key.decode()} stands more than once")
-        found[key] = Credential(key, _token(key, value))
-    return [credential for key in HEADERS if (credential := found.get(key)) is not None and credential.text]
+def read(names: Mapping[str, str], headers: Headers) -> list[Credential]:
+    """`names` are the headers by name, `headers` every copy. Raises BadRequest where one stands twice: two readers could
+    take a different one."""
+    found = []
+    for name in HEADERS:
+        if name in names:
+            copies = [value for key, value in headers if key == name.encode()]
+            if len(copies) > 1:
+                raise BadRequest(f"the header {name} stands more than once")
+            found += [Credential(name, text) for value in copies if (text := _token(name, value))]
+    return found
 
 
-def _token(name: bytes, value: bytes) -> str:
+def _token(name: str, value: bytes) -> str:
     text = value.decode("latin-1").strip()
-    if name != b"authorization":
+    if name != "authorization":
         return text
     scheme, _, token = text.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
@@ -48,12 +52,12 @@ def in_query(scope: Scope, *, alone: bool) -> list[Credential]:
     """`alone`: no header shows anything."""
     names = _QUERY if alone else _ALWAYS
     query = scope.get("query_string", b"").decode("latin-1")
-    return [Credential(b"", value) for name, value in parse_qsl(query) if name in names and value]
+    return [Credential("", value) for name, value in parse_qsl(query) if name in names and value]
 
 
 def without(headers: Headers, used: Collection[bytes]) -> Headers:
     """The headers, less those whose credential was the gateway's: nothing inside can pass it on."""
-    return [(name, value) for name, value in headers if name.lower() not in used]
+    return [(name, value) for name, value in headers if name not in used]
 
 
 def query_without(query: str) -> str:

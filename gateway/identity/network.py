@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from functools import lru_cache
 
 # Set by us or by nobody: a copy that came from outside is removed before anything reads it.
-INTERNAL = b"x-gateway-"
-KEY_HEADER = b"x-gateway-key"
+INTERNAL = "x-gateway-"
+KEY_HEADER = "x-gateway-key"
 
 
 def address(peer: str, headers: Iterable[tuple[bytes, bytes]], *, hops: int, header: str = "") -> str:
@@ -21,7 +20,7 @@ def address(peer: str, headers: Iterable[tuple[bytes, bytes]], *, hops: int, hea
     if hops <= 0:
         return peer
     name = (header or "x-forwarded-for").lower().encode()
-    values = [value for key, value in headers if key.lower() == name]
+    values = [value for key, value in headers if key == name]
     entries = b",".join(values).decode("latin-1").split(",") if values else []
     if header:
         return _valid(entries[0]) or peer if len(entries) == 1 else peer
@@ -41,7 +40,6 @@ def _valid(text: str) -> str:
         return ""
 
 
-@lru_cache(4096)  # asked of every header of every request
-def internal(name: bytes) -> bool:
-    name = name.lower()
-    return name.startswith(INTERNAL) and name != KEY_HEADER
+def internal(names: Iterable[str]) -> list[str]:
+    """Those that only the gateway may set."""
+    return [name for name in names if name[:10] == INTERNAL and name != KEY_HEADER]

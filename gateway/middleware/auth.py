@@ -66,7 +66,8 @@ class AuthMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         call = Call.of(scope)
-        _strip(call, scope)
+        if forged := network.internal(call.headers):
+            _hide(call, scope, forged)
         call.ip = network.address(call.ip, scope["headers"], hops=self.trusted_hops, header=self.ip_header)
         if call.verb == "HEAD" and _probe(call):
             return await _answer(send, b"", b"text/plain")
@@ -78,13 +79,13 @@ class AuthMiddleware:
                 call.verdicts.append(Verdict("auth", "refuse" if self.enforce else "would_refuse", reason=refusal.message))  # fmt: skip
                 if self.enforce:
                     return await refusals.send_refusal(call, refusal, send)
-        if network.KEY_HEADER.decode() in call.headers:
+        if network.KEY_HEADER in call.headers:
             _hide(call, scope, (network.KEY_HEADER,))
         await self.app(scope, receive, send)
 
     async def _identify(self, call: Call, scope: Scope) -> Refusal | None:
         try:
-            shown = credentials.read(scope["headers"])
+            shown = credentials.read(call.headers, scope["headers"])
             shown += self._in_query(scope, alone=not shown)
             found = await self._recognised(shown)
         except BadRequest as error:
@@ -146,29 +147,19 @@ def _bound(verifier: Verifier, resource: Resource | None) -> Verifier:
     return verifier if resource is None else verifier.bound_to(resource.url)
 
 
-def _strip(call: Call, scope: Scope) -> None:
-    """What only the gateway may say is removed where a client says it."""
-    if any(network.internal(name) for name, _ in scope["headers"]):
-        scope["headers"] = [(name, value) for name, value in scope["headers"] if not network.internal(name)]
-        call.headers = {
-            name: value for name, value in call.headers.items() if not network.internal(name.encode())
-        }
-
-
 def _probe(call: Call) -> bool:
     """Claude Code asks this way whether anybody is there, without a credential."""
     route = call.route.rstrip("/")
     return call.path in ("/", "/api/hello", route, f"{route}/", f"{route}/api/hello")
 
 
-def _hide(call: Call, scope: Scope, used: Collection[bytes]) -> None:
-    """A credential of the gateway's goes no further than here: no rule, log or upstream sees it."""
-    if b"" in used:
+def _hide(call: Call, scope: Scope, names: Collection[str]) -> None:
+    """No rule, log or upstream sees these headers ("" stands for the tokens in the query)."""
+    if "" in names:
         call.query = credentials.query_without(call.query)
         scope["query_string"] = call.query.encode("latin-1")
-    scope["headers"] = credentials.without(scope["headers"], used)
-    hidden = {name.decode() for name in used}
-    call.headers = {name: value for name, value in call.headers.items() if name not in hidden}
+    scope["headers"] = credentials.without(scope["headers"], [name.encode() for name in names])
+    call.headers = {name: value for name, value in call.headers.items() if name not in names}
 
 
 async def _answer(send: Send, body: bytes, media: bytes) -> None:
