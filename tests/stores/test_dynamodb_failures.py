@@ -194,29 +194,22 @@ async def test_a_settlement_nothing_follows_is_written_when_the_store_closes(poo
         assert stub.requests[1]["ExpressionAttributeValues"][":p0"] == {"N": "-50000"}
 
 
-async def test_a_lease_pays_for_several_calls_and_gives_back_what_is_left(pool: Pool) -> None:
-    now = [1_800_000_000.0]
-    async with Stub([taken(l=int((now[0] + 1) * 1_000_000))]) as stub:
-        leases = Leases(size=20)
-        buckets = DynamoBuckets(client(pool, stub.url), "t", clock=lambda: now[0], leases=leases)
-        for _ in range(24):
-            assert (await buckets.take("e", TAKE)).denied == ""
-        assert len(stub.requests) == 5
-        assert stub.requests[4]["ExpressionAttributeValues"][":i0"] == {"N": "2000000"}
-        now[0] += 1
-        await buckets.close()
-        assert len(stub.requests) == 5
-        assert not leases.held
-
-
-async def test_what_a_lease_has_left_over_goes_back(pool: Pool) -> None:
+async def test_a_lease_pays_for_as_many_calls_as_there_are_in_a_second_and_gives_back_the_rest(
+    pool: Pool,
+) -> None:
     now = 1_800_000_000.0
     async with Stub([taken(l=int((now + 1) * 1_000_000))]) as stub:
-        buckets = DynamoBuckets(client(pool, stub.url), "t", clock=lambda: now, leases=Leases(size=20))
-        for _ in range(8):
-            await buckets.take("e", TAKE)
+        leases = Leases(size=20)
+        buckets = DynamoBuckets(client(pool, stub.url), "t", clock=lambda: now, leases=leases)
+        for _ in range(24):
+            assert (await buckets.take("e", TAKE)).denied == ""
+        taken_at_once = [
+            int(r["ExpressionAttributeValues"][":i0"]["N"]) // 100_000 for r in stub.requests[1:]
+        ]
+        assert taken_at_once == [1, 1, 1, 5, 10, 20]
         await buckets.close()
-        assert stub.requests[-1]["ExpressionAttributeValues"][":p0"] == {"N": "-1600000"}
+        assert stub.requests[-1]["ExpressionAttributeValues"][":p0"] == {"N": "-1500000"}
+        assert not leases.held
 
 
 async def test_credentials_are_renewed_before_they_end_and_nobody_waits() -> None:

@@ -30,7 +30,9 @@ class Leases:
     def __init__(self, *, size: int = SIZE) -> None:
         self._size = size
         self._leases: dict[str, _Lease] = {}
-        self._rates: dict[str, tuple[float, int]] = {}  # entity → the second counted, calls in it
+        self._rates: dict[
+            str, tuple[float, int, int]
+        ] = {}  # entity → the second counted, calls in it and in the one before
 
     @property
     def held(self) -> bool:
@@ -55,12 +57,11 @@ class Leases:
 
     def wanted(self, entity: str, takes: Sequence[Take]) -> list[Take] | None:
         """What to take for several calls; None where the entity is not busy enough, or its limits too narrow."""
-        if self._rates[entity][1] < BUSY:
+        expected = self._expected(entity)
+        if expected < BUSY:
             return None
-        times = min(
-            self._size,
-            *(int(take.burst / SHARE / take.cost) if take.cost > 0 else self._size for take in takes),
-        )
+        most = min(self._size, expected)
+        times = min(most, *(int(t.burst / SHARE / t.cost) if t.cost > 0 else most for t in takes))
         return [replace(take, cost=take.cost * times) for take in takes] if times > 1 else None
 
     def opened(
@@ -87,10 +88,15 @@ class Leases:
         ]
         return [(entity, takes) for entity, takes in back if takes]
 
+    def _expected(self, entity: str) -> int:
+        """Calls of the next second: more than these would only be held and given back."""
+        _, calls, before = self._rates[entity]
+        return max(calls, before)
+
     def _count(self, entity: str, now: float) -> None:
-        second, calls = self._rates.get(entity, (now, 0))
+        second, calls, before = self._rates.get(entity, (now, 0, 0))
         if now - second >= 1.0:
             if len(self._rates) > 10_000:
                 self._rates.clear()
-            second, calls = now, 0
-        self._rates[entity] = (second, calls + 1)
+            second, calls, before = now, 0, calls if now - second < 2.0 else 0
+        self._rates[entity] = (second, calls + 1, before)
