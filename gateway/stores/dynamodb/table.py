@@ -14,7 +14,6 @@ DEFINITION: dict[str, Any] = {
     "BillingMode": "PAY_PER_REQUEST",
 }
 TTL = {"AttributeName": "expires", "Enabled": True}
-RECOVERY = {"PointInTimeRecoveryEnabled": True}
 
 
 def connect(region: str, endpoint: str = "", *, credentials: tuple[str, str] | None = None) -> Any:
