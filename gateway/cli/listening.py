@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from gateway.app import stamps
+from gateway.cli.joining import JoiningProtocol
 from gateway.errors import ConfigError
 from gateway.types import App
 
@@ -68,7 +69,7 @@ def server(
     certificate, key = tls or (None, None)
     config = uvicorn.Config(
         app,
-        http="auto",  # httptools where it is installed
+        http=JoiningProtocol,
         interface="asgi3",
         ws="none",
         lifespan="off",

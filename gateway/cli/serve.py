@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import json
 import logging
 import os
 import socket
@@ -105,6 +106,10 @@ def _listed(ports: int | list[int]) -> list[int]:
 
 def _ready(url: str, metrics: str, admin: str) -> None:
     print(f"ready {url}", flush=True)
+
+
+def _ready_json(url: str, metrics: str, admin: str) -> None:
+    print(json.dumps({"ready": url, "metrics": metrics, "admin": admin}), flush=True)
 
 
 async def serve(

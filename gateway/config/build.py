@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.app import Running
 from gateway.compose import Document, Route, compose
+from gateway.config.build_admin import admin, keep_saving
 from gateway.config.build_policies import Place, stack
 from gateway.config.build_telemetry import telemetry
 from gateway.config.load import Loaded
@@ -16,6 +18,9 @@ from gateway.errors import ConfigError
 from gateway.mcp.app import MCPApp
 from gateway.mcp.metadata import Resource
 from gateway.types import App
+
+if TYPE_CHECKING:
+    from gateway.telemetry.toolcosts import ToolCosts
 
 Section = Mapping[str, Any]
 
@@ -39,8 +44,21 @@ def build(loaded: Loaded, resources: Resources) -> Running:
         routes.append(route)
         apps.append(app)
         protected += [resource] if resource else []
-    app = compose(routes, observers=seen.observers, tracer=seen.tracer, fixed=_fixed(protected))
-    return Running(app, loaded.files, metrics=seen.metrics, close=lambda: _close(apps))
+    page = admin(loaded, seen, resources)
+    if page is not None and page.route is not None:
+        routes.append(page.route)
+    observers = seen.observers + (page.observers if page is not None else [])
+    app = compose(routes, observers=observers, tracer=seen.tracer, fixed=_fixed(protected))
+    kept = Kept(apps, page.costs if page is not None else None, resources)
+    return Running(
+        app,
+        loaded.files,
+        metrics=seen.metrics,
+        admin=page.app if page is not None else None,
+        admin_open=page is not None and page.open,
+        open=kept.open,
+        close=kept.close,
+    )
 
 
 def _path(section: Section) -> str:
@@ -88,7 +106,23 @@ def _fixed(protected: list[Resource]) -> dict[str, App]:
     return known
 
 
-async def _close(apps: list[App]) -> None:
-    for app in apps:
-        if isinstance(app, MCPApp):
-            await app.close()
+class Kept:
+    """What runs beside the requests of one configuration, and ends with it."""
+
+    def __init__(self, apps: list[App], costs: ToolCosts | None, resources: Resources) -> None:
+        self.apps = apps
+        self.costs = costs
+        self.resources = resources
+        self._saving: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        if self.costs is not None:
+            self._saving = asyncio.create_task(keep_saving(self.costs, self.resources))
+
+    async def close(self) -> None:
+        for app in self.apps:
+            if isinstance(app, MCPApp):
+                await app.close()
+        if self._saving is not None:
+            self._saving.cancel()
+            await asyncio.gather(self._saving, return_exceptions=True)

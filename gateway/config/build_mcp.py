@@ -30,6 +30,7 @@ def mcp(section: Section, path: str, file: Section, folder: Path, resources: Res
         [_server(name, each, folder, resources) for name, each in section["servers"].items()],
         seal_key=hashlib.sha256(key.encode()).digest() if key else None,
         route=path,
+        store=resources.store,
         streaming=resources.place != "lambda",
         origins=listen.get("origins", ()),
         hosts=[*listen.get("hosts", ()), *([public] if public else ())],

@@ -147,25 +147,12 @@ def _authz(section: Any, place: Place, resources: Resources, challenge: Any) -> 
 
 
 def _ratelimit(policies: Section, place: Place, resources: Resources) -> Layer | None:
-    section = policies.get("ratelimit")
-    if not section:
+    limiter = resources.limiter(policies)
+    if limiter is None:
         return None
-    from gateway.limits.rules import Budget, Limit
     from gateway.middleware.ratelimit import RateLimitMiddleware
 
-    return partial(
-        RateLimitMiddleware,
-        store=resources.store,
-        limits=[Limit(**each) for each in section.get("limits", ())],
-        budgets=[
-            Budget(**{**each, "warn": tuple(each["warn"])} if "warn" in each else each)
-            for each in section.get("budgets", ())
-        ],
-        prices=resources.prices(policies.get("usage") or {}),
-        instances=section.get("instances", 1),
-        enforce=section.get("enforce", True),
-        defer=place.mcp,
-    )
+    return partial(RateLimitMiddleware, limiter=limiter, defer=place.mcp)
 
 
 def _guard(section: Section | None, place: Place) -> Layer | None:

@@ -17,6 +17,7 @@ from gateway.stores import open_store
 from gateway.stores.protocols import Store
 
 if TYPE_CHECKING:
+    from gateway.limits.policy import RateLimiter
     from gateway.net.client import Client
 
 T = TypeVar("T")
@@ -81,6 +82,33 @@ class Resources:
             return UsageMeter(self.store, prices=self.prices(usage), labels=labels, **linger)
 
         return self.once("meter", [self._store_url, usage], make)
+
+    def limiter(self, policies: Section) -> RateLimiter | None:
+        """One for the same limits wherever they stand. Spend limits are set while it runs, so a server has one always."""
+        section: Section = policies.get("ratelimit") or {}
+        if not section and self.serverless:
+            return None
+        from gateway.limits.policy import RateLimiter
+        from gateway.limits.rules import Budget, Limit
+        from gateway.limits.spend import SpendLimits
+        from gateway.middleware.expressions import callable_of
+
+        def make() -> RateLimiter:
+            budgets = [
+                {**each, "warn": tuple(each.get("warn", (75, 95)))} for each in section.get("budgets", ())
+            ]
+            return RateLimiter(
+                self.store,
+                limits=[Limit(**each) for each in section.get("limits", ())],
+                budgets=[Budget(**each) for each in budgets],
+                prices=self.prices(policies.get("usage") or {}),
+                spend=SpendLimits(self.store),
+                instances=section.get("instances", 1),
+                enforce=section.get("enforce", True),
+                compile=callable_of,
+            )
+
+        return self.once("limiter", [self._store_url, section, policies.get("usage")], make)
 
     async def close(self) -> None:
         """Everything that was made, the youngest first: what writes to the store before the store."""

@@ -11,9 +11,8 @@ ROWS = (
     ("types", "errors", "sse", "metering.usage", "metering.record", "endpoints"),
     ("call", "refusals", "policies", "body", "operations", "limits", "metering", "telemetry.log"),
     ("stores", "identity", "policy", "guards", "net", "llm.dialects", "llm.signing", "telemetry"),
-    ("middleware", "llm", "mcp", "compose", "app", "demo"),
+    ("middleware", "llm", "mcp", "compose", "app", "demo", "admin"),
     ("config",),
-    ("admin",),
     ("aws", "lambda_runtime", "lambda_events", "cli", "__main__"),
 )
 

@@ -56,6 +56,8 @@ async def whole(text: str, *, folder: Path = Path("."), **env: str) -> AsyncIter
     """`text` is a configuration; `env` what its references name."""
     resources = Resources()
     gateway = Gateway(build(loads(text, source="gateway.yaml", folder=folder, env=env), resources))
+    assert gateway.running.open is not None
+    await gateway.running.open()
     try:
         async with served(gateway) as where:
             yield Whole(where, gateway, resources)

@@ -1,0 +1,113 @@
+"""From the `admin` of the file to the page, its API, and what they keep of the calls that pass."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from gateway.compose import Route
+from gateway.config.build_telemetry import Telemetry
+from gateway.config.load import Loaded
+from gateway.config.resources import Resources
+from gateway.errors import ConfigError, StoreError
+from gateway.middleware.access import Observer
+
+if TYPE_CHECKING:
+    from gateway.admin.app import AdminApp
+    from gateway.telemetry.toolcosts import ToolCosts
+
+log = logging.getLogger("gateway")
+Section = Mapping[str, Any]
+SAVED = 10.0  # seconds between two writings of what tools cost
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """`app` for the page's own port, `route` for a path of the main one."""
+
+    app: AdminApp | None
+    route: Route | None
+    observers: list[Observer]
+    costs: ToolCosts
+    open: bool  # it has a credential, and may be reached from elsewhere
+
+
+def admin(loaded: Loaded, seen: Telemetry, resources: Resources) -> Admin | None:
+    """None where nobody asks for a page: its port is switched off, and no path with a credential is given."""
+    file = loaded.data
+    section: Section = file.get("admin") or {}
+    on_port = not resources.serverless and bool((file.get("listen") or {}).get("admin", True))
+    path = section.get("path", "")
+    if path and "token" not in section:
+        raise ConfigError(f"{loaded.source}: admin.path needs admin.token: it can be reached from everywhere")
+    if resources.dry or not (on_port or path):
+        return None
+    from gateway.telemetry.recent import Recent
+    from gateway.telemetry.toolcosts import ToolCosts
+
+    recent = resources.once("recent", "", Recent)
+    costs = resources.once("toolcosts", file.get("store", ""), lambda: ToolCosts(resources.prices({})))
+
+    def page(prefix: str) -> AdminApp:
+        from gateway.admin.app import AdminApp
+
+        return AdminApp(
+            resources.store,
+            recent=recent,
+            token=section.get("token", ""),
+            prefix=prefix,
+            audit=seen.audit,
+            costs=costs,
+            standings=lambda: _standings(file, resources),
+            configuration=lambda: _as_written(loaded),
+        )
+
+    route = Route(path, page(path)) if path else None
+    return Admin(page("") if on_port else None, route, [recent, costs], costs, open="token" in section)
+
+
+async def _standings(file: Section, resources: Resources) -> Sequence[Mapping[str, Any]]:
+    """Of every limit that the file names."""
+    from gateway.limits.standing import standings
+
+    merged = [{**(file.get("policies") or {}), **(route.get("policies") or {})} for route in file["routes"]]
+    limiters = [limiter for policies in merged if (limiter := resources.limiter(policies)) is not None]
+    rules = {(rule.group, rule.name): rule for limiter in limiters for rule in limiter.rules}
+    return await standings(resources.store, rules.values(), now=time.time())
+
+
+def _as_written(loaded: Loaded) -> Section:
+    """The file's own tree: references stand as references, so that no secret is shown."""
+    try:
+        found = yaml.safe_load(Path(loaded.source).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        found = None
+    return (
+        found
+        if isinstance(found, Mapping)
+        else {"routes": [route["path"] for route in loaded.data["routes"]]}
+    )
+
+
+async def keep_saving(costs: ToolCosts, resources: Resources) -> None:
+    """Until it is cancelled; then once more."""
+    try:
+        while True:
+            await asyncio.sleep(SAVED)
+            await _save(costs, resources)
+    finally:
+        await _save(costs, resources)
+
+
+async def _save(costs: ToolCosts, resources: Resources) -> None:
+    try:
+        await costs.save(resources.store)
+    except StoreError as error:
+        log.warning("what tools cost waits for the store: %s", error)
