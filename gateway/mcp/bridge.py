@@ -39,7 +39,7 @@ class Bridge:
             parts = jsonrpc.members(answer.result) if answer.result else {}
             if bytes(parts.get("resultType", b"")) != b'"input_required"':
                 return answer
-            given = await self._gather(turn, orjson.loads(parts.get("inputRequests", b"{}")))
+            given = await self._gather(turn, orjson.loads(bytes(parts.get("inputRequests", b"{}"))))
             params = {**ask.params, "inputResponses": Raw(jsonrpc.join(given))}
             if "requestState" in parts:
                 params["requestState"] = parts["requestState"]

@@ -113,10 +113,13 @@ class Watch:
     async def _run(self) -> None:
         hearing = asyncio.ensure_future(self._receive())
         try:
-            while not (await asyncio.wait({hearing}, timeout=PING))[0]:
-                if self._wire.started:
+            while not hearing.done() or hearing.result()["type"] != "http.disconnect":
+                if hearing.done():  # the body of a request that nobody had read
+                    hearing = asyncio.ensure_future(self._receive())
+                await asyncio.wait({hearing}, timeout=PING)
+                if not hearing.done() and self._wire.started:
                     await self._wire.comment()
-            if hearing.result()["type"] == "http.disconnect" and not self._wire.ended:
+            if not self._wire.ended:
                 self._gone()
         except (OSError, RuntimeError):
             self._gone()

@@ -159,16 +159,16 @@ class HttpUpstream:
         number = next(self._ids)
         ident = hop_id(ask.ident) if own and ask.ident else b"%d" % number
         body = jsonrpc.request(ident, ask.method, outgoing(ask, None if own else number, modern=False))
-        session, response = await self._ask_legacy(ask, body)
         try:
-            message = await self._answered(response, ident, _Hearing(self, ask, session, ear))
+            message = await self._ask_legacy(ask, ident, body, ear)
         except asyncio.CancelledError:
-            if ask.peer.modern:  # its leaving is a cancellation, which a legacy server must be told
+            session = self._sessions.get(ask.call, ask.peer)
+            if (
+                ask.peer.modern and session is not None
+            ):  # its leaving cancels, which a legacy server must be told
                 with contextlib.suppress(UpstreamError):
                     await self._post(ask.call, session, _cancelled(ident))
             raise
-        finally:
-            response.close()
         return Answer(message.result, message.error)
 
     async def _ask_modern(self, ask: Ask, ear: Ear) -> Answer:
@@ -184,15 +184,18 @@ class HttpUpstream:
             raise UpstreamClosed(f"server {self.name!r} ended its stream without an answer")
         return Answer(message.result, message.error, True)
 
-    async def _ask_legacy(self, ask: Ask, body: bytes) -> tuple[Session, Response]:
+    async def _ask_legacy(self, ask: Ask, ident: bytes, body: bytes, ear: Ear) -> Message:
         session = await self._session(ask.call, ask.peer)
         response = await self._send(ask.call, "POST", session.posting, body)
-        if response.status != 404 or not session.id:
-            return session, response
-        response.close()  # the upstream has forgotten the session: begin another one, once
-        session = await self._initialize(ask.call, ask.peer)
-        self._sessions.put(ask.call, ask.peer, session)
-        return session, await self._send(ask.call, "POST", session.posting, body)
+        if response.status == 404 and session.id:
+            response.close()  # the upstream has forgotten the session: begin another one, once
+            session = await self._initialize(ask.call, ask.peer)
+            self._sessions.put(ask.call, ask.peer, session)
+            response = await self._send(ask.call, "POST", session.posting, body)
+        try:
+            return await self._answered(response, ident, _Hearing(self, ask, session, ear))
+        finally:
+            response.close()
 
     async def _answered(self, response: Response, ident: bytes, hearing: _Hearing) -> Message:
         """A client of that era that has its own session polls by itself; others are spared a stream that breaks."""

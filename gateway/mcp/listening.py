@@ -216,7 +216,7 @@ class _Ear(Exchange):
         if meta:
             params["_meta"] = Raw(jsonrpc.join(meta))
         if "uri" in params:
-            uri = orjson.loads(params["uri"])
+            uri = orjson.loads(bytes(params["uri"]))
             params["uri"] = Raw(orjson.dumps(self._catalog.shown_uri(self.server, uri)))
         return jsonrpc.join(params) if params else b""
 

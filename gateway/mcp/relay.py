@@ -258,7 +258,7 @@ def parameter_headers(turn: Turn, entry: Entry, params: Mapping[str, Raw]) -> li
     if not parameters:
         return []
     raw = params.get("arguments")
-    return eras.parameter_headers(parameters, orjson.loads(raw) if raw is not None else None)
+    return eras.parameter_headers(parameters, orjson.loads(bytes(raw)) if raw is not None else None)
 
 
 def traced(turn: Turn, op: Operation) -> str:
