@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
@@ -45,6 +45,7 @@ CLEAN: dict[str, tuple[Any, Any]] = {
     "keys under properties are names": (obj(**{"$ref": S, "const": S, "type": S, "properties": S, "format": S}),
                                         obj(**{"$ref": S, "const": S, "type": S, "properties": S, "format": S})),
     "required names that do not exist go": ({**obj(a=S), "required": ["a", "b", 3]}, {**obj(a=S), "required": ["a"]}),
+    "words of other types go": ({**obj(a={"type": {"$ref": "x"}, "description": 3, "enum": "x"}), "type": "thing"}, obj(a={})),
     "not a schema at all": ("string", {"type": "object"}),
     "a reference as the whole": ({"$ref": "#/$defs/T", "$defs": {"T": obj(a=S)}}, obj(a=S)),
     "no type": ({"properties": {"a": S}}, obj(a=S)),
@@ -88,6 +89,7 @@ HOSTILE = st.recursive(
 )
 
 
+@settings(max_examples=300)
 @given(st.dictionaries(WORDS, HOSTILE, max_size=5))
 def test_any_json_is_cleaned_without_breaking(schema: dict[str, Any]) -> None:
     cleaned = clean(schema)

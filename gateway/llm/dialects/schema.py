@@ -17,10 +17,12 @@ from gateway.errors import BadRequest
 Json = dict[str, Any]
 DEPTH = 48  # deeper is hostile, not a tool's arguments
 
-_KEEP = frozenset({
-    "type", "title", "description", "enum", "default", "nullable", "minItems", "maxItems", "uniqueItems",
-    "minimum", "maximum", "minLength", "maxLength", "pattern", "minProperties", "maxProperties",
-})  # fmt: skip
+_KEEP: dict[str, type | tuple[type, ...]] = {
+    "type": (str, list), "title": str, "description": str, "enum": list, "default": object, "nullable": bool, "pattern": str,
+    "uniqueItems": bool, "minimum": (int, float), "maximum": (int, float), "minItems": int, "maxItems": int,
+    "minLength": int, "maxLength": int, "minProperties": int, "maxProperties": int,
+}  # fmt: skip
+_TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 _SAY = {
     "format": "format",
     "exclusiveMinimum": "greater than",
@@ -93,7 +95,9 @@ class _Cleaner:
             return self._reference(node["$ref"], depth)
         if "allOf" in node:
             node = self._merged(node, depth)
-        out: Json = {key: value for key, value in node.items() if key in _KEEP}
+        out: Json = {key: value for key, value in node.items() if isinstance(value, _KEEP.get(key, ()))}
+        if "type" in out and not _is_type(out["type"]):
+            del out["type"]
         if "const" in node:
             out["enum"] = [node["const"]]
         self._children(node, out, depth)
@@ -233,6 +237,11 @@ class _Flat:
             )
         elif branches:
             out["anyOf"] = [self.node(branch, within) for branch in branches]
+
+
+def _is_type(value: Any) -> bool:
+    kinds = value if isinstance(value, list) else [value]
+    return bool(kinds) and all(isinstance(kind, str) and kind in _TYPES for kind in kinds)
 
 
 def _dict(value: Any) -> Json:
