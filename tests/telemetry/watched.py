@@ -42,6 +42,7 @@ routes:
 class Watched:
     url: str
     metrics: str
+    admin: App
 
     async def traffic(self, times: int = 3) -> None:
         """Model calls with and without a stream, tools that work and that fail, refusals, and a stranger."""
@@ -53,6 +54,13 @@ class Watched:
                                         ("read_file", {"path": "missing.txt"}), ("delete_file", {"path": "hello.txt"})):  # fmt: skip
                     await client.post("/mcp", json=_tool(name, arguments), headers=_known())
                 await client.post("/mcp", json=_tool("add", {}), headers={"authorization": "Bearer nonsense"})
+
+    async def tell_secret(self, client: httpx.AsyncClient) -> None:
+        """Secrets where they should not be: in arguments, in the query, in a credential that is refused."""
+        arguments = {"path": "hello.txt", "password": "hunter2-canary"}
+        await client.post(f"{self.url}/mcp", json=_tool("read_file", arguments), headers=_known())
+        stranger = {"authorization": f"Bearer {SECRET}", "x-api-key": SECRET}
+        await client.post(f"{self.url}/v1/messages?key={SECRET}", json=_message(), headers=stranger)
 
 
 def _known() -> dict[str, str]:
@@ -96,6 +104,6 @@ async def watched(folder: Path, telemetry: str = "telemetry: {log: off}") -> Asy
         resources = Resources()
         gateway = Gateway(build(loads(text, source=str(folder / "gateway.yaml"), folder=folder), resources))
         async with served(gateway) as url, served(gateway.metrics) as metrics:
-            yield Watched(url, metrics)
+            yield Watched(url, metrics, gateway.admin)
         await gateway.close()
         await resources.close()
