@@ -26,7 +26,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _MODEL = re.compile(r"(?<=/models/)[^/:]+|(?<=/model/)[^/]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """A request as one provider gets it. `reply` reads the answer; None: it passes as it is."""
 
@@ -83,8 +83,8 @@ class Inquiry:
             made = self._untouched(candidate, dialect)
         else:
             made = self._translated(candidate, dialect)
-        headers = await provider.signer.sign("POST", made.url, made.headers, made.body)
-        return Prepared(candidate, dialect, made.url, headers, made.body, made.reply)
+        made.headers = await provider.signer.sign("POST", made.url, made.headers, made.body)
+        return made
 
     def _options(self, candidate: Candidate) -> Options:
         return Options(

@@ -35,6 +35,9 @@ class Opening:
     retry: bool = False  # and the reader says that the same request may succeed
 
 
+PLAIN = Opening()  # of an answer that nobody had to look at first
+
+
 async def opening(call: Call, prepared: Prepared, response: Response) -> Opening:
     if prepared.reply is not None:
         return await _of_events(call, prepared.wire.reader(prepared.reply), response)

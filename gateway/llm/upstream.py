@@ -7,12 +7,12 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.errors import UpstreamError, UpstreamTimeout
 from gateway.llm.dialects import failures
 from gateway.llm.inquiry import Inquiry, Prepared
-from gateway.llm.opening import Opening, opening
+from gateway.llm.opening import PLAIN, Opening, opening
 from gateway.llm.retry import ELSEWHERE, RETRYABLE, Budget, Health, pause
 from gateway.llm.routes import Candidate
 from gateway.net.client import Client, Response, header
@@ -26,7 +26,7 @@ class Answer:
 
     prepared: Prepared
     response: Response
-    opening: Opening = field(default_factory=Opening)
+    opening: Opening = PLAIN
 
     @property
     def status(self) -> int:
@@ -75,6 +75,8 @@ class Upstream:
     async def open(self, inquiry: Inquiry, candidates: Sequence[Candidate]) -> Answer:
         """The answer to give to the client, good or bad; raises UpstreamError where there is none."""
         self._budget.called()
+        if len(candidates) == 1:
+            return await self._persist(inquiry, candidates[0], settle=False)
         healthy = [each for each in candidates if not self._health.ejected(each.provider.name)]
         *others, last = healthy or candidates
         for candidate in others:
@@ -113,6 +115,8 @@ class Upstream:
         self, outcome: Answer | UpstreamError, candidate: Candidate, attempt: int
     ) -> float | None:
         """Seconds until the next attempt; None: this is how it stays."""
+        if isinstance(outcome, Answer) and outcome.status < 400:
+            return None
         if isinstance(outcome, UpstreamTimeout):  # whoever waited that long does not want to do so again
             return None
         retry_after = None

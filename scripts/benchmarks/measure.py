@@ -134,7 +134,7 @@ def _pinned(*command: str) -> str:
 
 
 def _requests(to: Target, connections: int, seconds: float) -> dict[str, float]:
-    out = _pinned("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "20s", "-s", str(HERE / "post.lua"),
+    out = _pinned("wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "20s", "-s", str(HERE / "post.lua"),
                   to.url, "--", str(to.body), *to.headers)  # fmt: skip
     line = next(line for line in out.splitlines() if line.startswith("RESULT "))
     return dict(json.loads(line[7:]))

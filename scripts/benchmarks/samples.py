@@ -89,14 +89,14 @@ def messages(size: int, *, stream: bool = False) -> bytes:
         turns.append(
             {"role": "assistant" if len(turns) % 2 else "user", "content": [{"type": "text", "text": text}]}
         )
-    return json.dumps(body).encode()
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def chat(size: int, *, stream: bool = False) -> bytes:
     body = {"model": "gpt-4.1", "max_tokens": 1024, "stream": stream,
             "messages": [{"role": "user", "content": prompt(size - 120)}]}  # fmt: skip
-    return json.dumps(body).encode()
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def tool_call() -> bytes:
-    return json.dumps(CALL).encode()
+    return json.dumps(CALL, separators=(",", ":")).encode()
