@@ -15,7 +15,7 @@ LINE = 32 * 1024 * 1024
 STDERR_LINES = 200
 STDERR_LINE = 2000
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "SYSTEMROOT")
-_GRACE = 2.0
+GRACE = 2.0
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -92,7 +92,7 @@ class Child:
             for line in part.decode("utf-8", "replace").splitlines():
                 self.stderr.append(line[:STDERR_LINE])
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float = GRACE) -> None:
         """Its input is closed, then it is asked, then it is made to: it and everything that it started."""
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -100,7 +100,7 @@ class Child:
             if number is not None:
                 self._signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._process.wait()), _GRACE)
+                await asyncio.wait_for(asyncio.shield(self._process.wait()), grace)
                 break
         self._signal(signal.SIGKILL)  # descendants that outlived it
         for task in (self._reader, self._errors):

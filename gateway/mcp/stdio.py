@@ -15,7 +15,7 @@ from msgspec import Raw
 from gateway.call import Call
 from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.mcp import eras, jsonrpc
-from gateway.mcp.child import Child
+from gateway.mcp.child import GRACE, Child
 from gateway.mcp.jsonrpc import Message
 from gateway.mcp.peer import Peer
 from gateway.mcp.pending import Pending
@@ -41,6 +41,7 @@ class StdioUpstream:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         timeout: float = 30.0,
+        grace: float = GRACE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -48,6 +49,7 @@ class StdioUpstream:
         self._env = env or {}
         self._cwd = cwd
         self._timeout = timeout
+        self._grace = grace
         self._clock = clock
         self._child: Child | None = None
         self._hello: Hello | None = None
@@ -57,6 +59,11 @@ class StdioUpstream:
         self._began = 0.0
         self._delay = 0.0
         self._not_before = 0.0
+
+    @property
+    def pid(self) -> int:
+        """Of the running program, 0 without one; its process group has the same number."""
+        return self._child.pid if self._child is not None and not self._child.ended.done() else 0
 
     @property
     def stderr(self) -> Sequence[str]:
@@ -78,14 +85,14 @@ class StdioUpstream:
         if self._clock() < self._not_before:
             raise UpstreamClosed(f"server {self.name!r} keeps ending; it is started again later", sent=False)
         if self._child is not None:
-            await self._child.stop()
+            await self._child.stop(self._grace)
         self._began = self._clock()
         self._child = await Child.start(self._command, env=self._env, cwd=self._cwd, heard=self._heard)
         self._child.ended.add_done_callback(lambda _: self._ended())
         try:
             hello = await self._discover() or await self._initialize()
         except UpstreamError:
-            await self._child.stop()
+            await self._child.stop(self._grace)
             raise
         return hello
 
@@ -165,7 +172,7 @@ class StdioUpstream:
 
     async def close(self) -> None:
         if self._child is not None:
-            await self._child.stop()
+            await self._child.stop(self._grace)
 
     # -- the wire
 
