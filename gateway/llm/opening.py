@@ -4,7 +4,8 @@ nothing of the answer itself has come, the call can still be saved by asking aga
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.call import Call
 from gateway.llm.dialects import failures
@@ -23,13 +24,13 @@ _CONTENT = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Opening:
     """What was read of a stream before the first byte went to the client."""
 
     held: bytes = b""  # of a stream that passes untouched
     watcher: Watcher | None = None  # it has seen what is held
-    events: list[Event] = field(default_factory=list)  # of one that is translated
+    events: Sequence[Event] = ()  # of one that is translated
     reader: StreamReader | None = None
     error: ErrorInfo | None = None  # the stream failed before any content
     retry: bool = False  # and the reader says that the same request may succeed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -143,7 +144,8 @@ class Relay:
         pulse = Pulse(self, writer.ping(), self._silence)
         tally: Json = {}
         try:
-            events, chunk = answer.opening.events, b"."
+            events: Sequence[Event] = answer.opening.events
+            chunk = b"."
             while True:
                 out = b"".join([writer.write(event) for event in events])
                 if out:
@@ -159,7 +161,7 @@ class Relay:
             self._call.usage = figures.read(tally)
         await self.body(b"", more=False)
 
-    def _tally(self, events: list[Event], tally: Json) -> None:
+    def _tally(self, events: Sequence[Event], tally: Json) -> None:
         for event in events:
             kind = event["type"]
             if kind == "message_start":
