@@ -71,11 +71,12 @@ class Terms(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """`changes` is what to write; empty when denied."""
+    """`changes` is what to write, empty when denied; `left` what remains of each limit afterwards."""
 
     denied: str
     retry_after: float
     changes: dict[str, int | Places]
+    left: dict[str, float]
 
 
 def terms(take: Take, now: int, skew: int = 0) -> Terms:
@@ -87,14 +88,6 @@ def terms(take: Take, now: int, skew: int = 0) -> Terms:
     if skew:
         skew = min(skew, tau // 5)
     return Terms(now, skew, tau - skew, ceil(take.cost * MICRO / rate))
-
-
-def after(tat: int | None, t: Terms, *, budget: bool = False) -> int | None:
-    """Where the bucket stands when this is taken; None if it is denied."""
-    if tat is None or tat <= t.origin:
-        return None if budget and t.inc > t.span else t.origin + t.inc
-    moved = tat + t.inc
-    return moved if moved - t.origin <= t.span else None
 
 
 def wait(tat: int, t: Terms) -> int:
@@ -120,34 +113,47 @@ def believed(value: int | Places | None, now: int) -> Places:
 
 def decide(state: State, takes: Sequence[Take], now: int, skew: int = 0) -> Decision:
     """All of them or none."""
-    denied, retry, changes = "", 0.0, {}
+    denied, retry = "", 0.0
+    changes: dict[str, int | Places] = {}
+    remaining: dict[str, float] = {}
+    moved: int | Places | None
     for take in takes:
-        value = state.get(take.limit)
-        moved, pause = (
-            _place(take, value, now) if take.slot else _number(take, cast("int | None", value), now, skew)
-        )
+        name = take.limit
+        if take.slot:
+            moved, pause, remaining[name] = _place(take, state.get(name), now)
+        else:
+            moved, pause, remaining[name] = _number(take, cast("int | None", state.get(name)), now, skew)
         if moved is not None:
-            changes[take.limit] = moved
-            continue
-        denied = denied or take.limit
-        retry = max(retry, pause)
-    return Decision(denied, retry, {} if denied else changes)
+            changes[name] = moved
+        else:
+            denied = denied or name
+            retry = max(retry, pause)
+    if not denied:
+        return Decision("", 0.0, changes, remaining)
+    return Decision(
+        denied, retry, {}, {take.limit: left(take, state.get(take.limit), now, skew) for take in takes}
+    )
 
 
-def _number(take: Take, tat: int | None, now: int, skew: int) -> tuple[int | None, float]:
-    t = terms(take, now, skew)
-    moved = after(tat, t, budget=bool(take.since))
-    if moved is not None:
-        return moved, 0.0
-    return None, 0.0 if take.since else wait(cast(int, tat), t) / MICRO
+def _number(take: Take, tat: int | None, now: int, skew: int) -> tuple[int | None, float, float]:
+    """Where the number goes, or how long to wait; and what is then left."""
+    origin, _, span, inc = t = terms(take, now, skew)
+    if tat is None or tat < origin:
+        tat = origin
+    moved = tat + inc
+    room = span - moved + origin
+    if room >= 0 or (tat == origin and not take.since):
+        room = max(0, room)
+        return moved, 0.0, room / MICRO if take.since else float(int(room * take.rate / MICRO))
+    return None, 0.0 if take.since else wait(tat, t) / MICRO, 0.0
 
 
-def _place(take: Take, value: int | Places | None, now: int) -> tuple[Places | None, float]:
+def _place(take: Take, value: int | Places | None, now: int) -> tuple[Places | None, float, float]:
     held = believed(value, now)
     if len(held) + take.cost > take.burst:
-        return None, PLACE_RETRY
+        return None, PLACE_RETRY, 0.0
     held[take.slot] = now + int(take.hold * MICRO)
-    return held, 0.0
+    return held, 0.0, take.burst - len(held)
 
 
 def settled(state: State, takes: Sequence[Take]) -> dict[str, int | Places]:

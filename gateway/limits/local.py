@@ -19,16 +19,15 @@ class LocalBuckets:
     def take(self, entity: str, takes: Sequence[Take]) -> Taken:
         now = int(self._clock() * bucket.MICRO)
         state = self._entities.get(entity)
-        denied, retry, changes = bucket.decide(state or {}, takes, now)
+        denied, retry, changes, left = bucket.decide(state or {}, takes, now)
         if denied:
-            standing = state or {}
-            return Taken(denied, retry, {t.limit: bucket.left(t, standing.get(t.limit), now) for t in takes})
+            return Taken(denied, retry, left)
         if state is None:
             self._sweep(now)
             self._entities[entity] = changes
         else:
             state.update(changes)
-        return Taken("", 0.0, {t.limit: bucket.left(t, changes[t.limit], now) for t in takes})
+        return Taken("", 0.0, left)
 
     def settle(self, entity: str, takes: Sequence[Take]) -> None:
         state = self._entities.get(entity)

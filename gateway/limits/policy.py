@@ -57,6 +57,8 @@ class RateLimiter:
         breaker: Breaker | None = None,
     ) -> None:
         self.rules = demand.compiled(limits, budgets, compile)
+        self._fixed = {rule.name: Share(rule, rule.fixed) for rule in self.rules if rule.fixed is not None}
+        self._warns = any(rule.warn for rule in self.rules) or spend is not None
         self.prices = prices or Prices()
         self.outputs = Outputs()
         self.counters: Counter[str] = Counter()
@@ -95,7 +97,9 @@ class RateLimiter:
             taken = self._local.take(entity, takes)
         if not taken.denied:
             held.add(entity, shares, takes, taken.remaining, local=local)
-            return self._warn(entity, shares, taken)
+            if self._warns:
+                self._warn(entity, shares, taken)
+            return
         denied = next(share for share in shares if share.rule.name == taken.denied)
         self._refuse(held.call, answers.refusal(denied, taken.retry_after, self._clock()))
 
@@ -141,9 +145,11 @@ class RateLimiter:
         for rule in self.rules:
             if not demand.counts(rule, call, op):
                 continue
-            if tokens < 0 and rule.unit in ("tokens", "usd"):
-                tokens = self._prompt(call, op)
-            share = self._share_of(rule, call, op, tokens)
+            share = self._fixed.get(rule.name)
+            if share is None:
+                if tokens < 0 and rule.unit != "concurrency":
+                    tokens = self._prompt(call, op)
+                share = self._share_of(rule, call, op, tokens)
             for entity in demand.entities(rule, call, op):
                 found.setdefault(entity, []).append(share)
         if self._spend is not None and op.kind == "llm" and op.charged:
@@ -157,8 +163,6 @@ class RateLimiter:
         return estimate.prompt(call.body or b"", model)
 
     def _share_of(self, rule: Rule, call: Call, op: Operation, tokens: int) -> Share:
-        if rule.fixed is not None:
-            return Share(rule, rule.fixed)
         if rule.unit == "concurrency":
             return Share(rule, Take(rule.name, 0.0, rule.burst, 1, slot=f"{call.id}.{next(self._numbers)}"))
         output = self.outputs.expect(op.model, op.max_tokens)

@@ -57,13 +57,9 @@ class UsageMeter:
         bytes_in: int = 0,
         bytes_out: int = 0,
     ) -> Record:
-        record = _described(call, op, outcome)
-        self._label(record, call, op)
+        record = self._record(call, op, outcome, refusal)
         record.duration_ms, record.upstream_ms = duration_ms, upstream_ms
         record.bytes_in, record.bytes_out = bytes_in, bytes_out
-        if refusal is not None:
-            record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
-            record.status = refusal.status
         if op.kind == "llm" and call.usage is not None and op.charged:
             record.usage = call.usage
             model = call.upstream_model or op.model
@@ -71,6 +67,14 @@ class UsageMeter:
         call.records.append(record)
         if self._spool is not None and (op.charged or outcome != "ok"):
             await self._spool.write(record)
+        return record
+
+    def _record(self, call: Call, op: Operation, outcome: Outcome, refusal: Refusal | None) -> Record:
+        record = _described(call, op, outcome)
+        self._label(record, call, op)
+        if refusal is not None:
+            record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
+            record.status = refusal.status
         return record
 
     def _label(self, record: Record, call: Call, op: Operation) -> None:
@@ -82,6 +86,24 @@ class UsageMeter:
             text = UNKNOWN if value is None or value == "" else str(value)[:LONGEST_LABEL]
             call.labels[name] = text
         record.labels = dict(call.labels)
+
+    def finished(self, call: Call) -> None:
+        """As an observer of the outermost middleware: a call that was refused before anybody metered it gets its record too.
+
+        Not those without an identity: whoever floods the gateway with bad credentials must not fill the ledger.
+        """
+        refusal, op = call.refusal, call.operation
+        if refusal is None or op is None or call.records or refusal.kind == "authentication_error":
+            return
+        record = self._record(call, op, "refused" if refusal.policy else "error", refusal)
+        call.records.append(record)
+        if self._spool is not None:
+            self._spool.put(record)
+
+    async def flush(self) -> None:
+        """Everything recorded so far is in the ledger, or was given to it (before a Lambda freezes)."""
+        if self._spool is not None:
+            await self._spool.flush()
 
     async def close(self) -> None:
         if self._spool is not None:

@@ -35,7 +35,7 @@ class Spool:
         if self._linger:
             return self.put(record)
         self._keep(record)
-        await self._flush()
+        await self.flush()
 
     def put(self, record: Record) -> None:
         self._keep(record)
@@ -52,9 +52,9 @@ class Spool:
         failures = 0
         while self._waiting:
             await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1] if failures else self._linger)
-            failures = 0 if await self._flush() else failures + 1
+            failures = 0 if await self.flush() else failures + 1
 
-    async def _flush(self) -> bool:
+    async def flush(self) -> bool:
         """Whether the ledger took what waited; what it did not take goes on waiting."""
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
@@ -71,5 +71,5 @@ class Spool:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if not await self._flush():
+        if not await self.flush():
             self.dropped += len(self._waiting)

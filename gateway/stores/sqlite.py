@@ -44,11 +44,10 @@ class SqliteStore:
         now = int(self._clock() * bucket.MICRO)
         self._sweep(connection, now)
         state = _read(connection, entity)
-        denied, retry, changes = bucket.decide(state, takes, now)
+        denied, retry, changes, left = bucket.decide(state, takes, now)
         if not denied:
-            state |= changes
-            _write(connection, entity, state)
-        return Taken(denied, retry, {t.limit: bucket.left(t, state.get(t.limit), now) for t in takes})
+            _write(connection, entity, state | changes)
+        return Taken(denied, retry, left)
 
     async def settle(self, entity: str, takes: Sequence[Take]) -> None:
         def work(connection: sqlite3.Connection) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
-from gateway.call import Call
+from gateway.call import Call, Operation
+from gateway.errors import StoreError
+from gateway.metering.meter import UsageMeter
 from gateway.metering.record import Record
+from gateway.metering.spool import Spool
 from gateway.metering.usage import Usage
+from gateway.middleware.access import AccessMiddleware
 from gateway.middleware.usage import UsageMiddleware
+from gateway.refusals import Refusal, send_refusal, unauthorized
 from gateway.stores.memory import MemoryStore
 from gateway.types import App, Receive, Scope, Send
 from tests.driver import Driver
@@ -183,3 +189,70 @@ async def test_counting_tokens_leaves_no_row() -> None:
     driver = Driver(UsageMiddleware(saying(b'{"input_tokens": 7}'), store=store, linger=0))
     await driver.post("/v1/messages/count_tokens", PROMPT)
     assert await store.records() == []
+
+
+async def test_a_call_refused_before_it_was_metered_gets_its_record_from_the_observer() -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call.of(scope)
+        call.operation = Operation("llm", "messages", model="m")
+        await send_refusal(call, Refusal(429, "rate_limit_error", "too many", "ratelimit", "per key"), send)
+
+    store = MemoryStore()
+    meter = UsageMeter(store, linger=0.001)
+    await Driver(AccessMiddleware(refusing, observers=[meter])).post("/v1/messages", PROMPT)
+    await meter.flush()
+    (record,) = await store.records()
+    assert (record.outcome, record.status, record.policy, record.rule) == (
+        "refused",
+        429,
+        "ratelimit",
+        "per key",
+    )
+    await meter.close()
+
+
+async def test_bad_credentials_leave_no_row() -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call.of(scope)
+        call.operation = Operation("llm", "messages", model="m")
+        await send_refusal(call, unauthorized("who are you?"), send)
+
+    store = MemoryStore()
+    meter = UsageMeter(store)
+    await Driver(AccessMiddleware(refusing, observers=[meter])).post("/v1/messages", PROMPT)
+    await meter.close()
+    assert await store.records() == []
+
+
+class Stubborn(MemoryStore):
+    """Does not answer the first times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def append(self, records: Sequence[Record]) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise StoreError("gone")
+        await super().append(records)
+
+
+async def test_records_wait_for_a_ledger_that_does_not_answer_up_to_a_bound() -> None:
+    store = Stubborn(1)
+    spool = Spool(store, linger=0.001, bound=3)
+    for number in range(5):
+        spool.put(Record(f"r{number}", "c", float(number), "llm", "messages", "/", "ok"))
+    assert spool.dropped == 2
+    await spool.flush()
+    assert await store.records() == []
+    await spool.flush()
+    assert [record.id for record in await store.records()] == ["r4", "r3", "r2"]
+    await spool.close()
+
+
+async def test_what_is_still_waiting_at_the_end_is_counted_as_lost() -> None:
+    spool = Spool(Stubborn(9), linger=60)
+    spool.put(Record("r", "c", 0.0, "llm", "messages", "/", "ok"))
+    await spool.close()
+    assert spool.dropped == 1
