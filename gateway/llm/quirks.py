@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 _NONE: frozenset[str] = frozenset()
+_NEWEST = frozenset({"adaptive_only", "no_sampling"})
 _GPT = re.compile(r"gpt-(\d+)(?:\.(\d+))?(?!\d)(.*)")
 _O = re.compile(r"(?:^|[/.])o[134](?:-|$)")
 _CLAUDE = re.compile(
@@ -47,13 +48,13 @@ def _gpt(version: tuple[int, int], rest: str) -> frozenset[str]:
 
 
 def _claude(name: str) -> frozenset[str]:
-    """Thinking is adaptive from 4.6 on, and only that from Opus 4.7 and the fifth generation on."""
+    """Thinking is adaptive from 4.6 on; from Opus 4.7 and the fifth generation on only that, and sampling is gone."""
     found = _CLAUDE.search(name)
     if "mythos" in name:
-        return frozenset({"adaptive_only"})
+        return _NEWEST
     if found is None or not (found["major"] or found["before"]):
         return _NONE
     version = int(found["major"] or found["before"]), int(found["minor"] or found["before_minor"] or 0)
     if version < (4, 6):
         return frozenset({"no_adaptive"})
-    return frozenset({"adaptive_only"}) if version >= (4, 7) else _NONE
+    return _NEWEST if version >= (4, 7) else _NONE

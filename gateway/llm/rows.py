@@ -165,6 +165,8 @@ def _signer(name: str, credential: str, api_key: str, region: str, *, own: bool)
         return Unsigned()
     kind, _, service = credential.partition(":")
     if kind == "aws" and not api_key:
+        if not region:
+            raise ConfigError(f"provider {name}: region is needed")
         return AwsSigner(region=region, service=service or "bedrock")
     if kind == "google" and not api_key:
         return GoogleSigner()

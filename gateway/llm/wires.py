@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
 from typing import Any
 
-NAMES = ("anthropic", "openai-chat", "openai-responses", "gemini", "bedrock", "bedrock-converse", "vertex")
+from gateway.llm.dialects import MODULES, dialect
+
+NAMES = tuple(MODULES)
 
 
-@cache
 def wire(name: str) -> Any:
     """The module of a dialect: a `gateway.llm.dialects.protocol.Dialect`, some of them one half of it."""
-    if name not in NAMES:
+    if name not in MODULES:
         raise LookupError(f"no dialect {name}; there are {', '.join(NAMES)}")
-    return import_module("gateway.llm.dialects." + name.replace("-", "_"))
+    return dialect(name)

@@ -11,9 +11,10 @@ import pytest
 from botocore.eventstream import EventStreamBuffer
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects import anthropic, bedrock, betas
+from gateway.llm.dialects import anthropic, bedrock, betas, vertex
 from gateway.llm.dialects.protocol import Json, Options, Request, Target
 from gateway.llm.dialects.reduce import expand, reduce
+from gateway.llm.quirks import of_model
 from gateway.metering.usage import Usage
 from tests.dialects import grammar_openai, oracles
 from tests.dialects import specified_bedrock as wire
@@ -305,6 +306,30 @@ def test_a_count_without_a_request_is_refused(body: Json) -> None:
 def test_the_same_dialect_passes_every_byte() -> None:
     body = b'{ "anything": 1.0 }'
     assert bedrock.forward(body, Options(model="m")) is body
+
+
+def test_anothers_thinking_does_not_pass() -> None:
+    body = orjson.dumps({"messages": [user("a"), assistant(thinking("G", "gm1.x"), "b")]})
+    for module in (bedrock, vertex):
+        assert orjson.loads(module.forward(body, Options(model="m"))) == {
+            "messages": [user("a"), assistant("b")]
+        }
+
+
+def test_a_converse_request_is_not_taken_for_claudes() -> None:
+    with pytest.raises(BadRequest, match="Converse"):
+        bedrock.read_request({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}, Target(model="m"))
+
+
+def test_the_newest_models_get_no_sampling() -> None:
+    asked = bedrock.write_request(
+        {"messages": [user("hi")], "temperature": 0.5},
+        Options(model=MODEL, quirks=of_model("claude-opus-4-7")),
+    )
+    assert "temperature" not in asked.body
+    assert "temperature" in asked.losses
+    warm = bedrock.write_request({"messages": [user("hi")], "temperature": 1.5}, Options(model=MODEL))
+    assert warm.body["temperature"] == 1
 
 
 ERRORS = [

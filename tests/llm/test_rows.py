@@ -85,6 +85,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("work", {"kind": "opnai", "api_key": "k"}, "did you mean openai"),
     ("openai", {}, "api_key"),
     ("bedrock", {}, "region"),
+    ("bedrock", {"base_url": "http://127.0.0.1:1"}, "region"),
     ("vertex", {}, "project"),
     ("azure", {"api_key": "k"}, "resource"),
 ]
@@ -109,9 +110,9 @@ MODELS = [
     ("us.anthropic.claude-opus-4-5-20251101-v1:0", {"no_adaptive"}),
     ("claude-haiku-4-5@20251001", {"no_adaptive"}),
     ("claude-sonnet-4-6", set()),
-    ("claude-opus-4-7", {"adaptive_only"}),
-    ("claude-fable-5-2", {"adaptive_only"}),
-    ("claude-mythos-preview", {"adaptive_only"}),
+    ("claude-opus-4-7", {"adaptive_only", "no_sampling"}),
+    ("claude-fable-5-2", {"adaptive_only", "no_sampling"}),
+    ("claude-mythos-preview", {"adaptive_only", "no_sampling"}),
     ("llama-4", set()),
 ]
 

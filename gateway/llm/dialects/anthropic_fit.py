@@ -27,6 +27,7 @@ def fit(hub: Json, options: Options, sent: Names) -> tuple[Json, list[str]]:
     if not options.count:
         body["max_tokens"] = hub.get("max_tokens") or options.max_output
     _thinking(body, options, losses)
+    _sampling(body, options, losses)
     return body, losses
 
 
@@ -98,6 +99,15 @@ def _thinking(body: Json, options: Options, losses: list[str]) -> None:
         body["thinking"] = thinking = {"type": "adaptive"}
     _budget(body, thinking)
     losses += [key for key in ("temperature", "top_k", "top_p") if body.pop(key, None) is not None]
+
+
+def _sampling(body: Json, options: Options, losses: list[str]) -> None:
+    """The newest models take none; the others a temperature of at most 1, where other dialects allow 2."""
+    if "no_sampling" in options.quirks:
+        losses += [key for key in ("temperature", "top_k", "top_p") if body.pop(key, None) is not None]
+    elif (body.get("temperature") or 0) > 1:
+        body["temperature"] = 1
+        losses.append("temperature")
 
 
 def _budget(body: Json, thinking: Json) -> None:

@@ -86,17 +86,23 @@ def usage_of(answer: bytes) -> Usage | None:
 
 
 def forward(body: bytes, options: Options) -> bytes:
-    """The client's own bytes. Changed only for another model name, or thinking that another provider signed.
+    """The client's own bytes. Changed only for another model name, or thinking that another provider signed."""
+    own = own_thinking(body)
+    return own if own is body and options.asked == options.model else with_model(own, options.model)
+
+
+def own_thinking(body: bytes) -> bytes:
+    """The body without thinking that another provider signed; the same object where there is none.
 
     Without that thinking a turn under a fixed budget may no longer begin as Anthropic wants: then thinking is
     off for it.
     """
     if _FOREIGN.search(body) is None:
-        return body if options.asked == options.model else with_model(body, options.model)
+        return body
     hub = orjson.loads(body)
     if not isinstance(hub, dict) or not isinstance(hub.get("messages"), list):
         raise BadRequest("messages: a list is required")
     hub["messages"] = signatures.keep(hub["messages"], signatures.ANTHROPIC)
     if unsigned_loop(hub):
         del hub["thinking"]
-    return orjson.dumps({**hub, "model": options.model})
+    return orjson.dumps(hub)

@@ -19,6 +19,7 @@ from gateway.errors import BadRequest
 from gateway.llm.dialects import anthropic, betas, converse_figures, failures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.anthropic import read_answer, write_answer
+from gateway.llm.dialects.anthropic_watch import own_thinking
 from gateway.llm.dialects.aws_errors import of_frame, read_error, write_exception
 from gateway.llm.dialects.bedrock_stream import Reader, Watcher
 from gateway.llm.dialects.content import MISSHAPEN, is_attribution, shaped, system_of
@@ -97,8 +98,8 @@ def watcher() -> Watcher:
 
 
 def forward(body: bytes, options: Options) -> bytes:
-    """The model stands in the path, so nothing in the body changes."""
-    return body
+    """The model stands in the path, so nothing in the body changes but thinking that another provider signed."""
+    return own_thinking(body)
 
 
 def usage_of(answer: bytes) -> Usage | None:
@@ -113,6 +114,8 @@ def usage_of(answer: bytes) -> Usage | None:
 def read_request(body: Json, target: Target) -> Request:
     if target.count:
         body = _counted(body)
+    elif "anthropic_version" not in body:
+        raise BadRequest("anthropic_version is missing; a Converse request can go to Bedrock only")
     hub = {key: value for key, value in body.items() if key != "anthropic_version"}
     return Request(
         hub | {"model": target.model}, model=target.model, stream=target.stream, count=target.count

@@ -12,8 +12,6 @@ from gateway.llm.dialects.protocol import Json
 _DATA_URL = re.compile(r"data:([^;,]+)(?:;[^,]*)?;base64,", re.I)
 _COMBINATORS = ("anyOf", "oneOf", "allOf")
 EMPTY_SCHEMA: Json = {"type": "object", "properties": {}}
-EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
-IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 def data_url(source: Json, where: str) -> str:

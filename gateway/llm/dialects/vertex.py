@@ -23,6 +23,7 @@ from gateway.llm.dialects.anthropic import (
     write_count,
     writer,
 )
+from gateway.llm.dialects.anthropic_watch import own_thinking
 from gateway.llm.dialects.bedrock import without_attribution
 from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.passage import with_model
@@ -81,7 +82,8 @@ def path(options: Options) -> str:
 
 def forward(body: bytes, options: Options) -> bytes:
     """The model stands in the path, and in the body only when tokens are counted."""
-    return with_model(body, options.model) if options.count else body
+    own = own_thinking(body)
+    return with_model(own, options.model) if options.count else own
 
 
 @shaped("Messages")

@@ -26,6 +26,8 @@ _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
 
 def forward(body: bytes, options: Options) -> bytes:
+    if options.asked == options.model and not options.stream:
+        return body
     changes: dict[str, object] = {"model": options.model}
     if options.stream and "no_stream_options" not in options.quirks:
         asked = value_of(fields_of(body), "stream_options") or {}

@@ -23,8 +23,11 @@ _MARKS = re.compile(
 
 
 def forward(body: bytes, options: Options) -> bytes:
+    mixed = WRAPPED.encode() in body
+    if options.asked == options.model and not mixed:
+        return body
     changes: dict[str, object] = {"model": options.model}
-    if WRAPPED.encode() in body:
+    if mixed:
         given = value_of(fields_of(body), "input")
         if isinstance(given, list):
             changes["input"] = [item for item in given if not _foreign(item)]
