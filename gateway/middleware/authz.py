@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway import body, operations, refusals
-from gateway.call import Call
+from gateway.call import Call, Operation
 from gateway.errors import BadRequest
 from gateway.policies import Policies
 from gateway.policy.authorization import Authorization, Challenge
 from gateway.policy.switches import Switches
 from gateway.types import App, Receive, Scope, Send
+
+# Some MCP operation, not yet read: what a rule says of it is everything that it could still say.
+ANYTHING = Operation("mcp", "", charged=False)
 
 
 class AuthzMiddleware:
@@ -18,7 +21,7 @@ class AuthzMiddleware:
 
     `AuthzMiddleware(app, allow=['jwt.email.endsWith("@solo.io")'], deny=['llm.model == "claude-opus-4"'])`
 
-    With `defer` it decides nothing itself: the app behind it asks the policy on the call, per operation.
+    With `defer` it refuses only whoever could do nothing at all: the app behind it asks the policy on the call, per operation.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class AuthzMiddleware:
             call.policies = Policies()
         call.policies.authz = self.policy  # for lists, and for an app that asks per operation
         if self.defer:
+            if (refused := self.policy.decide(call, ANYTHING)) is not None:
+                return await refusals.send_refusal(call, refused, send)
             return await self.app(scope, receive, send)
         try:
             read = await body.read(scope, receive)

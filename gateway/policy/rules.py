@@ -100,7 +100,7 @@ def _foreign(read: Path, op: Operation) -> bool:
 def _later(read: Path, op: Operation) -> bool:
     if read[0] == "mcp":
         if len(read) < 2 or read[1] not in SUBJECTS:
-            return False
+            return not op.method
         return op.subject is None or (read[2:3] == ("arguments",) and listed(op))
     return (read[0] == "llmRequest" or read[:2] in _MODELS) and op.method in ("models", "model")
 

@@ -160,8 +160,8 @@ FIELDS: dict[str, dict[str, Getter]] = {
         "outputTokens": _usage("output"),
     },
     "mcp": {
-        "method": lambda v: v.op.method,
-        "methodName": lambda v: v.op.method,
+        "method": lambda v: _or_absent(v.op.method),
+        "methodName": lambda v: _or_absent(v.op.method),
         "sessionId": _header("mcp-session-id"),
         "tool": _subject("tool"),
         "prompt": _subject("prompt"),

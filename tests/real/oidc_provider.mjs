@@ -8,6 +8,17 @@ const require = createRequire(path.resolve('.tools/oauth/node_modules/x.js'))
 const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-provider')))
 const resource = process.argv[2]
 
+// A client may ask for scopes later that it did not name when it registered: this provider would hold it to those.
+const registration = async (req) => {
+  const { scope, ...metadata } = JSON.parse(Buffer.concat(await collect(req)).toString())
+  return metadata
+}
+const collect = async (req) => {
+  const parts = []
+  for await (const part of req) parts.push(part)
+  return parts
+}
+
 const server = http.createServer()
 server.listen(0, '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`
@@ -35,6 +46,7 @@ server.listen(0, '127.0.0.1', () => {
   })
   const callback = provider.callback()
   server.on('request', async (req, res) => {
+    if (req.url === '/reg' && req.method === 'POST') req.body = await registration(req)
     if (!req.url.startsWith('/interaction/')) return callback(req, res)
     const { prompt, params, session } = await provider.interactionDetails(req, res)
     if (prompt.name === 'login') return provider.interactionFinished(req, res, { login: { accountId: 'ada' } })
