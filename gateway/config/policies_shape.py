@@ -131,6 +131,7 @@ RATELIMIT = Object(
     {
         "limits": Key(ListOf(LIMIT)),
         "budgets": Key(ListOf(BUDGET)),
+        "store": Key(Choice(("memory:",)), "count in this process only: faster, and forgotten when it ends"),
         "instances": Key(
             Number(1, whole=True), "how many share the limits, for the local share when the store fails"
         ),

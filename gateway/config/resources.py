@@ -98,7 +98,7 @@ class Resources:
                 {**each, "warn": tuple(each.get("warn", (75, 95)))} for each in section.get("budgets", ())
             ]
             return RateLimiter(
-                self.store,
+                self._counting(section),
                 limits=[Limit(**each) for each in section.get("limits", ())],
                 budgets=[Budget(**each) for each in budgets],
                 prices=self.prices(policies.get("usage") or {}),
@@ -109,6 +109,11 @@ class Resources:
             )
 
         return self.once("limiter", [self._store_url, section, policies.get("usage")], make)
+
+    def _counting(self, ratelimit: Section) -> Store:
+        """Where limits are counted: with everything else, or in this process only."""
+        url = ratelimit.get("store")
+        return self.store if url is None else self.once("limits' store", url, lambda: open_store(url))
 
     async def close(self) -> None:
         """Everything that was made, the youngest first: what writes to the store before the store."""

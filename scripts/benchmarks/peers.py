@@ -88,7 +88,10 @@ def _config(place: Place, duties: set[str], store: str) -> dict[str, object]:
     if "authz" in duties:
         policies["authz"] = {"allow": list(RULES)}
     if "ratelimit" in duties:
-        policies["ratelimit"] = {"limits": [{"requests": 100_000_000, "per": "60s", "key": "principal.id"}]}
+        limits: dict[str, object] = {
+            "limits": [{"requests": 100_000_000, "per": "60s", "key": "principal.id"}]
+        }
+        policies["ratelimit"] = limits | ({"store": "memory:"} if "local limits" in duties else {})
     if "guard" in duties:
         policies["guard"] = {"request": [{"regex": pattern, "action": "reject"} for pattern in PATTERNS]}
     provider = {"base_url": place.upstream, "api_key": UPSTREAM_KEY}
@@ -157,8 +160,8 @@ SQLITE = "sqlite:///PATH"
 
 PEERS = (
     Peer("nginx", _nginx, (*ALL, "chat")),
-    Peer("gateway", _gateway(*FULL, store=SQLITE), (*ALL, "chat"), records=True),
-    Peer("gateway, memory store", _gateway(*FULL), ("json", "stream")),
+    Peer("gateway", _gateway(*FULL, "local limits", store=SQLITE), (*ALL, "chat"), records=True),
+    Peer("gateway, limits in SQLite", _gateway(*FULL, store=SQLITE), ("json", "stream"), records=True),
     Peer("gateway, nothing on", _gateway(), ("json", "stream", "mcp")),
     *(Peer(f"gateway, {duty} on", _gateway(duty), ("json",)) for duty in FULL if duty != "usage"),
     Peer("litellm", _litellm("litellm"), ("json", "stream"), env=_LITELLM, wants=("litellm[proxy]",)),

@@ -35,11 +35,13 @@ def summary(rows: Sequence[Row]) -> dict[str, float]:
         if over is not None and under is not None and under.cpu_us:
             out[name] = round(over.cpu_us / under.cpu_us, 2)
 
-    ours, sqlite = _find(rows, "gateway, memory store", "json"), _find(rows, "gateway", "json")
-    ratio("cpu_vs_nginx", ours or sqlite, _find(rows, "nginx", "json"))
-    ratio("cpu_vs_nginx_sqlite", sqlite, _find(rows, "nginx", "json"))
-    ratio("throughput_vs_litellm", _find(rows, "litellm", "json"), ours or sqlite)
-    ratio("throughput_vs_litellm_tuned", _find(rows, "litellm-tuned", "json"), ours or sqlite)
+    ours = _find(rows, "gateway", "json")
+    ratio("cpu_vs_nginx", ours, _find(rows, "nginx", "json"))
+    ratio(
+        "cpu_vs_nginx_sqlite", _find(rows, "gateway, limits in SQLite", "json"), _find(rows, "nginx", "json")
+    )
+    ratio("throughput_vs_litellm", _find(rows, "litellm", "json"), ours)
+    ratio("throughput_vs_litellm_tuned", _find(rows, "litellm-tuned", "json"), ours)
     ratio("throughput_vs_tensorzero", _find(rows, "tensorzero", "chat"), _find(rows, "gateway", "chat"))
     ratio(
         "streams_vs_nginx",
