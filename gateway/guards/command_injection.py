@@ -38,5 +38,5 @@ _MARK = re.compile(
 )
 
 SCANNER = Judged(
-    "command_injection", RULES, lines=True, worth=lambda folded: _MARK.search(folded) is not None
+    "command_injection", RULES, kind="payload", worth=lambda folded: _MARK.search(folded) is not None
 )

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from gateway.guards import decode
+from gateway.guards.features import KINDS, Cut
 
 Name = Literal[
     "prompt_injection", "tool_descriptions", "sql_injection", "command_injection", "path_traversal", "secrets", "pii"
@@ -35,10 +36,20 @@ class Sample:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._cuts: dict[tuple[int, str], Cut] = {}
 
     @cached_property
     def views(self) -> tuple[decode.View, ...]:
         return decode.views(self.text)
+
+    def cut(self, index: int, kind: str) -> Cut:
+        """The view of this index as models of this kind read it."""
+        cut = self._cuts.get((index, kind))
+        if cut is None:
+            view = self.views[index]
+            cut = Cut(view.lines if KINDS[kind].lines else view.folded, KINDS[kind])
+            self._cuts[index, kind] = cut
+        return cut
 
 
 class Scanner(Protocol):

@@ -47,6 +47,8 @@ class Inspection:
         self._scanners = [rule for rule in rules if rule.scanner and rule.scanner != HIDDEN]
         self._operators = [rule for rule in rules if rule.regex]
         self._patterns = Patterns({str(index): rule.regex for index, rule in enumerate(self._operators)})
+        for rule in self._scanners:
+            registry.ready(rule.scanner)
         self.hidden = next((rule for rule in rules if rule.scanner == HIDDEN), None)
 
     @property

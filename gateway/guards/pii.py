@@ -39,6 +39,8 @@ _RULES = {
     "medicare_beneficiary": rf"(?i){_EDGE}([1-9][ac-hjkmnp-rt-y][ac-hjkmnp-rt-y0-9]\d-?[ac-hjkmnp-rt-y][ac-hjkmnp-rt-y0-9]\d-?[ac-hjkmnp-rt-y]{{2}}\d{{2}}){_END}",
     "uk_nino": r"(?i)(?:^|[^A-Za-z0-9])([A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D])(?:$|[^A-Za-z0-9])",
     "plate": r"(?:^|[^A-Za-z0-9-])((?:[A-HJ-PR-Y]{2}(?:0[2-9]|[1-7]\d)[ -]?[A-HJ-PR-Z]{3}|[A-Z]{3}-\d{3}[A-Z]{2}))(?:$|[^A-Za-z0-9-])",
+    # A field that holds nothing else.
+    "plate_alone": r"(?i)^\s*((?:0[1-9]|[1-7]\d|8[01]) ?(?:[A-Z] ?\d{4}|[A-Z]{2} ?\d{3,4}|[A-Z]{3} ?\d{2,4})|[a-z]{3}-\d{3}[a-z]{2})\s*$",
     "plate_spoken": r"(?i)(?:plates?|kennzeichen|vehicle|fahrzeug|number plate)[ :]{1,3}([A-Z0-9]{1,3}[ -]?[A-Z]{1,3}[ -]?\d{1,4})(?:$|[^A-Za-z0-9-])",
     "military_post": r"(?i)(?:^|[^a-z])((?:[AFD]PO,? (?:AA|AE|AP) \d{5}|(?:PSC|Unit|CMR) \d{3,5},? Box \d{3,5}))",
     "address": r"(?i)(?:^|[^\w])((?:lives? (?:at|on)|live at|(?:new|my|home|mailing|billing|secondary|postal) address(?: is)?:?|moved to|apt\.?|suite) +#?\d{1,6}[^\n]{0,60})",
@@ -113,7 +115,7 @@ def _judge(hit: Hit, text: str) -> Verdict | None:
 
 Judged = tuple[str, float, int] | None
 _BY_FORM = {"german_licence": 0.6, "german_pension": 0.6, "german_register": 0.6, "indian_pan": 0.6,
-            "indian_gstin": 0.8, "medicare_beneficiary": 0.6, "uk_nino": 0.6, "plate": 0.55, "plate_spoken": 0.6, "military_post": 0.8,
+            "indian_gstin": 0.8, "medicare_beneficiary": 0.6, "uk_nino": 0.6, "plate": 0.55, "plate_spoken": 0.6, "plate_alone": 0.55, "military_post": 0.8,
             "address": 0.6, "street": 0.6, "postcode": 0.6, "ipv4_person": 0.6}  # fmt: skip
 
 

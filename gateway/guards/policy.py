@@ -13,7 +13,7 @@ import orjson
 
 from gateway.call import Call, Operation, Verdict
 from gateway.errors import Refused
-from gateway.guards import outcome, strings
+from gateway.guards import outcome, sql_arguments, strings
 from gateway.guards.findings import Finding
 from gateway.guards.inspection import Hit, Inspection, Overrun
 from gateway.guards.memory import Memory
@@ -58,6 +58,8 @@ class Guard:
         self._discovery = Inspection(_with_hidden(discovery, everywhere=True), memory=memory)
         self._invocation = Inspection(invocation, memory=memory)
         self._results = Inspection(result, memory=memory)
+        if any(rule.scanner == "sql_injection" for rule in invocation):
+            sql_arguments.prepare()
         self.enforce = enforce
         self._budget = budget
         self._on_overrun = on_overrun

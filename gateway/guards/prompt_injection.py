@@ -26,4 +26,4 @@ RULES = {
     "todo": r"\btodo:",
 }  # fmt: skip
 
-SCANNER = Judged("prompt_injection", RULES)
+SCANNER = Judged("prompt_injection", RULES, kind="prose")

@@ -6,6 +6,7 @@ by its tokens, which refuses a little more: a keyword that writes, anywhere outs
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -23,6 +24,17 @@ LONGEST = 64 * 1024
 def is_sql(name: str, text: str) -> bool:
     """Whether the argument of this name holds a statement by right."""
     return name.lower() in ARGUMENTS and _STARTS.match(text) is not None
+
+
+def prepare() -> None:
+    """Import the parser before it is needed: that takes longer than a request may wait."""
+    try:
+        import sqlglot
+    except ImportError:
+        return
+    # It would write statements, and what stands in them, into our log.
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+    sqlglot.parse("SELECT 1")
 
 
 def judge(text: str, *, read_only: bool = True) -> str:
@@ -68,14 +80,14 @@ def _parsed(text: str, read_only: bool) -> str:
     if any(True for _ in statement.find_all(*writing)):
         return "writes"
     reading = (exp.Query, exp.Describe, exp.Show, exp.Pragma, exp.Values)
-    if not isinstance(statement, reading) and not _explains(text):
+    if not isinstance(statement, reading) and not _tells(text):
         return f"is not a query ({type(statement).__name__.lower()})"
     return ""
 
 
-def _explains(text: str) -> bool:
-    """EXPLAIN of a query only plans it; EXPLAIN ANALYZE of anything else would run it."""
-    match = re.match(r"\s*explain\b(.*)", text, re.I | re.S)
+def _tells(text: str) -> bool:
+    """EXPLAIN, SHOW and DESCRIBE only tell, unless what is to be explained writes: EXPLAIN ANALYZE would run it."""
+    match = re.match(r"\s*(?:explain|show|describe|desc)\b(.*)", text, re.I | re.S)
     return match is not None and not _WRITES.search(_QUOTED.sub(" ", match[1]))
 
 

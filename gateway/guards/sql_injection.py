@@ -41,4 +41,4 @@ def worth(folded: str) -> bool:
     return _MARK.search(folded) is not None
 
 
-SCANNER = Judged("sql_injection", RULES, lines=True, worth=worth)
+SCANNER = Judged("sql_injection", RULES, kind="payload", worth=worth)

@@ -101,7 +101,9 @@ def _walk(value: Any, place: str, path: Path) -> Iterator[Piece | Unread]:
 
 _SPOKEN = frozenset({"system", "messages", "tool_results", "answer", "result"})
 _ECHOED = frozenset({"instructions", "tools", "metadata", "usage"})  # of a request, in the answer to it
-_SIGNED = frozenset({"thinking", "redacted_thinking", "thinking_delta", "signature_delta"})  # a changed one is refused by whoever signed it
+_SIGNED = frozenset(
+    {"thinking", "redacted_thinking", "thinking_delta", "signature_delta"}
+)  # a changed one is refused by whoever signed it
 
 
 def _place(block: dict[str, Any], place: str) -> str:

@@ -32,4 +32,4 @@ class ToolDescriptions(Judged):
         return found + super().scan(sample)
 
 
-SCANNER = ToolDescriptions("tool_descriptions", _RULES)
+SCANNER = ToolDescriptions("tool_descriptions", _RULES, kind="prose")
