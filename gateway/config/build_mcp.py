@@ -23,7 +23,13 @@ def mcp(section: Section, path: str, file: Section, folder: Path, resources: Res
     key = section.get("seal_key")
     given = {
         ours: section[key]
-        for ours, key in (("prefix", "prefix"), ("list_timeout", "deadline"))
+        for ours, key in (
+            ("prefix", "prefix"),
+            ("list_timeout", "deadline"),
+            ("pins", "pins"),
+            ("disclosure", "disclosure"),
+            ("session_ttl", "session_ttl"),
+        )
         if key in section
     }
     return MCPApp(
