@@ -14,6 +14,7 @@ from gateway.errors import BadRequest, ClientGone, ConfigError, Refused
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp import peer as peers
 from gateway.mcp import pins as pinning
+from gateway.mcp import status as statuses
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.doors import Doors
@@ -64,6 +65,7 @@ class MCPApp:
         route: str = "",
         streaming: bool = True,
         list_timeout: float = 5.0,
+        session_ttl: float = peers.TTL,
         origins: Collection[str] = (),
         hosts: Collection[str] = (),
         limit: int = bodies.LIMIT,
@@ -71,6 +73,7 @@ class MCPApp:
         self.catalog = Catalog(servers, prefix=prefix, deadline=list_timeout)
         self._seal = Seal(seal_key or secrets.token_bytes(32), nonce=lambda: os.urandom(12))
         self._route = route
+        self._session_ttl = session_ttl
         self._ended: dict[str, None] = {}  # sessions that a DELETE ended here; elsewhere the upstreams know
         self._doors = Doors(origins, hosts)
         self._streaming = streaming
@@ -109,6 +112,14 @@ class MCPApp:
             await _send_error(exc, send)
         except ClientGone:
             return
+
+    async def warm(self) -> None:
+        """Connect to all servers now, so that the first client need not wait."""
+        await statuses.warm(self.catalog, _nobody())
+
+    async def status(self) -> list[statuses.Status]:
+        """How each server does at this moment."""
+        return await statuses.ask(self.catalog, _nobody())
 
     async def close(self) -> None:
         """Ends what was started: the programs of stdio servers."""
@@ -218,7 +229,9 @@ class MCPApp:
         version = asked if asked in eras.LEGACY else eras.LEGACY[0]
         fresh = peers.fresh(version, tree.get("clientInfo"), tree.get("capabilities"))
         peer = await self._methods.join(call, fresh)
-        sealed = peers.seal(self._seal, peer, principal=call.principal.id, route=self._route)
+        sealed = peers.seal(
+            self._seal, peer, principal=call.principal.id, route=self._route, ttl=self._session_ttl
+        )
         return peer, [(b"mcp-session-id", sealed.encode())]
 
     def _legacy(self, call: Call, version: str) -> Peer:
@@ -245,6 +258,11 @@ class MCPApp:
         await self._methods.leave(call, peer)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _nobody() -> Call:
+    """The call under which the gateway asks on its own account."""
+    return Call.new({"type": "http", "path": "", "headers": []})
 
 
 def _modern(message: Message, headers: Headers, version: str) -> Peer:

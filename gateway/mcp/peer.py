@@ -52,9 +52,9 @@ def fresh(version: str, info: Any, capabilities: Any) -> Peer:
     )
 
 
-def seal(sealer: Seal, peer: Peer, *, principal: str, route: str) -> str:
+def seal(sealer: Seal, peer: Peer, *, principal: str, route: str, ttl: float = TTL) -> str:
     value = [peer.version, peer.info, peer.capabilities, peer.session, peer.handles]
-    return sealer.seal(value, purpose=_purpose(principal, route), ttl=TTL)
+    return sealer.seal(value, purpose=_purpose(principal, route), ttl=ttl)
 
 
 def unseal(sealer: Seal, text: str, *, principal: str, route: str) -> Peer:

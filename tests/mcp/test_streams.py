@@ -214,12 +214,14 @@ async def test_what_a_modern_server_needs_is_asked_of_a_legacy_client_while_its_
     server = Scripted([tool("t")], run={"t": needs}, legacy=False)
     async with federation({"s": server}) as app:
         asking = await Legacy(app, capabilities={"elicitation": {}}).begin()
+        given: list[Any] = []
 
         def seen(reply: Reply) -> bool:
             for each in events(reply):
                 if each.get("method") == "elicitation/create":
                     result = {"action": "accept", "content": {"name": "Ada"}}
-                    asyncio.ensure_future(asking.post({"jsonrpc": "2.0", "id": each["id"], "result": result}))
+                    body = {"jsonrpc": "2.0", "id": each["id"], "result": result}
+                    given.append(asyncio.ensure_future(asking.post(body)))
             return False
 
         reply = await asyncio.wait_for(asking.send("tools/call", {"name": "t"}, leave_after=seen), 5)
