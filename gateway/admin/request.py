@@ -41,7 +41,9 @@ class Request:
         return since, until
 
     def where(self) -> dict[str, str]:
-        return {name: self.query[name] for name in FILTERS if name in self.query}
+        return {
+            name: value for name, value in self.query.items() if name in FILTERS or name.startswith("label.")
+        }
 
     def text(self, name: str, *, default: str | None = None) -> str:
         value = self.body.get(name, default)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -13,7 +14,7 @@ from gateway.admin.request import DAY, Request, missing
 from gateway.call import Verdict
 from gateway.metering.record import Record
 from gateway.stores import rows
-from gateway.stores.protocols import GROUPS, Ledger, Total
+from gateway.stores.protocols import Ledger, Total
 from gateway.telemetry.masking import Masking
 from gateway.telemetry.recent import Recent, Seen
 
@@ -28,6 +29,9 @@ SHOWN: Final = frozenset({
 })  # fmt: skip
 
 
+Timed = tuple[Any, str, Total]  # an edge, a group, what it used from there on
+
+
 class Traffic:
     def __init__(self, store: Ledger, recent: Recent, masking: Masking) -> None:
         self._store = store
@@ -38,39 +42,43 @@ class Traffic:
         """Totals, the dearest groups, refusals by policy, and one series a group over time."""
         since, until = request.window()
         by, where = request.query.get("by", "model"), request.where()
-        groups = await self._store.usage(since=since, until=until, by=(by,), where=where)
-        (whole,) = await self._store.usage(since=since, until=until, where=where) or (Total(()),)
-        refusals = await self._store.usage(since=since, until=until, by=("policy",), where={**where, "outcome": "refused"})  # fmt: skip
-        outcomes = await self._store.usage(since=since, until=until, by=("outcome",), where=where)
-        unattributed = await self._store.usage(since=since, until=until, where={**where, "user": ""})
+        (timed, edges, step), judged, nameless = await asyncio.gather(
+            self._timed(since, until, by, where),
+            self._store.usage(since=since, until=until, by=("outcome", "policy"), where=where),
+            self._store.usage(since=since, until=until, where={**where, "user": ""}),
+        )
+        groups = merged((name, total) for _, name, total in timed)
+        whole = merged(("", total) for _, _, total in timed) or [Total(())]
+        refused = [(total.group[1], total) for total in judged if total.group[0] == "refused"]
+        labels = {name for seen in islice(reversed(self._recent.calls), 200) for r in seen.records for name in r.labels}  # fmt: skip
         return {
-            "since": since, "until": until, "by": by, "dimensions": GROUPS,
-            "total": sums(whole), "groups": [sums(group) for group in groups[:200]],
-            "refusals": [sums(group) for group in refusals], "outcomes": [sums(group) for group in outcomes],
-            "unattributed": sums(unattributed[0]) if unattributed else None,
-            "series": await self._series(since, until, by, where, [group.group[0] for group in groups[:SERIES]]),
+            "since": since, "until": until, "by": by, "labels": [f"label.{name}" for name in sorted(labels)],
+            "total": sums(whole[0]), "groups": [sums(group) for group in groups[:200]],
+            "refusals": [sums(group) for group in merged(refused)],
+            "outcomes": [sums(group) for group in merged((total.group[0], total) for total in judged)],
+            "unattributed": sums(nameless[0]) if nameless else None,
+            "series": _stacked(edges, timed, [group.group[0] for group in groups[:SERIES]], step=step),
         }  # fmt: skip
 
-    async def _series(
-        self, since: float, until: float, by: str, where: Mapping[str, str], names: Sequence[str]
-    ) -> dict[str, Any]:
+    async def _timed(
+        self, since: float, until: float, by: str, where: Mapping[str, str]
+    ) -> tuple[list[Timed], Sequence[Any], float]:
+        """What was used at each edge by each group; the edges; and how far apart they are."""
         if until - since > 3 * DAY:
             totals = await self._store.usage(since=since, until=until, by=("day", by), where=where)
             days = [rows.day(since + n * DAY) for n in range(int((until - since) // DAY) + 2)]
             days = [day for day in dict.fromkeys(days) if day <= rows.day(until)]
-            return _stacked(
-                days, ((total.group[0], total.group[1], total) for total in totals), names, step=DAY
-            )
+            return [(total.group[0], total.group[1], total) for total in totals], days, DAY
         step = next(step for step in STEPS if (until - since) / step <= 60)
         first = since // step * step
         edges = [first + n * step for n in range(int((until - first) // step) + 1)]
-        found: list[tuple[float, str, Total]] = []
+        found: list[Timed] = []
         for edge in edges:
             totals = await self._store.usage(
                 since=max(edge, since), until=min(edge + step, until), by=(by,), where=where
             )
             found += [(edge, total.group[0], total) for total in totals]
-        return _stacked(edges, found, names, step=step)
+        return found, edges, step
 
     async def latency(self, request: Request) -> dict[str, Any]:
         """Percentiles of the newest calls, by model and by tool."""
@@ -132,8 +140,22 @@ def sums(total: Total) -> dict[str, Any]:
     return {**asdict(total), "tokens": total.tokens}
 
 
+_SUMMED = tuple(each.name for each in fields(Total) if each.name != "group")
+
+
+def merged(found: Iterable[tuple[str, Total]]) -> list[Total]:
+    """One total a name, the dearest first."""
+    cells: dict[str, list[float]] = {}
+    for name, total in found:
+        cell = cells.setdefault(name, [0] * len(_SUMMED))
+        for index, each in enumerate(_SUMMED):
+            cell[index] += getattr(total, each)
+    totals = [Total((name,), *cell) for name, cell in cells.items()]  # type: ignore[arg-type]
+    return sorted(totals, key=lambda total: (-total.usd, -total.tokens, -total.calls))
+
+
 def _stacked(
-    edges: Sequence[Any], found: Iterable[tuple[Any, str, Total]], names: Sequence[str], *, step: float
+    edges: Sequence[Any], found: Iterable[Timed], names: Sequence[str], *, step: float
 ) -> dict[str, Any]:
     """One line a group: dollars, tokens and calls at every edge."""
     place = {edge: index for index, edge in enumerate(edges)}

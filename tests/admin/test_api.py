@@ -43,7 +43,7 @@ async def ask(driver: Driver, expression: str, call: str) -> Any:
     return reply.json
 
 
-@pytest.mark.parametrize("by", ["user", "model", "provider", "server", "tool", "project"])
+@pytest.mark.parametrize("by", ["user", "model", "provider", "server", "tool", "project", "label.team"])
 @pytest.mark.parametrize("days", [1, 30])
 async def test_the_series_of_a_chart_add_up_to_its_total(driver: Driver, by: str, days: int) -> None:
     since = time.time() - days * 86_400
@@ -53,6 +53,14 @@ async def test_the_series_of_a_chart_add_up_to_its_total(driver: Driver, by: str
         assert charted == pytest.approx(found["total"][unit])
     assert sum(group["calls"] for group in found["groups"]) == found["total"]["calls"] > 0
     assert sum(group["calls"] for group in found["refusals"]) == found["total"]["refused"]
+
+
+async def test_labels_are_offered_to_group_and_filter_by(driver: Driver) -> None:
+    found = await get(driver, "/api/overview?label.team=research")
+    assert found["labels"] == ["label.team"]
+    calls = (await get(driver, "/api/calls?label.team=research"))["calls"]
+    assert {call["labels"].get("team") for call in calls} == {"research"}
+    assert found["total"]["calls"] == len(calls)
 
 
 async def test_traffic_can_be_filtered_and_the_filter_holds_everywhere(driver: Driver) -> None:

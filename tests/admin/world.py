@@ -87,6 +87,7 @@ def model_record(dice: random.Random, number: int, at: float) -> Record:
         usage=None if refused else usage, usd=0.0 if refused else usd, policy="authz" if refused else "",
         rule='deny: llm.model == "claude-opus-4-5"' if refused else "", duration_ms=took, first_byte_ms=took * 0.2,
         upstream_ms=max(0.1, took * 0.2 - dice.lognormvariate(-0.9, 0.4)), bytes_in=98_000, bytes_out=14_000, attempts=1,
+        labels={"team": ("platform", "research")[number // 25 % 2]},
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ const tag = (text, level = "") => h("span", { class: `tag ${level}` }, text);
 const outcome = (name) => tag(OUTCOMES[name]?.[0] || name, OUTCOMES[name]?.[1]);
 const empty = (text) => h("div", { class: "empty" }, text);
 const pair = (pairs) => h("dl", { class: "pair" }, pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+const plain = (dimension) => dimension.replace("label.", "");
 const admin = (button) => (state.session.signed_in ? button : null);
 
 // head: [title, class]; a row is a list of cells, or {cells, open}
@@ -44,15 +45,15 @@ async function overview() {
     fact("Latency", duration(p50), `p95 ${duration(p95)}`),
     fact("Gateway's own", duration(latency.all.overhead[0]), `p95 ${duration(latency.all.overhead[1])}`),
   ];
-  const picker = h("label", { class: "inline" }, "by", h("select", { onchange: (event) => go({ by: event.target.value }) }, DIMENSIONS.map((name) => h("option", { value: name, selected: name === by }, name))));
+  const picker = h("label", { class: "inline" }, "by", h("select", { onchange: (event) => go({ by: event.target.value }) }, [...DIMENSIONS, ...found.labels].map((name) => h("option", { value: name, selected: name === by }, name.replace("label.", "")))));
   const sum = (line) => line[unit].reduce((a, b) => a + b, 0);
   found.series.lines = found.series.lines.filter(sum).sort((a, b) => (a.name === "other") - (b.name === "other") || sum(b) - sum(a));
-  const chart = found.series.lines.length ? h("div", { class: "body" }, columns(found.series, unit, format, `${title} over time by ${by}`)) : empty("No traffic in this time.");
+  const chart = found.series.lines.length ? h("div", { class: "body" }, columns(found.series, unit, format, `${title} over time by ${plain(by)}`)) : empty("No traffic in this time.");
   return [
     h("div", { class: "grid facts" }, facts),
     h("div", { class: "grid" },
-      card(`${title} by ${by}`, chart, h("div", { class: "controls" }, picker, choice(Object.entries(UNITS).map(([key, [name]]) => [key, name]), unit, (chosen) => go({ unit: chosen }), "Unit"))),
-      card(`Every ${by}`, groupTable(groups, by, found.series.lines), found.unattributed ? h("span", { class: "note" }, `${percent(found.unattributed.calls / Math.max(1, total.calls))} of calls name no user`) : null),
+      card(`${title} by ${plain(by)}`, chart, h("div", { class: "controls" }, picker, choice(Object.entries(UNITS).map(([key, [name]]) => [key, name]), unit, (chosen) => go({ unit: chosen }), "Unit"))),
+      card(`Every ${plain(by)}`, groupTable(groups, by, found.series.lines), found.unattributed ? h("span", { class: "note" }, `${percent(found.unattributed.calls / Math.max(1, total.calls))} of calls name no user`) : null),
       h("div", { class: "grid sides" },
         card("Latency", latencyTable(latency.groups.slice(0, 12)), h("span", { class: "note" }, `newest ${number(latency.sampled)} calls`)),
         h("div", { class: "grid" },
@@ -74,7 +75,7 @@ function toolSuccess(tools) {
 function groupTable(groups, by, lines) {
   const most = Math.max(...groups.map((group) => group.usd), 1e-9);
   const names = lines.map((line) => line.name);
-  return table([[by[0].toUpperCase() + by.slice(1)], ["Calls", "n"], ["Tokens", "n"], ["Refused", "n rare"], ["Failed", "n rare"], ["Dollars", "n"]], groups.slice(0, 25).map((group) => {
+  return table([[plain(by)[0].toUpperCase() + plain(by).slice(1)], ["Calls", "n"], ["Tokens", "n"], ["Refused", "n rare"], ["Failed", "n rare"], ["Dollars", "n"]], groups.slice(0, 25).map((group) => {
     const [name] = group.group;
     const index = names.indexOf(name);
     return [
