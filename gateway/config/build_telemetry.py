@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +38,10 @@ def telemetry(file: Section, folder: Path, resources: Resources) -> Telemetry:
         observers.append(observer)
     tracer = _traces(section.get("traces"), resources)
     audit = _audit(section.get("audit"), folder, resources)
-    observers += [
-        each for each in (tracer, audit, _log(section.get("log", "json"), resources)) if each is not None
-    ]
+    log, emf = _log(section.get("log", "json"), resources), _emf(section.get("metrics") or {}, resources)
+    if metrics is not None:
+        _watched(observers[0], {"traces": tracer, "audit": audit}, file, resources)
+    observers += [each for each in (tracer, audit, log, emf) if each is not None]
     return Telemetry(observers, tracer, metrics, audit)
 
 
@@ -59,6 +61,29 @@ def _metrics(section: Section, file: Section, resources: Resources) -> tuple[Obs
     named = "" if prefix == "gateway" else prefix
     observer = resources.once("metrics", [labels, named], lambda: Metrics(labels=labels, prefix=named))
     return observer, MetricsApp(observer.registry)
+
+
+def _watched(metrics: Any, queues: Mapping[str, Any], file: Section, resources: Resources) -> None:
+    """What limiters and queues count by themselves is shown as well; each is watched once, however often a file is read."""
+    for route in file["routes"]:
+        limiter = resources.limiter({**(file.get("policies") or {}), **(route.get("policies") or {})})
+        if limiter is not None:
+            resources.once(
+                "watched", [id(metrics), id(limiter)], partial(metrics.watch_limits, limiter.counters)
+            )
+    for signal, made in queues.items():
+        if made is not None:
+            resources.once(
+                "watched", [id(metrics), id(made)], partial(metrics.watch_drops, signal, made.queue)
+            )
+
+
+def _emf(section: Section, resources: Resources) -> Observer | None:
+    if not section.get("emf"):
+        return None
+    from gateway.telemetry.emf import EmbeddedMetrics
+
+    return EmbeddedMetrics(resources.once("log", "emf", lambda: LineWriter(1)))
 
 
 def _traces(section: Section | None, resources: Resources) -> Any:

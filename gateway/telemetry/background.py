@@ -60,7 +60,7 @@ class Background(Generic[Item]):
                     return False
         return True
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 2.0) -> None:
         """Send what is left, within the time given."""
         self.flush(timeout)
         self._closed = True

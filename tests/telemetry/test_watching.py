@@ -1,0 +1,27 @@
+"""A whole gateway tells what its limiters and queues count, and writes embedded metrics where it is told to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.telemetry.watched import watched
+
+
+async def test_spans_that_a_receiver_never_took_are_counted_where_prometheus_sees_it(tmp_path: Path) -> None:
+    gone = 'telemetry: {log: off, traces: {exporter: otlp, endpoint: "http://127.0.0.1:1"}}'
+    async with watched(tmp_path, gone) as gateway, httpx.AsyncClient() as client:
+        await gateway.traffic(1)
+        text = (await client.get(f"{gateway.metrics}/metrics")).text
+    assert 'gateway_telemetry_dropped_total{signal="traces"}' in text
+
+
+async def test_embedded_metrics_go_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    async with watched(tmp_path, "telemetry: {log: off, metrics: {emf: true}}") as gateway:
+        await gateway.traffic(1)
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert sum(line.get("mcp_tool_calls", 0) for line in lines) == 4
+    assert sum(line.get("gen_ai_client_output_tokens", 0) for line in lines) > 0
