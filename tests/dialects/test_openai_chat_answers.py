@@ -83,6 +83,12 @@ BROKEN = {
     "cut, though it says [DONE]": (wire.TRUNCATED_DONE, "api_error", 500, True),
     "garbage": (wire.GARBAGE, "api_error", 500, False),
     "nonsense": (wire.NONSENSE, "api_error", 500, False),
+    "broken off by its own word": (
+        wire.first() + wire.text("Hel") + wire.finish("error"),
+        "api_error",
+        500,
+        True,
+    ),
     "nothing at all": (b"", "api_error", 500, True),
 }
 

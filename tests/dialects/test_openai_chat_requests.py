@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects import openai_chat
+from gateway.llm.dialects import bedrock_converse, openai_chat
 from gateway.llm.dialects.openai_content import parameters, strictable
 from gateway.llm.dialects.protocol import Json, Options, Target
 from gateway.llm.quirks import of_model
@@ -334,6 +334,14 @@ def test_unknown_fields_are_losses_and_unknown_blocks_are_refused_by_name() -> N
 def test_tools_of_anthropics_servers_are_refused(tools: list[Json]) -> None:
     with pytest.raises(BadRequest, match=tools[0]["type"]):
         sent({"messages": [user("hi")], "tools": tools})
+
+
+def test_a_web_search_may_be_left_out_instead() -> None:
+    hub = {"messages": [user("hi")], "tools": [{"type": "web_search_20250305", "name": "web_search"}, tool()]}
+    for dialect in (openai_chat, bedrock_converse):
+        made = outbound(dialect, hub, "up", quirks=frozenset({"drop_web_search"}))
+        assert "web_search" in made.losses
+        assert "web_search" not in str(made.body)
 
 
 @pytest.mark.parametrize("field", ["mcp_servers", "container"])

@@ -296,8 +296,9 @@ CODEX: Json = {
         {"type": "custom", "name": "apply_patch", "description": "Patches.", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}},
         {"type": "local_shell"},
         {"type": "namespace", "name": "files", "description": "Files.", "tools": [{"type": "function", "name": "read", "parameters": SCHEMA}]},
-        {"type": "web_search"},
+        {"type": "web_search", "external_web_access": True},
         {"type": "tool_search"},
+        {"type": "image_generation", "output_format": "png"},
     ],
     "tool_choice": "auto",
     "parallel_tool_calls": False,
@@ -347,7 +348,22 @@ def test_what_codex_sends_is_read() -> None:
     assert (hub["thinking"], hub["output_config"]) == ({"type": "adaptive"}, {"effort": "medium"})
     assert "max_tokens" not in hub
     assert request.stream
-    assert set(request.losses) == {"prompt_cache_key", "text.verbosity", "tools.tool_search"}
+    assert set(request.losses) == {
+        "prompt_cache_key",
+        "text.verbosity",
+        "tools.tool_search",
+        "tools.image_generation",
+    }
+
+
+def test_a_search_of_openais_cache_is_left_out() -> None:
+    tools = [
+        {"type": "web_search", "external_web_access": False},
+        {"type": "function", "name": "a", "parameters": SCHEMA},
+    ]
+    request = openai_responses.read_request({"model": "m", "input": "hi", "tools": tools}, Target())
+    assert [each["name"] for each in request.hub["tools"]] == ["a"]
+    assert request.losses == ["tools.web_search"]
 
 
 def test_a_text_alone_is_an_input() -> None:

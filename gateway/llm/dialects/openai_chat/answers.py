@@ -10,7 +10,7 @@ from gateway.llm.dialects import openai_errors, openai_usage, reduce
 from gateway.llm.dialects.composer import Composer
 from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.frames import JsonFrames
-from gateway.llm.dialects.protocol import Event, Json, Reply
+from gateway.llm.dialects.protocol import ErrorInfo, Event, Json, Reply
 from gateway.metering.usage import Usage
 
 STOPS = {
@@ -18,8 +18,13 @@ STOPS = {
     "tool_calls": "tool_use",
     "function_call": "tool_use",
     "length": "max_tokens",
+    "model_length": "max_tokens",  # Mistral: the context is full
     "content_filter": "refusal",
 }
+
+
+# Finish reasons by which providers say that the answer broke.
+_BROKEN = ("error", "abort", "insufficient_system_resource")
 
 
 class Reader:
@@ -130,6 +135,9 @@ class Reader:
             self._call = None
 
     def _close(self) -> None:
+        if self._finish in _BROKEN:
+            said = f"the upstream broke its answer off ({self._finish})"
+            self._composer.fail(ErrorInfo(500, "api_error", said), retry=True)
         reason = "refusal" if self._refused else STOPS.get(self._finish, "end_turn")
         self._composer.finish(reason, self._usage)
 

@@ -57,7 +57,8 @@ _NATIVE: dict[str, tuple[str, Json]] = {
 }
 CALLS = {"local_shell_call": "local_shell", "shell_call": "shell", "apply_patch_call": "apply_patch"}
 _FIELDS = {"local_shell": "action", "shell": "action", "apply_patch": "operation"}
-_IGNORED = {"tool_search": "tool_search"}  # every tool is sent, so there is nothing to search
+# What Codex asks for beside its own tools, whatever the provider: a search (every tool is sent), and pictures.
+_IGNORED = ("tool_search", "image_generation")
 
 
 def hub_name(name: str, namespace: str | None) -> str:
@@ -65,7 +66,10 @@ def hub_name(name: str, namespace: str | None) -> str:
 
 
 def read_tools(tools: list[Json], kinds: Kinds, losses: list[str]) -> list[Json]:
-    return [made for tool in tools for made in _read(tool, kinds, losses)]
+    made = [each for tool in tools for each in _read(tool, kinds, losses)]
+    if not made and "tools.image_generation" in losses:
+        raise BadRequest("tools: image_generation runs at OpenAI, and cannot be translated")
+    return made
 
 
 def _read(tool: Json, kinds: Kinds, losses: list[str], namespace: str | None = None) -> list[Json]:
@@ -87,9 +91,10 @@ def _read(tool: Json, kinds: Kinds, losses: list[str], namespace: str | None = N
         description, schema = _NATIVE[kind]
         kinds[kind] = {"type": kind, "name": kind}
         return [{"name": kind, "description": description, "input_schema": schema}]
-    if str(kind).startswith("web_search"):
+    offline = tool.get("external_web_access") is False  # a search of OpenAI's cache, which nobody else has
+    if str(kind).startswith("web_search") and not offline:
         return [_web_search(tool)]
-    if kind in _IGNORED:
+    if kind in _IGNORED or offline:
         losses.append(f"tools.{kind}")
         return []
     raise BadRequest(f"tools: the type {kind!r} cannot be translated")
