@@ -48,7 +48,8 @@ class AdminApp:
     """`AdminApp(store, recent=recent, token="…")`. Loopback may look; whoever has the token may change.
 
     `prefix` is the path under which it stands in another app. `configuration()` gives the file's tree as it was read,
-    secrets as references; `standings()` is the limiter's own account of itself, `pins` the store's where none is given.
+    secrets as references; `standings()` is the limiter's own account of itself, `pins` the store's where none is given. With
+    `live=False` no answer lasts longer than what it has to say, as Lambda needs it.
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class AdminApp:
         pins: Pins | None = None,
         standings: Standings | None = None,
         configuration: Callable[[], Mapping[str, Any]] = dict,
+        live: bool = True,
     ) -> None:
         self.door = Door(token=token)
         self._prefix = prefix.rstrip("/")
         self._audit = audit
         self._files = {path: _Static.read(name) for path, name in PAGE.items()}
-        traffic = Traffic(store, recent, masking or Masking())
+        traffic = Traffic(store, recent, masking or Masking(), live=live)
         sessions = Sessions(store, recent)
         rules = Governance(store, recent, audit=audit, configuration=configuration, standings=standings)
         shelf = Shelf(store, pins=pins or StoredPins(store), costs=costs, audit=audit)
@@ -255,6 +257,7 @@ async def _stream(send: Send, receive: Receive, events: AsyncIterator[bytes]) ->
             if gone.done():
                 return
             await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
     finally:
         gone.cancel()
 

@@ -33,8 +33,9 @@ Timed = tuple[Any, str, Total]  # an edge, a group, what it used from there on
 
 
 class Traffic:
-    def __init__(self, store: Ledger, recent: Recent, masking: Masking) -> None:
+    def __init__(self, store: Ledger, recent: Recent, masking: Masking, *, live: bool = True) -> None:
         self._store = store
+        self._live = live
         self._recent = recent
         self._masking = masking
 
@@ -124,16 +125,27 @@ class Traffic:
             return None
 
     async def tail(self, request: Request) -> AsyncIterator[bytes]:
-        """The newest calls as they end, as server-sent events."""
-        number = int(request.number("after", max(0, self._recent.count - 50)))
+        """The newest calls as they end, as server-sent events. Where no answer may last (Lambda), what is new, and an end:
+        the browser asks again."""
+        number = self._last_seen(request)
+        yield b"retry: 2000\n\n"
         while True:
             fresh = list(self._recent.after(number))
             for seen in fresh:
                 number = seen.number
                 yield b"id: %d\ndata: %b\n\n" % (number, orjson.dumps(line(seen)))
+            if not self._live:
+                return
             if not fresh:
                 yield b": nothing new\n\n"
             await asyncio.sleep(0.5)
+
+    def _last_seen(self, request: Request) -> int:
+        """What the browser has already; another process counted where the number is beyond ours."""
+        said = request.headers.get("last-event-id") or request.query.get("after", "")
+        if said.isdigit() and int(said) <= self._recent.count:
+            return int(said)
+        return max(0, self._recent.count - 50)
 
 
 def sums(total: Total) -> dict[str, Any]:

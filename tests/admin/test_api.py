@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
+from gateway.admin.app import AdminApp
 from gateway.admin.governance import hidden
 from gateway.admin.pinned import StoredPins
 from gateway.admin.sessions import turns
@@ -17,7 +19,8 @@ from gateway.admin.traffic import percentiles
 from gateway.mcp.pins import PENDING, Difference, approve, digest
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
-from tests.admin.world import CONFIGURATION, TOKEN, Pinned, world
+from gateway.telemetry.recent import Recent
+from tests.admin.world import CONFIGURATION, TOKEN, Pinned, finished, world
 from tests.driver import Driver
 from tests.telemetry.calls import MODEL, TOOL
 
@@ -107,9 +110,25 @@ async def test_the_tail_tells_the_newest_calls_until_the_visitor_leaves(driver: 
     reply = await asyncio.wait_for(
         driver.request("GET", "/api/tail", headers=HERE, leave_after=lambda r: len(r.chunks) >= 20), 5
     )
-    first = orjson.loads(reply.chunks[0].split(b"data: ")[1])
+    first = orjson.loads(reply.chunks[1].split(b"data: ")[1])
     assert first["kind"] in ("llm", "mcp")
     assert reply.headers["content-type"] == "text/event-stream"
+
+
+async def test_the_tail_goes_on_where_the_browser_was_and_ends_where_no_answer_may_last() -> None:
+    recent = Recent()
+    for number in range(5):
+        recent.finished(finished(replace(MODEL, call=f"req_{number}")))
+    driver = Driver(AdminApp(MemoryStore(), recent=recent, live=False))
+
+    async def ids(**headers: str) -> list[str]:
+        reply = await driver.get("/api/tail", headers={**HERE, **headers})
+        assert reply.complete
+        return [orjson.loads(chunk.split(b"data: ")[1])["id"] for chunk in reply.chunks if b"data: " in chunk]
+
+    assert await ids() == [f"req_{number}" for number in range(5)]
+    assert await ids(**{"last-event-id": "3"}) == ["req_3", "req_4"]
+    assert len(await ids(**{"last-event-id": "900"})) == 5
 
 
 async def test_a_session_has_each_tool_beneath_the_model_call_that_asked_for_it() -> None:

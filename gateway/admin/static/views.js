@@ -132,9 +132,10 @@ async function calls() {
     more.hidden = !page.next;
     place.replaceChildren(table(CALL_HEAD, rows, ""));
   } }, "Older calls");
-  const pick = h("select", { onchange: (event) => go({ outcome: event.target.value }), "aria-label": "Outcome" }, h("option", { value: "" }, "every outcome"), Object.entries(OUTCOMES).map(([name, [text]]) => h("option", { value: name, selected: state.query.get("outcome") === name }, text)));
-  return h("div", { class: "grid" }, card("Calls", place, pick), h("div", {}, more));
+  return h("div", { class: "grid" }, card("Calls", place, outcomePicker()), h("div", {}, more));
 }
+
+const outcomePicker = () => h("select", { onchange: (event) => go({ outcome: event.target.value }), "aria-label": "Outcome" }, h("option", { value: "" }, "every outcome"), Object.entries(OUTCOMES).map(([name, [text]]) => h("option", { value: name, selected: state.query.get("outcome") === name }, text)));
 
 function live() {
   const rows = [];
@@ -224,7 +225,7 @@ async function session(id) {
   const found = await api(`session/${encodeURIComponent(id)}?` + asked());
   const line = (one, text) => h("div", { class: "line" }, h("span", { class: "soft small" }, moment(one.at)), h("button", { class: "plain", onclick: () => inspect(one.call, one) }, text), outcome(one.outcome), one.policy ? h("span", { class: "small soft" }, `${one.policy} ${one.rule}`) : null, h("span", { class: "push small soft" }, one.kind === "llm" ? `${number(one.usage ? one.usage.input + one.usage.cache_read + one.usage.cache_write + one.usage.cache_write_1h + one.usage.output : 0)} tokens · ${money(one.usd)} · ` : "", duration(one.duration_ms)));
   return [
-    h("p", {}, h("button", { onclick: () => go({ open: "" }) }, "← All sessions"), " ", h("code", {}, id)),
+    h("p", { class: "fields" }, h("button", { onclick: () => go({ open: "" }) }, "← All sessions"), h("code", {}, id), outcomePicker()),
     h("div", { class: "turns" }, found.turns.length ? found.turns.map((turn) => h("div", { class: "card" }, turn.call ? line(turn.call, `${turn.call.model}`) : h("div", { class: "line soft" }, "Tools without a model call"), turn.tools.length ? h("div", { class: "turn" }, turn.tools.map((tool) => line(tool, `${tool.server}/${tool.tool || tool.method}`))) : null)) : empty("No call of this session in this time.")),
   ];
 }
