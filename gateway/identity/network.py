@@ -17,7 +17,7 @@ def address(peer: str, headers: Iterable[tuple[bytes, bytes]], *, hops: int, hea
     outermost one; everything to its left is the client's own word. `header` names one that the platform overwrites instead
     (Fly's `fly-client-ip`). Where what should be there is not, the peer is the answer.
     """
-    if hops <= 0:
+    if hops <= 0 and not header:
         return peer
     name = (header or "x-forwarded-for").lower().encode()
     values = [value for key, value in headers if key == name]

@@ -113,7 +113,7 @@ def key_limits(principal: Principal, op: Operation) -> Refusal | None:
 def _what(op: Operation) -> str:
     if op.kind == "llm":
         return f"the model {op.model}" if op.model else op.method
-    return f"the {op.subject} {op.exposed or op.name}" if op.subject else op.method
+    return f"the {op.subject} {op.exposed or op.name}" if op.subject else op.method or "every call here"
 
 
 def _said(denial: Denial, op: Operation) -> str:

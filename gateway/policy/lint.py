@@ -11,6 +11,7 @@ from gateway.policy.cel import Expression
 from gateway.policy.grammar import Tree
 from gateway.policy.rules import SUBJECTS
 from gateway.policy.syntax import Path
+from gateway.policy.variables import ROOTS
 
 Serves = Literal["llm", "mcp"]
 _ADDRESSES: set[Path] = {("request", "ip"), ("source", "address")}
@@ -46,6 +47,7 @@ def warnings(
     for expression in (*allowed, *denied, *required):
         found += [*_addresses(expression), *_domains(expression)]
         found += [] if serves is None else _elsewhere(expression, serves)
+    found += [text for expression in denied for text in _absent(expression)]
     return [*found, *_closed(allowed, serves)]
 
 
@@ -96,6 +98,15 @@ def _domains(expression: Expression) -> Iterator[str]:
         domain = syntax.string(parts[0]) if len(parts) == 1 else None
         if read is not None and read[-1] == "email" and domain is not None and domain[:1] not in ("@", "."):
             yield f'{expression.text}: anybody@not-{domain} ends so too; write endsWith("@{domain}")'
+
+
+def _absent(expression: Expression) -> Iterator[str]:
+    """A deny that has no value refuses: whoever does not send the header at all."""
+    inputs = {step.name for step in expression.source.inputs}
+    for read in syntax.parse(expression.source.text, ROOTS | inputs).reads:
+        if read[:2] == ("request", "headers") and len(read) == 3:
+            name = f'request.headers["{read[2]}"]'
+            yield f'deny {expression.text} refuses everybody who does not send {read[2]}; write default({name}, "") for {name}'
 
 
 def _elsewhere(expression: Expression, serves: Serves) -> Iterator[str]:

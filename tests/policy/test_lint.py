@@ -45,6 +45,7 @@ def test_rules_that_mean_what_they_say_are_left_alone(allow: list[str]) -> None:
     [
         ({"allow": ["jwt.a == 'x'", "jwt.a in ['x', 'y']"]}, None, "already allows"),
         ({"allow": ["true"]}, None, "same for everybody"),
+        ({"deny": ['request.headers["x-team"] == "a"']}, None, 'default(request.headers["x-team"], "")'),
         ({"require": ['request.ip == "10.0.0.0/8"']}, None, 'request.ip in ["10.0.0.0/8"]'),
         ({"require": ['request.ip in ["10.0.0.0/40"]']}, None, "neither an address nor a network"),
         ({"allow": ['jwt.email.endsWith("solo.io")']}, None, 'endsWith("@solo.io")'),
