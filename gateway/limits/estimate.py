@@ -54,12 +54,12 @@ class Weights:
     flat_image: float = 0.0  # each, whatever its size
 
 
-_CLAUDE = Weights(0.2, 0.95, 0.11, 0.55, 0.92, 0.54, 7, 2.2, 0.21, 4, 440, 0.3, 1 / 750)
-_GPT = Weights(0.165, 0.4, 0.25, 0.4, 0.6, 0.7, 5, 3, 0.135, 2, 3, 0.14, 1.55 / 1024)
+_CLAUDE = Weights(0.2, 0.95, 0.11, 0.55, 0.88, 0.54, 8, 2.1, 0.25, 0.2, 460, 0.32, 1 / 750)
+_GPT = Weights(0.16, 0.35, 0.26, 0.4, 0.61, 0.75, 8, 4.3, 0.107, 0.3, 0, 0.136, 1.55 / 1024)
 _GPT_NANO = replace(_GPT, image=2.46 / 1024)
-_GEMINI = Weights(0.21, 1.0, 0.06, 0.35, 0.8, 0.4, 1, 0.5, 0.19, 0, 0, 0.0, 0.0, 258)
-_GEMINI_2_0 = replace(_GEMINI, tools=0.075)
-_GEMINI_3 = replace(_GEMINI, tools=0.07, flat_image=1100)
+_GEMINI = Weights(0.18, 0.55, 0.14, 0.35, 0.57, 0.85, 3, 0, 0.166, 1.4, 0, 0.0, 0.0, 258)
+_GEMINI_2_0 = replace(_GEMINI, tools=0.075, tool=0, base=1)
+_GEMINI_3 = replace(_GEMINI, tools=0.08, tool=3, base=1, flat_image=1100)
 _OTHER = Weights(0.2, 0.7, 0.1, 0.5, 0.8, 0.7, 4, 2, 0.25, 3, 10, 0.1, 1 / 750)
 _LLAMA_4 = replace(_OTHER, toolbox=640, image=4.1e-3)
 _NOVA = replace(_OTHER, toolbox=830, image=3.8e-3)

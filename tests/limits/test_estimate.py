@@ -30,10 +30,10 @@ MODELS = ["claude-sonnet-4-5", "gpt-5.1", "gemini-2.5-pro", "mistral-large"]
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_english_is_about_four_tokens_for_three_words(model: str) -> None:
-    """The rule of thumb that the providers publish; recorded usage is measured by scripts/estimate_error."""
+def test_english_is_about_six_tokens_for_five_words(model: str) -> None:
+    """As recorded; the providers' rules of thumb say up to seven. scripts/estimate_error measures recordings."""
     words = len(PROSE.split()) * 100
-    assert estimate.prompt(ask(PROSE * 100), model) == pytest.approx(words * 4 / 3, rel=0.25)
+    assert estimate.prompt(ask(PROSE * 100), model) == pytest.approx(words * 6 / 5, rel=0.25)
 
 
 @pytest.mark.parametrize("model", MODELS)
