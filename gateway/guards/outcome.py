@@ -46,7 +46,7 @@ def record(call: Call, hits: Sequence[Hit], *, enforce: bool, subject: str = "")
         action = _ACTIONS[hit.rule.action] if enforce or hit.rule.action == "audit" else "would_refuse"
         where = f"{subject} {place(hit.piece)}".strip()
         how = f" (decoded from {hit.finding.how})" if hit.finding.how else ""
-        reason = f"{hit.finding.rule} in {where}{how}: {hit.finding.excerpt}"
+        reason = f"{hit.finding.rule} in {where}{how}"  # verdicts are logged: no text of the prompt
         call.verdicts.append(Verdict("guard", action, hit.rule.name, reason))  # type: ignore[arg-type]
 
 
