@@ -13,7 +13,7 @@ from tests.telemetry.receiver import receiving
 from tests.telemetry.watched import KEY, PROMPT, SECRET, served, watched
 
 READS = ("overview", "latency", "calls", "sessions", "findings", "limits", "switches", "configuration", "tools", "costs")  # fmt: skip
-CANARIES = (KEY, SECRET, PROMPT, "hunter2-canary")
+CANARIES = (KEY, SECRET, PROMPT, "ignore all previous", "hunter2-canary")
 
 
 async def newest(client: httpx.AsyncClient, page: str, count: int) -> list[str]:
@@ -47,8 +47,9 @@ async def test_logs_spans_metrics_audit_page_and_errors_hold_no_secret_and_no_pr
         texts["audit"] = (tmp_path / "audit.jsonl").read_text()
     assert '"tool":"read_file"' in texts["audit"]
     assert "mcp.arguments" in texts["spans"]
+    assert "prompt_injection" in texts["findings"]
     assert '"path":"/v1/messages"' in texts["log"]
     assert chain.verify(sinks.lines(tmp_path / "audit.jsonl")).problems == []
     assert sum(name.startswith("call ") and '"phases":[{' in text for name, text in texts.items()) >= 2
-    leaks = [(name, canary) for name, text in texts.items() for canary in CANARIES if canary in text]
+    leaks = [(name, canary) for name, text in texts.items() for canary in CANARIES if canary in text.lower()]
     assert leaks == []
