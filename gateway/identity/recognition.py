@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from gateway.call import Principal
 from gateway.identity import jwt
@@ -13,6 +14,7 @@ from gateway.identity.keys import Found
 
 REMEMBERED = 10_000  # credentials
 LONGEST = 300.0  # seconds: a key that an issuer has withdrawn is noticed after this at the latest
+V = TypeVar("V")
 UNKNOWN = 1.0  # seconds for which a key that nobody knows is not looked up again
 
 
@@ -34,19 +36,22 @@ class Recognition:
             self._issuers.setdefault(verifier.issuer, []).append(verifier)
         self._keys = tuple(keys)
         self._clock = clock
-        self._known: dict[bytes, tuple[Principal | None, float]] = {}
+        self._known: dict[bytes, tuple[Principal, float]] = {}
+        self._unknown: dict[
+            bytes, float
+        ] = {}  # apart, so that a flood of these displaces nobody who is known
 
     async def of(self, text: str) -> Principal:
         digest = hashlib.sha256(text.encode()).digest()
         now = self._clock()
         known = self._known.get(digest)
         if known is not None and known[1] > now:
-            principal = known[0]
-        else:
-            principal = await self._recognise(text)
-            self._remember(digest, principal, now)
+            return known[0]
+        principal = None if self._unknown.get(digest, 0.0) > now else await self._recognise(text)
         if principal is None:
+            _keep(self._unknown, digest, now + UNKNOWN)
             raise InvalidToken("the key is unknown, expired or revoked")
+        _keep(self._known, digest, (principal, min(principal.expires, now + LONGEST)))
         return principal
 
     async def _recognise(self, text: str) -> Principal | None:
@@ -69,9 +74,9 @@ class Recognition:
                 failed = error
         raise failed
 
-    def _remember(self, digest: bytes, principal: Principal | None, now: float) -> None:
-        until = now + UNKNOWN if principal is None else min(principal.expires, now + LONGEST)
-        self._known.pop(digest, None)
-        if len(self._known) >= REMEMBERED:
-            del self._known[next(iter(self._known))]
-        self._known[digest] = (principal, until)
+
+def _keep(places: dict[bytes, V], digest: bytes, value: V) -> None:
+    places.pop(digest, None)
+    if len(places) >= REMEMBERED:
+        del places[next(iter(places))]
+    places[digest] = value
