@@ -68,7 +68,6 @@ class MCPApp:
         session_ttl: float = peers.TTL,
         origins: Collection[str] = (),
         hosts: Collection[str] = (),
-        limit: int = bodies.LIMIT,
     ) -> None:
         self.catalog = Catalog(servers, prefix=prefix, deadline=list_timeout)
         self._seal = Seal(seal_key or secrets.token_bytes(32), nonce=lambda: os.urandom(12))
@@ -77,7 +76,6 @@ class MCPApp:
         self._ended: dict[str, None] = {}  # sessions that a DELETE ended here; elsewhere the upstreams know
         self._doors = Doors(origins, hosts)
         self._streaming = streaming
-        self._limit = limit
         if pins != "off" and store is None:
             raise ConfigError(f"pins: {pins} needs a store")
         bounds = Bounds(self.catalog.servers)
@@ -137,7 +135,7 @@ class MCPApp:
             await send_refusal(call, refusal, send)
 
     async def _post(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-        messages, batch = jsonrpc.read_client(await bodies.read(scope, receive, limit=self._limit))
+        messages, batch = jsonrpc.read_client(await bodies.read(scope, receive))
         headers: Headers = scope["headers"]
         peer, own = await self._peer(call, messages, batch, headers)
         requests = [message for message in messages if message.is_request]

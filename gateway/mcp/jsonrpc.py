@@ -187,7 +187,7 @@ def _id(tree: Mapping[str, Any], raw: bytes) -> bytes:
     value = tree["id"]
     if isinstance(value, str) and len(value) <= 512:
         return orjson.dumps(value)
-    ident = bytes(_envelope(raw).id)  # type: ignore[arg-type]  # there is one
+    ident = bytes(_members(raw)["id"])
     if isinstance(value, int | float) and not isinstance(value, bool) and _INTEGER.fullmatch(ident):
         return ident
     raise RpcError(INVALID_REQUEST, "id must be a string or an integer")
