@@ -63,15 +63,20 @@ async def through(upstream: str) -> AsyncIterator[str]:
         await pool.close()
 
 
-async def passed(url: str, revision: str, out: Path) -> dict[str, bool]:
-    """Scenario → whether no check of it failed."""
-    command = [MODULES / "node/bin/node", MODULES / "newest/dist/index.js", "server"]
-    ended = await run([*command, "--url", url, "--requirements", revision, "-o", str(out)], seconds=280)
+def outcomes(out: Path) -> dict[str, bool]:
     scenarios: dict[str, bool] = {}
     for file in out.glob("server-*/checks.json"):
         checks = json.loads(file.read_text())
         name = _DATED.sub("", file.parent.name.removeprefix("server-"))
         scenarios[name] = bool(checks) and not any(check["status"] == "FAILURE" for check in checks)
+    return scenarios
+
+
+async def passed(url: str, revision: str, out: Path) -> dict[str, bool]:
+    """Scenario → whether no check of it failed."""
+    command = [MODULES / "node/bin/node", MODULES / "newest/dist/index.js", "server"]
+    ended = await run([*command, "--url", url, "--requirements", revision, "-o", str(out)], seconds=280)
+    scenarios = outcomes(out)
     assert scenarios, ended.err
     unscored = {
         line.split()[1] for line in ended.out.partition("Not scored")[2].splitlines()[1:] if "(" in line
