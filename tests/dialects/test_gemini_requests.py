@@ -238,7 +238,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a server tool": ({"messages": [user("x")], "tools": [{"type": "code_execution_20250522", "name": "code_execution"}]}, "code_execution_20250522"),
     "a container": ({"messages": [user("x")], "container": "c"}, "container"),
     "MCP servers": ({"messages": [user("x")], "mcp_servers": [{}]}, "mcp_servers"),
-    "search beside tools": ({"messages": [user("x")], "tools": [TOOL, {"type": "web_search_20250305", "name": "web_search"}]}, "search the web"),
+    "a forced search": ({"messages": [user("x")], "tools": [TOOL, {"type": "web_search_20250305", "name": "web_search"}], "tool_choice": {"type": "any"}}, "search the web"),
     "no messages": ({"messages": []}, "messages"),
 }  # fmt: skip
 
@@ -392,7 +392,7 @@ def test_web_search_alone_is_googles() -> None:
     hub = {"messages": [user("x")], "tools": [{"type": "web_search_20250305", "name": "web_search"}]}
     assert outbound(gemini, hub, G3).body["tools"] == [{"googleSearch": {}}]
     both = {**hub, "tools": [*hub["tools"], TOOL]}
-    sent = outbound(gemini, both, G3, quirks=frozenset({"drop_web_search"}))
+    sent = outbound(gemini, both, G3)
     assert sent.losses == ("tools.web_search",)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects import bedrock_converse, openai_chat
+from gateway.llm.dialects import bedrock_converse, gemini, openai_chat
 from gateway.llm.dialects.openai_content import parameters, strictable
 from gateway.llm.dialects.protocol import Json, Options, Target
 from gateway.llm.quirks import of_model
@@ -336,12 +336,28 @@ def test_tools_of_anthropics_servers_are_refused(tools: list[Json]) -> None:
         sent({"messages": [user("hi")], "tools": tools})
 
 
-def test_a_web_search_may_be_left_out_instead() -> None:
-    hub = {"messages": [user("hi")], "tools": [{"type": "web_search_20250305", "name": "web_search"}, tool()]}
-    for dialect in (openai_chat, bedrock_converse):
-        made = outbound(dialect, hub, "up", quirks=frozenset({"drop_web_search"}))
-        assert "web_search" in made.losses
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+
+
+def test_a_search_beside_other_tools_is_left_out() -> None:
+    for dialect in (openai_chat, bedrock_converse, gemini):
+        made = outbound(dialect, {"messages": [user("hi")], "tools": [SEARCH, tool()]}, "up")
+        assert "tools.web_search" in made.losses
         assert "web_search" not in str(made.body)
+
+
+@pytest.mark.parametrize(
+    ("hub", "quirks"),
+    [
+        ({"tools": [SEARCH, tool()], "tool_choice": {"type": "tool", "name": "web_search"}}, frozenset()),
+        ({"tools": [SEARCH, tool()], "tool_choice": {"type": "any"}}, frozenset()),
+        ({"tools": [SEARCH, tool()]}, frozenset({"strict_web_search"})),
+    ],
+)
+def test_a_search_that_is_wanted_is_refused(hub: Json, quirks: frozenset[str]) -> None:
+    for dialect in (openai_chat, bedrock_converse, gemini):
+        with pytest.raises(BadRequest, match="search"):
+            outbound(dialect, {"messages": [user("hi")], **hub}, "up", quirks=quirks)
 
 
 @pytest.mark.parametrize("field", ["mcp_servers", "container"])

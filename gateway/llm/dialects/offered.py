@@ -29,6 +29,18 @@ def offered(hub: Json) -> list[Json]:
     return [tool for tool in tools if tool.get("name") not in hidden] if hidden else tools
 
 
+def search_is_optional(hub: Json, quirks: frozenset[str]) -> bool:
+    """Whether a model that cannot search may go without: where the client has tools of its own and forces no search.
+
+    Codex asks for a search with every request, so refusing it would refuse Codex. The quirk `strict_web_search` does.
+    """
+    if "strict_web_search" in quirks or (hub.get("tool_choice") or {}).get("type") == "any":
+        return False
+    tools = hub.get("tools") or ()
+    searches = {tool.get("name") for tool in tools if str(tool.get("type", "")).startswith("web_search_")}
+    return len(tools) > len(searches) and (hub.get("tool_choice") or {}).get("name") not in searches
+
+
 def _changes(messages: list[Json]) -> tuple[dict[str, Json], set[str]]:
     """Tools added in the conversation (with their definition, where one came) and those removed for good."""
     added: dict[str, Json] = {}

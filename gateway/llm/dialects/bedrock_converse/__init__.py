@@ -1,6 +1,6 @@
 """Bedrock's Converse: the wire for every model there that is not Claude (Claude goes by `bedrock`). Outbound only.
 
-What a family of models takes is read off its name: `family` lists it. Quirk: `drop_web_search` (instead of a 400).
+What a family of models takes is read off its name: `family` lists it. Quirk: `strict_web_search`.
 """
 
 from gateway.llm.dialects.aws_errors import read_error

@@ -16,7 +16,7 @@ from gateway.llm.dialects.bedrock_converse import family
 from gateway.llm.dialects.bedrock_converse.media import Documents, image
 from gateway.llm.dialects.content import blocks, shaped, system_of, tool_uses, unknown_block
 from gateway.llm.dialects.names import Names
-from gateway.llm.dialects.offered import offered
+from gateway.llm.dialects.offered import offered, search_is_optional
 from gateway.llm.dialects.openai_content import (
     EMPTY_SCHEMA,
     document_text,
@@ -41,7 +41,7 @@ def write_request(hub: Json, options: Options) -> Outbound:
     names = Names()
     losses = [key for key in hub if key not in _CARRIED]
     body = _Conversation(options.model, names).body(hub)
-    if tools := _tools(hub, names, options.quirks, losses):
+    if tools := _tools(hub, names, search_is_optional(hub, options.quirks), losses):
         body["toolConfig"] = tools
     if extra := family.fields(hub, options.model, losses):
         body["additionalModelRequestFields"] = extra
@@ -78,7 +78,7 @@ def _settings(hub: Json, options: Options) -> Json:
     return out
 
 
-def _tools(hub: Json, names: Names, quirks: frozenset[str], losses: list[str]) -> Json:
+def _tools(hub: Json, names: Names, optional: bool, losses: list[str]) -> Json:
     """Without tools in the request, those of the conversation: Converse refuses calls of tools that it is not told."""
     if hub.get("mcp_servers") or hub.get("container"):
         raise BadRequest("mcp_servers and container work with Anthropic's own API only")
@@ -86,7 +86,7 @@ def _tools(hub: Json, names: Names, quirks: frozenset[str], losses: list[str]) -
     choice = hub.get("tool_choice") or {}
     if choice.get("type") == "none" and not called:
         return {}
-    specs = [made for tool in offered(hub) if (made := _tool(tool, names, quirks, losses))]
+    specs = [made for tool in offered(hub) if (made := _tool(tool, names, optional, losses))]
     if not specs:
         specs = [_spec(name, "", EMPTY_SCHEMA, names) for name in sorted(called)]
     if not specs:
@@ -99,13 +99,13 @@ def _tools(hub: Json, names: Names, quirks: frozenset[str], losses: list[str]) -
     return out
 
 
-def _tool(tool: Json, names: Names, quirks: frozenset[str], losses: list[str]) -> Json | None:
+def _tool(tool: Json, names: Names, optional: bool, losses: list[str]) -> Json | None:
     kind = str(tool.get("type") or "custom")
     if kind.startswith("tool_search_tool"):  # every tool is sent, so there is nothing to search
         losses.append("defer_loading")
         return None
-    if kind.startswith("web_search_") and "drop_web_search" in quirks:
-        losses.append("web_search")
+    if kind.startswith("web_search_") and optional:
+        losses.append("tools.web_search")
         return None
     if kind != "custom":
         raise BadRequest(f"the tool {kind!r} works with Anthropic's own API only")

@@ -1,7 +1,7 @@
 """Google's `generateContent`, on AI Studio and on Vertex, towards the provider and from a client.
 
 The provider's base URL ends in `/v1beta`, on Vertex in `/locations/L`. Quirks read here: `vertex`, `no_call_ids` (an old model that refuses functionCall.id), `legacy_schema` (tools as OpenAPI
-`parameters`), `drop_web_search` (beside other tools, instead of a 400).
+`parameters`), `strict_web_search` (a 400 where a search stands beside other tools, instead of going without).
 """
 
 from gateway.llm.dialects.gemini.answer import Reader as reader

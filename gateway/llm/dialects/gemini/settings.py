@@ -6,7 +6,7 @@ from gateway.errors import BadRequest
 from gateway.llm.dialects import schema
 from gateway.llm.dialects.gemini.models import Family
 from gateway.llm.dialects.names import Names
-from gateway.llm.dialects.offered import offered
+from gateway.llm.dialects.offered import offered, search_is_optional
 from gateway.llm.dialects.protocol import Json
 
 _LEVELS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
@@ -38,7 +38,7 @@ class Settings:
             else:
                 raise BadRequest(f"a tool of type {kind!r} cannot be sent to Gemini")
         if search and declared:
-            if "drop_web_search" not in self._quirks:
+            if not search_is_optional(self._hub, self._quirks):
                 raise BadRequest("Gemini cannot search the web and offer tools in the same request")
             self.losses["tools.web_search"] = None
             search = False

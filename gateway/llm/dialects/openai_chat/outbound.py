@@ -10,7 +10,7 @@ from gateway.errors import BadRequest
 from gateway.llm.dialects import served
 from gateway.llm.dialects.content import shaped, system_of, text_of, unknown_block
 from gateway.llm.dialects.names import Names
-from gateway.llm.dialects.offered import offered
+from gateway.llm.dialects.offered import offered, search_is_optional
 from gateway.llm.dialects.openai_chat.ids import call_id
 from gateway.llm.dialects.openai_content import (
     data_url,
@@ -37,7 +37,7 @@ def write_request(hub: Json, options: Options) -> Outbound:
     names = Names()
     losses = [key for key in hub if key not in _CARRIED]
     body: Json = {"model": options.model, "messages": _messages(hub, names, options.quirks)}
-    body |= _tools(hub, names, options.quirks, losses)
+    body |= _tools(hub, names, search_is_optional(hub, options.quirks), losses)
     body |= _limits(hub, options, losses)
     body |= _format(hub, options.quirks, losses)
     if "identity" in options.quirks and (user := identity(hub)):
@@ -82,8 +82,8 @@ def _format(hub: Json, quirks: frozenset[str], losses: list[str]) -> Json:
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
-def _tools(hub: Json, names: Names, quirks: frozenset[str], losses: list[str]) -> Json:
-    tools = [made for tool in offered(hub) if (made := _tool(tool, names, quirks, losses))]
+def _tools(hub: Json, names: Names, optional: bool, losses: list[str]) -> Json:
+    tools = [made for tool in offered(hub) if (made := _tool(tool, names, optional, losses))]
     if hub.get("mcp_servers") or hub.get("container"):
         raise BadRequest("mcp_servers and container work with Anthropic's own API only")
     if not tools:
@@ -100,13 +100,13 @@ def _tools(hub: Json, names: Names, quirks: frozenset[str], losses: list[str]) -
     return out
 
 
-def _tool(tool: Json, names: Names, quirks: frozenset[str], losses: list[str]) -> Json | None:
+def _tool(tool: Json, names: Names, optional: bool, losses: list[str]) -> Json | None:
     kind = str(tool.get("type") or "custom")
     if kind.startswith("tool_search_tool"):  # every tool is sent, so there is nothing to search
         losses.append("defer_loading")
         return None
-    if kind.startswith("web_search_") and "drop_web_search" in quirks:
-        losses.append("web_search")
+    if kind.startswith("web_search_") and optional:
+        losses.append("tools.web_search")
         return None
     if kind != "custom":
         raise BadRequest(f"the tool {kind!r} works with Anthropic's own API only")
