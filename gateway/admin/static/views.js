@@ -251,7 +251,7 @@ function pinTable(pins) {
 }
 
 function pinPanel(pin) {
-  const lines = String(pin.diff || "").split("\n");
+  const lines = String(pin.diff || "").trimEnd().split("\n");
   panel(`${pin.server}/${pin.tool}`,
     h("section", {}, tag(pin.status, PINS[pin.status])),
     h("section", {}, h("h2", {}, "What the model is told"), h("pre", {}, String(pin.description || ""))),
