@@ -1,30 +1,51 @@
 """The gateway on AWS Lambda: `handler` answers whole, under Mangum; `gateway.lambda_runtime` streams.
 
-`GATEWAY_CONFIG` names the file (gateway.yaml beside the code, where it is not set).
+`GATEWAY_CONFIG` names the file (gateway.yaml beside the code, where it is not set), or a parameter or secret that holds it:
+`ssm:/NAME`, `secretsmanager:ID`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway.errors import ConfigError
 from gateway.types import App
 
 if TYPE_CHECKING:
     from mangum import Mangum
+
+    from gateway.config.load import Loaded
+
+LARGEST = 6_000_000  # of an answer's body; the limit of 6 MB holds for all of it
 
 
 @lru_cache(1)
 def application() -> App:
     """Built once an environment; nothing is opened before the first request."""
     from gateway.config.build import build
-    from gateway.config.load import load
+    from gateway.config.resources import Resources
 
     streams = "AWS_LAMBDA_EXEC_WRAPPER" in os.environ
-    loaded = load(Path(os.environ.get("GATEWAY_CONFIG", "gateway.yaml")))
-    return build(loaded, place="lambda-streaming" if streams else "lambda").app
+    return build(_loaded(), Resources(place="lambda-streaming" if streams else "lambda")).app
+
+
+def _loaded() -> Loaded:
+    from gateway.config.load import load, loads
+
+    name = os.environ.get("GATEWAY_CONFIG", "gateway.yaml")
+    scheme, _, rest = name.partition(":")
+    if scheme not in ("ssm", "secretsmanager"):
+        return load(Path(name))
+    from gateway.config.aws_secrets import fetch
+
+    try:
+        return loads(fetch(scheme, rest), source=name, folder=Path.cwd())
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 @lru_cache(1)
@@ -35,4 +56,17 @@ def _mangum() -> Mangum:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return _mangum()(event, context)
+    answer = _mangum()(event, context)
+    if len(answer.get("body") or "") > LARGEST:
+        return _too_large(answer)
+    return answer
+
+
+def _too_large(answer: dict[str, Any]) -> dict[str, Any]:
+    """Lambda would drop it and answer for us, without a word why."""
+    text = (
+        "the answer is larger than the 6 MB that AWS Lambda returns: ask the streaming endpoint, or for less"
+    )
+    error = {"type": "error", "error": {"type": "api_error", "message": text}}
+    return {**answer, "statusCode": 502, "headers": {"content-type": "application/json"}, "multiValueHeaders": {},
+            "cookies": [], "body": json.dumps(error), "isBase64Encoded": False}  # fmt: skip

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.call import Call
 from gateway.errors import BadRequest, ClientGone
 from gateway.types import Message, Receive, Scope
 
-LIMIT = 32 * 1024 * 1024
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How large a body may be, and who says so."""
+
+    bytes: int = 32 * 1024 * 1024
+    whose: str = "this gateway"
+
+    def exceeded(self) -> BadRequest:
+        text = f"the request body is larger than {self.whose} accepts ({self.bytes} bytes)"
+        return BadRequest(text, status=413)
 
 
-async def read(scope: Scope, receive: Receive, *, limit: int = LIMIT) -> bytes:
-    """The whole body, kept on the call: the second reader gets it from there."""
+async def read(scope: Scope, receive: Receive) -> bytes:
+    """The whole body, kept on the call: the second reader gets it from there. The outermost app may put its `Bound` into
+    the scope."""
     call = Call.of(scope)
     if call.body is None:
+        bound: Bound = scope["state"].get("gateway.bound") or DEFAULT
         declared = call.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > limit:
-            raise too_large(limit)
-        call.body = await _drain(receive, limit)
+        if declared.isdigit() and int(declared) > bound.bytes:
+            raise bound.exceeded()
+        call.body = await _drain(receive, bound)
     return call.body
 
 
-def too_large(limit: int) -> BadRequest:
-    return BadRequest(f"the request body is larger than this gateway accepts ({limit} bytes)", status=413)
-
-
-async def _drain(receive: Receive, limit: int) -> bytes:
+async def _drain(receive: Receive, bound: Bound) -> bytes:
+    limit = bound.bytes
     message = await receive()
     first: bytes = _part(message)
     if not message.get("more_body", False) and len(first) <= limit:
@@ -32,12 +43,12 @@ async def _drain(receive: Receive, limit: int) -> bytes:
     parts, size = [first], len(first)
     while message.get("more_body", False):
         if size > limit:
-            raise too_large(limit)
+            raise bound.exceeded()
         message = await receive()
         parts.append(_part(message))
         size += len(parts[-1])
     if size > limit:
-        raise too_large(limit)
+        raise bound.exceeded()
     return b"".join(parts)
 
 
@@ -45,6 +56,9 @@ def _part(message: Message) -> bytes:
     if message["type"] == "http.disconnect":
         raise ClientGone("the client left before its request was complete")
     return message.get("body", b"")  # type: ignore[no-any-return]
+
+
+DEFAULT = Bound()
 
 
 class Replay:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from gateway import refusals
+from gateway.body import DEFAULT, Bound
 from gateway.call import Call
 from gateway.middleware.access import AccessMiddleware, Observer, Tracer
 from gateway.types import App, Receive, Scope, Send
@@ -114,10 +115,11 @@ def compose(
     *,
     observers: Sequence[Observer] = (),
     tracer: Tracer | None = None,
+    bound: Bound = DEFAULT,
     fixed: Mapping[str, App] | None = None,
     ready: Callable[[], Awaitable[str]] = _alive,
 ) -> App:
     """The whole gateway as one ASGI app."""
     alive = Status(_alive)
     paths: dict[str, App] = {"/healthz": alive, "/health": alive, "/readyz": Status(ready), **(fixed or {})}
-    return AccessMiddleware(Router(routes, fixed=paths), observers=observers, tracer=tracer)
+    return AccessMiddleware(Router(routes, fixed=paths), observers=observers, tracer=tracer, bound=bound)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.app import Running
+from gateway.body import DEFAULT, Bound
 from gateway.compose import Document, Route, compose
 from gateway.config.build_admin import admin, keep_saving
 from gateway.config.build_policies import Place, stack
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.telemetry.toolcosts import ToolCosts
 
 Section = Mapping[str, Any]
+LAMBDA_REQUEST = 6 * 1024 * 1024  # bytes of an invocation's event
 
 
 def build(loaded: Loaded, resources: Resources) -> Running:
@@ -48,7 +50,13 @@ def build(loaded: Loaded, resources: Resources) -> Running:
     if page is not None and page.route is not None:
         routes.append(page.route)
     observers = seen.observers + (page.observers if page is not None else [])
-    app = compose(routes, observers=observers, tracer=seen.tracer, fixed=_fixed(protected))
+    app = compose(
+        routes,
+        observers=observers,
+        tracer=seen.tracer,
+        bound=_bound(file, resources),
+        fixed=_fixed(protected),
+    )
     kept = Kept(apps, page.costs if page is not None else None, resources)
     return Running(
         app,
@@ -59,6 +67,13 @@ def build(loaded: Loaded, resources: Resources) -> Running:
         open=kept.open,
         close=kept.close,
     )
+
+
+def _bound(file: Section, resources: Resources) -> Bound:
+    own = (file.get("listen") or {}).get("max_body", DEFAULT.bytes)
+    if resources.serverless and own > LAMBDA_REQUEST:
+        return Bound(LAMBDA_REQUEST, "AWS Lambda")
+    return Bound(own)
 
 
 def _path(section: Section) -> str:
@@ -96,7 +111,7 @@ def _handler(section: Section, path: str, file: Section, folder: Path, resources
         return mcp(section["mcp"], path, file, folder, resources)
     from gateway.config.build_llm import llm
 
-    return llm(section["llm"], file, resources)
+    return llm(section["llm"], resources)
 
 
 def _fixed(protected: list[Resource]) -> dict[str, App]:

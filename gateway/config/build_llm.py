@@ -21,13 +21,11 @@ from gateway.policy.errors import CelError
 Section = Mapping[str, Any]
 
 
-def llm(section: Section, file: Section, resources: Resources) -> LLMApp:
-    limit = (file.get("listen") or {}).get("max_body")
+def llm(section: Section, resources: Resources) -> LLMApp:
     return LLMApp(
         providers={name: provider_from(name, each) for name, each in section["providers"].items()},
         models=[_rule(each) for each in section.get("models", ())],
         client=resources.client,
-        **({"limit": limit} if limit else {}),
     )
 
 

@@ -50,14 +50,12 @@ class LLMApp:
         models: Sequence[ModelRule] = (),
         client: Client | None = None,
         upstream: Upstream | None = None,
-        limit: int = bodies.LIMIT,
         silence: float = SILENCE,
     ) -> None:
         client = client or Pool()
         self.table = Table(providers, models)
         self.catalog = Catalog(self.table, client)
         self._upstream = upstream or Upstream(client)
-        self._limit = limit
         self._silence = silence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +70,7 @@ class LLMApp:
             return await refusals.send_refusal(call, _wrong_method(scope["method"], wanted), send)
         if endpoint.method in _LISTS:
             return await self._models(call, endpoint, send)
-        data = await bodies.read(scope, receive, limit=self._limit)
+        data = await bodies.read(scope, receive)
         op = operations.of(call, method="POST", body=data)
         inquiry = Inquiry(
             call, op, endpoint, data, scope["headers"], passing.query(scope.get("query_string", b""))

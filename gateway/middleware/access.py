@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway import refusals
+from gateway.body import DEFAULT, Bound
 from gateway.call import Call
 from gateway.errors import BadRequest, ClientGone, Refused, StoreError, UpstreamError, UpstreamTimeout
 from gateway.refusals import Refusal
@@ -32,11 +33,20 @@ class Tracer(Observer, Protocol):
 class AccessMiddleware:
     """Gives every request its `Call` and every end its observers.
 
-    `AccessMiddleware(app, observers=[AccessLog(LineWriter())])`; a `tracer` among them also hears of the beginning.
+    `AccessMiddleware(app, observers=[AccessLog(LineWriter())])`; a `tracer` among them also hears of the beginning. `bound`
+    is how large a body may be.
     """
 
-    def __init__(self, app: App, *, observers: Sequence[Observer] = (), tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        observers: Sequence[Observer] = (),
+        tracer: Tracer | None = None,
+        bound: Bound = DEFAULT,
+    ) -> None:
         self.app = app
+        self.bound = bound
         self.observers = tuple(observers)
         self.tracer = tracer
 
@@ -44,7 +54,8 @@ class AccessMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         call = Call.new(scope)
-        scope.setdefault("state", {})["gateway"] = call
+        state = scope.setdefault("state", {})
+        state["gateway"], state["gateway.bound"] = call, self.bound
         if self.tracer is not None:
             self.tracer.begin(call)
         answer = _Answer(call, send)

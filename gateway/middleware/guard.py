@@ -119,11 +119,11 @@ def _unpacked(data: bytes, encoding: str) -> bytes:
         )
     unpack = zlib.decompressobj(_PACKED[encoding])
     try:
-        plain = unpack.decompress(data, body.LIMIT)
+        plain = unpack.decompress(data, body.DEFAULT.bytes)
     except zlib.error as error:
         raise BadRequest(f"the body is not {encoding}: {error}", status=400) from None
     if unpack.unconsumed_tail:
-        raise body.too_large(body.LIMIT)
+        raise body.DEFAULT.exceeded()
     if not unpack.eof:
         raise BadRequest(f"the {encoding} body is cut short", status=400)
     return plain

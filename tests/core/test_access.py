@@ -27,7 +27,7 @@ def raising(error: Exception) -> Any:
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    data = await body.read(scope, receive, limit=1000)
+    data = await body.read(scope, receive)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": Call.of(scope).route.encode() + b"|" + data})
 
@@ -124,8 +124,14 @@ async def test_a_refusal_speaks_each_dialect(path: str) -> None:
 
 
 async def test_a_body_over_the_limit_is_413_declared_or_not() -> None:
-    assert (await gateway().post("/x", b"a" * 1001)).status == 413
-    undeclared = await gateway().post("/x", pieces=[b"a" * 600, b"a" * 600], headers={"content-length": "0"})
+    drive = gateway(bound=body.Bound(1000, "the test"))
+    assert (await drive.post("/x", b"a" * 1000)).status == 200
+    refused = await drive.post("/x", b"a" * 1001)
+    assert (refused.status, refused.json["detail"]) == (
+        413,
+        "the request body is larger than the test accepts (1000 bytes)",
+    )
+    undeclared = await drive.post("/x", pieces=[b"a" * 600, b"a" * 600], headers={"content-length": "0"})
     assert undeclared.status == 413
 
 
