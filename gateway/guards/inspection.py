@@ -52,19 +52,31 @@ class Inspection:
         self.hidden = next((rule for rule in rules if rule.scanner == HIDDEN), None)
 
     @property
+    def scans(self) -> bool:
+        """More than patterns has to run."""
+        return bool(self._scanners)
+
+    @property
     def severe(self) -> bool:
         return any(rule.action != "audit" for rule in self.rules)
 
     def hits(self, pieces: Iterable[Piece], *, deadline: float) -> list[Hit]:
         """Everything that fires. Raises Overrun when `deadline` (perf_counter) passes."""
-        return [hit for piece in pieces for hit in self._piece(piece, deadline)]
+        pieces = list(pieces)
+        quiet = self._patterns.none_in([piece.text for piece in pieces])
+        if quiet and not self._scanners:
+            pieces = [
+                piece for piece in pieces if self.hidden is not None and self.hidden.covers(piece.place)
+            ]
+        return [hit for piece in pieces for hit in self._piece(piece, deadline, quiet=quiet)]
 
-    def _piece(self, piece: Piece, deadline: float) -> Iterator[Hit]:
+    def _piece(self, piece: Piece, deadline: float, *, quiet: bool) -> Iterator[Hit]:
         if time.perf_counter() > deadline:
             raise Overrun
         if self.hidden is not None and self.hidden.covers(piece.place):
             yield from self._hidden(self.hidden, piece)
-        yield from self._by_operator(piece)
+        if not quiet:
+            yield from self._by_operator(piece)
         statement = self._statement(piece)
         text = _Text(piece.text)
         for rule in self._scanners:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,14 @@ def _options() -> Any:
     return options
 
 
+# What can match at the edge of a text and nowhere else: such a pattern would miss it where texts are joined.
+_EDGE = re.compile(r"\^|\$|\\[AzB]")
+
+
+def _edged(pattern: str) -> bool:
+    return _EDGE.search(pattern.replace("[^", "[")) is not None
+
+
 class Patterns:
     """`Patterns({"name": r"expression"})`. Expressions follow RE2: no look-around, no back-references."""
 
@@ -48,10 +57,15 @@ class Patterns:
             raise ConfigError("\n".join(wrong))
         if rules:
             self._set.Compile()
+        self._joinable = not any(_edged(pattern) for pattern in rules.values())
 
     def which(self, text: str) -> list[int]:
         """The indices of the rules that match somewhere."""
         return self._set.Match(text) or [] if self.names else []
+
+    def none_in(self, texts: Sequence[str]) -> bool:
+        """Whether certainly nothing matches in any of these: one pass over all of them, which prompts rarely go beyond."""
+        return not self.names or (self._joinable and not self._set.Match("\n".join(texts)))
 
     def names_in(self, text: str) -> list[str]:
         return [self.names[index] for index in self.which(text)]

@@ -7,21 +7,18 @@ is read like any other (lists are open). Pictures, sounds and documents cannot b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     place: str  # system | messages | tool_results | tools | answer
     path: Path
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(NamedTuple):
     """A block that no scanner here can read."""
 
     kind: str
@@ -50,53 +47,69 @@ _OPAQUE = frozenset({"type", "role", "id", "tool_use_id", "tool_call_id", "call_
                      "status", "object", "model", "toolUseId", "item_id", "stopReason", "blob"})  # fmt: skip
 
 
-def request(body: Any) -> Iterator[Piece | Unread]:
+def request(body: Any) -> list[Piece | Unread]:
     return _tops(body, _TOPS)
 
 
-def answer(body: Any) -> Iterator[Piece | Unread]:
+def answer(body: Any) -> list[Piece | Unread]:
     return _tops(body, _ANSWER_TOPS)
 
 
-def everything(value: Any, place: str, *, at: Path = ()) -> Iterator[Piece | Unread]:
+def everything(value: Any, place: str, *, at: Path = ()) -> list[Piece | Unread]:
     """All strings of a value: a tool's arguments, its result, its definition."""
     return _walk(value, place, at)
 
 
-def _tops(body: Any, tops: dict[str, str]) -> Iterator[Piece | Unread]:
+def _tops(body: Any, tops: dict[str, str]) -> list[Piece | Unread]:
+    found: list[Piece | Unread] = []
     if isinstance(body, dict):
         for key, value in body.items():
             if key in tops:
-                yield from _walk(value, tops[key], (key,))
+                found += _walk(value, tops[key], (key,))
+    return found
 
 
-def _walk(value: Any, place: str, path: Path) -> Iterator[Piece | Unread]:
-    # A stack of our own: the depth of a body is its sender's choice.
-    todo: list[tuple[Any, str, Path]] = [(value, place, path)]
-    while todo:
-        value, place, path = todo.pop()
-        if isinstance(value, str):
-            if value:
-                yield Piece(place, path, value)
-        elif isinstance(value, list):
-            todo.extend((value[i], place, (*path, i)) for i in range(len(value) - 1, -1, -1))
-        elif isinstance(value, dict):
-            if place in _SPOKEN and value.get("type") in _SIGNED:
+def _walk(value: Any, place: str, path: Path) -> list[Piece | Unread]:
+    """In the order of the body. It runs over every prompt: strings are taken where they are met, and only what can hold
+    more opens a frame. Frames of our own, for the depth of a body is its sender's choice."""
+    found: list[Piece | Unread] = []
+    first = _frame(value, place, path, found)
+    frames = [] if first is None else [first]
+    while frames:
+        entries, outer, inner, path = frames[-1]
+        for key, item in entries:
+            if outer in _SPOKEN and (key in _OPAQUE or (outer == "answer" and key in _ECHOED)):
                 continue
-            kind = _unread(value, place)
-            if kind:
-                yield Unread(kind, path)
-                continue
-            inside = _place(value, place)
-            todo.extend(
-                (
-                    item,
-                    "tool_results" if key in _RESULT_KEYS and place == "messages" else inside,
-                    (*path, key),
-                )
-                for key, item in reversed(value.items())
-                if place not in _SPOKEN or (key not in _OPAQUE and not (place == "answer" and key in _ECHOED))
-            )
+            place = "tool_results" if outer == "messages" and key in _RESULT_KEYS else inner
+            if isinstance(item, str):
+                if item:
+                    found.append(Piece(place, (*path, key), item))
+            elif isinstance(item, (dict, list)) and (inside := _frame(item, place, (*path, key), found)):
+                frames.append(inside)
+                break
+        else:
+            frames.pop()
+    return found
+
+
+# What is left of a container, the place that it stands in ("" of a list), that of what it holds, and its path.
+_Frame = tuple[Iterator[tuple[Any, Any]], str, str, Path]
+
+
+def _frame(value: Any, place: str, path: Path, found: list[Piece | Unread]) -> _Frame | None:
+    if isinstance(value, list):
+        return enumerate(value), "", place, path
+    if isinstance(value, dict):
+        if place in _SPOKEN:
+            if value.get("type") in _SIGNED:
+                return None
+            if kind := _unread(value):
+                found.append(Unread(kind, path))
+                return None
+        return iter(value.items()), place, _place(value, place), path
+    if isinstance(value, str) and value:
+        found.append(Piece(place, path, value))
+    return None
 
 
 _SPOKEN = frozenset({"system", "messages", "tool_results", "answer", "result"})
@@ -117,9 +130,7 @@ def _place(block: dict[str, Any], place: str) -> str:
     return place
 
 
-def _unread(block: dict[str, Any], place: str) -> str:
-    if place not in _SPOKEN:
-        return ""
+def _unread(block: dict[str, Any]) -> str:
     kind = block.get("type")
     if isinstance(kind, str) and kind in _UNREAD_TYPES:
         source = block.get("source")
@@ -127,6 +138,8 @@ def _unread(block: dict[str, Any], place: str) -> str:
             kind == "document" and isinstance(source, dict) and source.get("type") in ("text", "content")
         )
         return "" if readable else kind
+    if _UNREAD_KEYS.isdisjoint(block):
+        return ""
     for key in _UNREAD_KEYS:
         if isinstance(block.get(key), dict):
             return key
