@@ -136,8 +136,7 @@ class _Anthropic:
         assert self.open is not None, "a stop without a block"
         assert event["index"] == self.next
         if self.open["type"] == "tool_use":
-            assert self.json, "a tool call without any input delta"
-            self.last_json = self.json
+            self.last_json = self.json or "{}"  # Anthropic itself may send no delta where there are no arguments
         self.open = None
         self.next += 1
 

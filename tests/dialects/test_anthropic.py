@@ -15,38 +15,9 @@ from gateway.llm.dialects.reduce import expand
 from gateway.metering.usage import Usage
 from tests.dialects import grammar
 from tests.dialects.driving import feed, message_of, named, outbound, reply, splits, written
+from tests.dialects.specified_anthropic import EVERYTHING, START, STOP, closed, delta, opened, told
 
-START = {"type": "message_start", "message": {
-    "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": [], "stop_reason": None,
-    "stop_sequence": None, "usage": {"input_tokens": 43, "output_tokens": 1, "cache_read_input_tokens": 9,
-                                     "cache_creation_input_tokens": 30, "cache_creation": {"ephemeral_1h_input_tokens": 20, "ephemeral_5m_input_tokens": 10}},
-}}  # fmt: skip
-STOP = {"type": "message_stop"}
-
-
-def opened(index: int, **block: Any) -> dict[str, Any]:
-    return {"type": "content_block_start", "index": index, "content_block": block}
-
-
-def delta(index: int, **delta: Any) -> dict[str, Any]:
-    return {"type": "content_block_delta", "index": index, "delta": delta}
-
-
-def closed(index: int) -> dict[str, Any]:
-    return {"type": "content_block_stop", "index": index}
-
-
-def told(reason: str, **usage: int) -> dict[str, Any]:
-    return {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}
-
-
-STREAM = named(
-    START, {"type": "ping"},
-    opened(0, type="thinking", thinking="", signature=""), delta(0, type="thinking_delta", thinking="Grüße 🙂"), delta(0, type="signature_delta", signature="Sig"), closed(0),
-    opened(1, type="text", text=""), delta(1, type="text_delta", text='He said "usage".'), closed(1),
-    opened(2, type="tool_use", id="toolu_1", name="look", input={}), delta(2, type="input_json_delta", partial_json='{"at":'), delta(2, type="input_json_delta", partial_json=' "x"}'), closed(2),
-    told("tool_use", input_tokens=61, output_tokens=15), STOP,
-)  # fmt: skip
+STREAM = EVERYTHING
 USAGE = Usage(input=61, output=15, cache_read=9, cache_write=10, cache_write_1h=20)
 
 
@@ -73,10 +44,10 @@ def test_the_reducer_makes_the_message_of_it() -> None:
     assert message["content"] == [
         {"type": "thinking", "thinking": "Grüße 🙂", "signature": "Sig"},
         {"type": "text", "text": 'He said "usage".'},
-        {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "x"}},
+        {"type": "tool_use", "id": "toolu_2", "name": "look", "input": {"at": "x"}},
     ]
     assert message["stop_reason"] == "tool_use"
-    assert message["usage"] == {**START["message"]["usage"], "input_tokens": 61, "output_tokens": 15}  # type: ignore[index]
+    assert message["usage"] == {**START["message"]["usage"], "input_tokens": 61, "output_tokens": 15}
 
 
 def test_a_watcher_bills_the_last_figures_whatever_the_cuts() -> None:
@@ -150,7 +121,7 @@ def test_events_of_unknown_types_pass() -> None:
 def test_the_gateways_own_notes_do_not_reach_a_client() -> None:
     usage = {"input_tokens": 1, "output_tokens": 9, "estimated": True, "reasoning_tokens": 4}
     shown = {"input_tokens": 1, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}}
-    message = {**START["message"], "stop_reason": "end_turn", "usage": usage}  # type: ignore[dict-item]
+    message = {**START["message"], "stop_reason": "end_turn", "usage": usage}
     assert anthropic.write_answer(message, Request({}))["usage"] == shown
     events = grammar.anthropic(written(anthropic, expand(message)), whole=True)
     assert events[-2]["usage"] == shown
@@ -265,7 +236,7 @@ def test_names_and_ids_that_anthropic_refuses_are_made_to_fit() -> None:
         STOP,
     )
     assert message_of(anthropic, stream, names=sent.reply.names)["content"][0]["name"] == "my.tool"
-    whole = {**START["message"], "content": [{**USE, "name": name}]}  # type: ignore[dict-item]
+    whole = {**START["message"], "content": [{**USE, "name": name}]}
     assert anthropic.read_answer(whole, reply(names=sent.reply.names))["content"][0]["name"] == "my.tool"
 
 

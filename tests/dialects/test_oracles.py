@@ -12,14 +12,13 @@ from google.genai import types
 from gateway.llm.dialects import anthropic, dialect, gemini
 from gateway.llm.dialects.protocol import Json, Options, Request, Target
 from gateway.llm.dialects.reduce import expand, reduce
-from tests.dialects import oracles, specified_chat, test_anthropic, test_gemini_answers
+from tests.dialects import oracles, specified_anthropic, specified_chat, test_gemini_answers
 from tests.dialects.driving import feed, message_of, reply, sse, written
 from tests.dialects.oracles_google import gemini_answer, gemini_stream, request_of, serving
 from tests.dialects.words import STREAMS, differences, plain
 
 GEMINI = {case: sse(*chunks) for case, (chunks, _, _) in test_gemini_answers.ANSWERS.items()
           if case not in ("a web search", "code that Google ran", "a finish reason that is new")}  # fmt: skip
-ANTHROPIC = {"everything": test_anthropic.STREAM}
 CHAT = {
     name: stream
     for name, stream in vars(specified_chat).items()
@@ -31,7 +30,7 @@ CHAT = {
 
 UPSTREAMS: dict[str, tuple[dict[str, bytes], Callable[[bytes], Json]]] = {
     "gemini": (GEMINI, gemini_stream),
-    "anthropic": (ANTHROPIC, oracles.anthropic_stream),
+    "anthropic": (specified_anthropic.STREAMS, oracles.anthropic_stream),
 }
 CASES = [
     (upstream, client, case)
@@ -44,9 +43,17 @@ CASES = [
 @pytest.mark.parametrize(("upstream", "client", "case"), CASES)
 def test_the_clients_sdk_reads_what_the_providers_sdk_reads(upstream: str, client: str, case: str) -> None:
     streams, oracle = UPSTREAMS[upstream]
-    events = feed(dialect(upstream).reader(reply()), [streams[case]])
+    reader = dialect(upstream).reader(reply())
+    events = [*reader.feed(streams[case]), *reader.end()]
     stream = written(dialect(client), events, wire={"sse": True, "thoughts": True, "include_usage": True})
     assert differences(upstream, oracle(streams[case]), client, STREAMS[client](stream)) == {}
+
+
+@pytest.mark.parametrize("client", [client for client in STREAMS if client != "anthropic"])
+def test_a_block_of_a_kind_that_is_new_does_not_stop_an_answer(client: str) -> None:
+    events = feed(anthropic.reader(reply()), [specified_anthropic.NEW_BLOCK])
+    stream = written(dialect(client), events, wire={"sse": True, "include_usage": True})
+    assert STREAMS[client](stream)["text"] == "ok"
 
 
 @pytest.mark.parametrize("case", CHAT)
@@ -148,7 +155,7 @@ def test_what_the_gateway_sends_google_is_of_google_genais_own_types() -> None:
 def test_a_google_chat_goes_on_after_the_gateways_pings() -> None:
     """A chat keeps its history only where every chunk is one that the SDK takes for valid."""
     writer = gemini.writer(Request({}, model="m", stream=True))
-    events = feed(anthropic.reader(reply()), [test_anthropic.STREAM])
+    events = feed(anthropic.reader(reply()), [specified_anthropic.EVERYTHING])
     stream = (
         writer.ping()
         + b"".join(writer.write(event) + writer.ping() for event in events[:-2])
@@ -162,5 +169,5 @@ def test_a_google_chat_goes_on_after_the_gateways_pings() -> None:
 
 
 def test_reduced_events_are_the_same_message_for_the_sdk() -> None:
-    events = feed(anthropic.reader(reply()), [test_anthropic.STREAM])
-    assert oracles.anthropic_words(reduce(events)) == oracles.anthropic_stream(test_anthropic.STREAM)
+    events = feed(anthropic.reader(reply()), [specified_anthropic.EVERYTHING])
+    assert oracles.anthropic_words(reduce(events)) == oracles.anthropic_stream(specified_anthropic.EVERYTHING)
