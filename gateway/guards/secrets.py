@@ -127,7 +127,18 @@ def _assigned(value: str, before: str) -> float:
         return 0.0
     if _PASSWORD.search(before):
         return _password(value, before)
-    return 0.7 if random_looking(value) else 0.0
+    if not random_looking(value):
+        return 0.0
+    if _STRONG.search(before):
+        return 0.7
+    # `key`, `auth` and the names of vendors say less: such a value must look the more like chance.
+    return 0.6 if not _UUID.fullmatch(value) and len(value) >= 14 and entropy(value) >= 0.75 * math.log2(len(value)) else 0.0
+
+
+_STRONG = re.compile(
+    r"(?i)(?:passw(?:or)?d|passwd|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|private[ _.-]?key|client[ _.-]?key|bearer|authorization|_key|app_key|credentials?)"
+    r"[\w\"'`\]) ]{0,12}(?:[:=,>(?|]|\bis\b|bearer|basic|\"value\"|\s){1,8}[\"'`\s]{0,4}(?:base64:)?$"
+)
 
 
 def _password(value: str, before: str) -> float:

@@ -19,6 +19,10 @@ from gateway.refusals import Refusal
 from gateway.types import Message, Send
 
 
+# Streams whose text cannot be taken apart here: Bedrock's binary frames, and events of a grammar that nobody told us.
+_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
+
+
 class Cut(Exception):
     """The client has its refusal: what still comes from upstream is for nobody."""
 
@@ -65,6 +69,9 @@ class Answer:
             await self._send(message)
         elif media.startswith(b"application/json"):
             self._start = message
+        elif media.startswith(_STREAMS) and self._guard.enforce and self._guard.answers.severe:
+            await self._refuse(_unreadable(media.decode("latin-1")))
+            raise Cut
         else:
             note = f"an answer of type {media.decode('latin-1') or 'unknown'} passed unread"
             self._call.verdicts.append(Verdict("guard", "audit", "not_scanned", note))
@@ -114,8 +121,8 @@ class Answer:
         await refusals.send_refusal(self._call, refusal, self._send)
 
 
-def _unreadable(encoding: str) -> Refusal:
-    why = f"The answer came as {encoding}, which the guard cannot read, so it is not passed on."
+def _unreadable(kind: str) -> Refusal:
+    why = f"The answer came as {kind}, which the guard cannot read, so it is not passed on. What to do: ask without streaming."
     return Refusal(502, "api_error", why, "guard", "content_encoding")
 
 

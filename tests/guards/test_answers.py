@@ -181,3 +181,21 @@ async def test_signed_thinking_passes_as_it_is() -> None:
     )
     reply = await Driver(guarded(stream([frame]), MASK)).post("/v1/messages", ASK)
     assert reply.body == frame
+
+
+async def test_a_stream_that_cannot_be_read_is_refused_where_a_rule_could_refuse_and_noted_where_all_watch() -> (
+    None
+):
+    async def binary(scope: Any, receive: Any, send: Any) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"application/vnd.amazon.eventstream")],
+            }
+        )
+        await send({"type": "http.response.body", "body": b"\x00\x00"})
+
+    path = "/model/anthropic.claude/invoke-with-response-stream"
+    assert (await Driver(guarded(binary, MASK)).post(path, ASK)).status == 502
+    assert (await Driver(guarded(binary, ["pii"])).post(path, ASK)).body == b"\x00\x00"
