@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.errors import ConfigError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST_KEY = 200  # characters; a longer one is known by its digest
 EVERYBODY = "everybody"
+_TAKEN = frozenset({"pk", "sk", "expires"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ def compiled(
 def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:
     unit, amount = item.amount()
     name = item.title()
+    if name in _TAKEN:
+        raise ConfigError(f"a limit cannot be called {name!r}: the store has that name for itself")
     burst, rate = amount, 0.0
     per, warn = (item.per, tuple(sorted(item.warn))) if isinstance(item, Budget) else (None, ())
     if isinstance(item, Limit) and unit != "concurrency":
@@ -87,6 +90,21 @@ def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:
         warn,
         Take(name, rate, burst, 1) if unit == "requests" else None,
     )
+
+
+def own(limits: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """The limits that a virtual key carries itself: `{requests: 120, per: 60}`, `{usd: 50, per: month}`."""
+    found = [Budget(**each) if "usd" in each else Limit(**each) for each in limits]
+    mine = [_named(each) for each in found]
+    return tuple(_rule(item, _whole) for item in mine)
+
+
+def _named(item: Limit | Budget) -> Limit | Budget:
+    return replace(item, key="principal.id", name=f"the key's own {item.title()}")
+
+
+def _whole(text: str) -> Key:
+    return lambda call, op: call.principal.id
 
 
 def counts(rule: Rule, call: Call, op: Operation) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -72,6 +72,7 @@ class RateLimiter:
         self._numbers = count(1)
         self._warned: dict[tuple[str, str, float], float] = {}
         self._routes: dict[str, tuple[str, str]] = {}
+        self._owned: dict[str, tuple[Any, tuple[Rule, ...]]] = {}
         self._periods: dict[rules.Period, tuple[float, float]] = {}
 
     async def reserve(self, call: Call, op: Operation) -> Held:
@@ -142,12 +143,13 @@ class RateLimiter:
     def _demand(self, call: Call, op: Operation) -> Demand:
         found: Demand = {}
         tokens = -1
-        for rule in self.rules:
+        key = call.principal.key
+        for rule in self.rules if key is None or not key.get("limits") else (*self._own(key), *self.rules):
             if not demand.counts(rule, call, op):
                 continue
             share = self._fixed.get(rule.name)
             if share is None:
-                if tokens < 0 and rule.unit != "concurrency":
+                if tokens < 0 and rule.unit in ("tokens", "usd"):
                     tokens = self._prompt(call, op)
                 share = self._share_of(rule, call, op, tokens)
             for entity in demand.entities(rule, call, op):
@@ -158,6 +160,16 @@ class RateLimiter:
                 found.setdefault(entity, []).append(self._share_of(rule, call, op, tokens))
         return found
 
+    def _own(self, key: Mapping[str, Any]) -> tuple[Rule, ...]:
+        """The rules of a virtual key that carries limits of its own."""
+        known = self._owned.get(key["id"])
+        if known is None or known[0] != key["limits"]:
+            if len(self._owned) >= WARNED:
+                self._owned.clear()
+            known = self._owned[key["id"]] = (key["limits"], demand.own(key["limits"]))
+            self._warns = True
+        return known[1]
+
     def _prompt(self, call: Call, op: Operation) -> int:
         _, model = self._routes.get(op.model, ("", op.model))
         return estimate.prompt(call.body or b"", model)
@@ -165,7 +177,9 @@ class RateLimiter:
     def _share_of(self, rule: Rule, call: Call, op: Operation, tokens: int) -> Share:
         if rule.unit == "concurrency":
             return Share(rule, Take(rule.name, 0.0, rule.burst, 1, slot=f"{call.id}.{next(self._numbers)}"))
-        output = self.outputs.expect(op.model, op.max_tokens)
+        if rule.unit == "requests":
+            return Share(rule, Take(rule.name, rule.rate, rule.burst, 1))
+        output = 0 if op.method == "embeddings" else self.outputs.expect(op.model, op.max_tokens)
         if rule.per is None:
             return Share(rule, Take(rule.name, rule.rate, rule.burst, tokens + output))
         provider, model = self._routes.get(op.model, ("", op.model))
@@ -185,6 +199,10 @@ class RateLimiter:
                 self._warned[entity, rule.name, level] = resets
                 self.counters[f"warned:{rule.name}"] += 1
                 log.warning("%s: %.0f %% of %s is used", entity, used, rule.name)
+
+    @property
+    def settling_waits(self) -> bool:
+        return getattr(self._store, "settle_waits", False)
 
     async def charge(self, entity: str, takes: list[Take], *, local: bool) -> None:
         """What a reservation settles. A store that does not answer leaves it at what was reserved."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -66,6 +67,7 @@ class Held:
         if usage is not None:
             self._limiter.learn(self.call, self.op, usage)
         used = {"tokens": usage.total if usage else 0, "usd": usd or 0.0, "concurrency": 0}
+        due = []
         for part in self._parts:
             owed = [
                 replace(take, cost=take.cost if take.slot else used[share.rule.unit] - take.cost)
@@ -73,11 +75,23 @@ class Held:
                 if share.rule.unit != "requests"
             ]
             if owed:
-                await self._limiter.charge(part.entity, owed, local=part.local)
+                due.append(self._limiter.charge(part.entity, owed, local=part.local))
+        if due:
+            await self._all(due)
 
     async def undo(self) -> None:
         """Give everything back: a later limit said no, and the operation does not happen."""
         self._settled = True
+        due = []
         for part in self._parts:
             back = [replace(take, cost=take.cost if take.slot else -take.cost) for take in part.takes]
-            await self._limiter.charge(part.entity, back, local=part.local)
+            due.append(self._limiter.charge(part.entity, back, local=part.local))
+        await self._all(due)
+
+    async def _all(self, charges: list[Coroutine[Any, Any, None]]) -> None:
+        """Every charge is made, even if the request is cancelled in the middle of it."""
+        if self._limiter.settling_waits:
+            await asyncio.shield(asyncio.gather(*charges))
+            return
+        for charge in charges:
+            await charge

@@ -6,6 +6,7 @@ period the nearest one counts: the user's own, else the tightest of the user's g
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,14 +46,20 @@ class SpendLimits:
         self._ttl = ttl
         self._clock = clock
         self._until = float("-inf")
+        self._loading: asyncio.Task[None] | None = None
         self._by_scope: dict[tuple[str, str, str], Document] = {}
 
     async def fresh(self) -> None:
-        """Those known stay in force while the store does not answer."""
+        """Only the first caller waits. Those known stay in force while the store does not answer."""
         now = self._clock()
         if now < self._until:
             return
-        self._until = now + self._ttl
+        first, self._until = self._until == float("-inf"), now + self._ttl
+        if first:
+            return await self._load()
+        self._loading = asyncio.create_task(self._load())
+
+    async def _load(self) -> None:
         try:
             found = await self._store.list(KIND, limit=MOST)
         except StoreError:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.call import Call, Principal
-from gateway.errors import StoreError
+from gateway.errors import ConfigError, StoreError
 from gateway.limits.bucket import Take, Taken
 from gateway.limits.policy import RateLimiter
 from gateway.limits.rules import Budget, Limit
@@ -181,6 +181,30 @@ async def test_a_later_denial_gives_back_what_earlier_limits_took(clock: Clock) 
     assert reply.headers["anthropic-ratelimit-requests-remaining"] == "0"
     entity = dict(await policy._store.buckets())["principal.id=key:ann"]  # type: ignore[attr-defined]
     assert sum(entity.values()) == int((NOON + 2 * 720) * 1e6)
+
+
+async def test_a_virtual_key_may_carry_limits_of_its_own(clock: Clock) -> None:
+    policy = limiter(clock, limits=[Limit(requests=3, per=60, key="principal.id")])
+    own = [{"requests": 1, "per": 60}, {"usd": 5, "per": "month"}]
+    narrow = Principal("key:a", "key", key={"id": "a", "limits": own})
+    wide = Principal("key:b", "key", key={"id": "b", "limits": []})
+    app = answering()
+    statuses = [(await ask(around(app, policy, who=narrow))).status for _ in range(2)]
+    assert statuses == [200, 429]
+    reply = await ask(around(app, policy, who=narrow))
+    assert "the key's own 1 requests per 60s" in reply.json["error"]["message"]
+    assert [(await ask(around(app, policy, who=wide))).status for _ in range(4)] == [200, 200, 200, 429]
+
+
+async def test_embeddings_reserve_no_answer(clock: Clock) -> None:
+    policy = limiter(clock, limits=[Limit(tokens=100, per=3600)])
+    driver = around(answering(Usage(input=20)), policy)
+    assert (await driver.post("/v1/embeddings", {"model": "m1", "input": "a few words"})).status == 200
+
+
+async def test_a_name_that_the_store_has_for_itself_is_refused(clock: Clock) -> None:
+    with pytest.raises(ConfigError, match="expires"):
+        limiter(clock, limits=[Limit(requests=1, per=60, name="expires")])
 
 
 async def test_observing_refuses_nothing_and_says_what_it_would_have_done(clock: Clock) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.call import Principal
@@ -106,16 +108,23 @@ async def test_the_nearest_limit_counts_and_its_source_is_told(
 async def test_a_limit_is_enforced_and_known_within_seconds(
     api: SpendLimitsApi, store: MemoryStore, clock: Clock
 ) -> None:
-    policy = limiter(clock, store=store, spend=SpendLimits(store, clock=clock))
+    spend = SpendLimits(store, clock=clock)
+    policy = limiter(clock, store=store, spend=spend)
+
+    async def later() -> None:
+        clock.now += 5
+        await spend.fresh()
+        await asyncio.sleep(0)
+
     ann = Principal("key:1", "key", name="ann", groups=("contractors",))
     driver = around(answering(Usage(input=590)), policy, who=ann)
     assert (await ask(driver)).status == 200
     await api.set({"scope": GROUP, "amount": "60", "period": "daily"})
-    clock.now += 5
+    await later()
     assert (await ask(driver)).status == 200
     reply = await ask(driver)
     assert (reply.status, reply.json["error"]["type"]) == (429, "billing_error")
     assert "spend limit reached (daily; resets 2027-01-16 00:00 UTC)" in reply.json["error"]["message"]
     await api.set({"scope": USER, "amount": "500", "period": "daily"})
-    clock.now += 5
+    await later()
     assert (await ask(driver)).status == 200

@@ -167,13 +167,11 @@ class DynamoBuckets:
         self._denied.pop(entity, None)
         leaving: dict[str, list[str]] = {}
         due: dict[str, int] = {}
-        seen = self._seen.get(entity, {})
         for take in takes:
-            value = seen.get(take.limit)
             if take.slot:
                 if (member := self._members.pop(take.slot, None)) is not None:
                     leaving.setdefault(take.limit, []).append(member)
-            elif not (isinstance(value, int) and bucket.lapsed(take, value)):
+            elif not self._lapsed(entity, take):
                 due[take.limit] = due.get(take.limit, 0) + bucket.delta(take)
         self._owe(entity, due)
         if leaving or self._settle_now:
@@ -210,7 +208,14 @@ class DynamoBuckets:
         """What leases have left over after a second goes back to everybody."""
         if self._leases is not None:
             for entity, takes in self._leases.ended(now):
-                self._owe(entity, {take.limit: bucket.delta(take) for take in takes})
+                self._owe(
+                    entity,
+                    {take.limit: bucket.delta(take) for take in takes if not self._lapsed(entity, take)},
+                )
+
+    def _lapsed(self, entity: str, take: Take) -> bool:
+        value = self._seen.get(entity, {}).get(take.limit)
+        return isinstance(value, int) and bucket.lapsed(take, value)
 
     async def _flush(self, entity: str, leaving: Mapping[str, list[str]]) -> None:
         pending = {limit: amount for limit, amount in self._pending.pop(entity, {}).items() if amount}

@@ -36,6 +36,7 @@ class DynamoStore:
     ) -> None:
         self.client = client
         self.table = table
+        self.settle_waits = settle_now
         self._buckets = DynamoBuckets(
             client, table, skew=skew, settle_now=settle_now, leases=leases, clock=clock
         )
