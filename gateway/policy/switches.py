@@ -104,7 +104,8 @@ class _Running:
 class Switches:
     """What is off now. `refusal` costs one `if` while nothing is.
 
-    `every` is the time between two readings, `grace` how long they may fail before everything is refused.
+    `every` is the time between two readings, `patience` how long one may take, `grace` how long they may fail before everything
+    is refused.
     """
 
     def __init__(
@@ -113,10 +114,11 @@ class Switches:
         *,
         every: float = 0.8,
         grace: float = 10.0,
+        patience: float = 2.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._every, self._grace = every, grace
+        self._every, self._grace, self._patience = every, grace, patience
         self._clock = clock
         self._off: dict[str, Switch] = {}
         self._running: dict[str, _Running] = {}
@@ -155,9 +157,10 @@ class Switches:
     async def read(self) -> None:
         started = self._clock()
         try:
-            found = await thrown(self._store)
-        except StoreError as error:
-            log.error("the kill switches cannot be read: %s", error)
+            async with asyncio.timeout(self._patience):
+                found = await thrown(self._store)
+        except (StoreError, TimeoutError) as error:
+            log.error("the kill switches cannot be read: %s", error or "the store does not answer")
         else:
             self._read = started
             self._off = {switch.key: switch for switch in found}

@@ -107,6 +107,19 @@ async def test_a_store_that_cannot_be_read_closes_the_gateway_after_the_grace_ti
     assert found.refusal(call(), MODEL) is None
 
 
+async def test_a_store_that_hangs_holds_nobody_up_and_closes_the_gateway() -> None:
+    class Hanging(MemoryStore):
+        async def list(self, *args: Any, **options: Any) -> Any:
+            await asyncio.Event().wait()
+
+    found = Switches(Hanging(), patience=0.01)
+    async with asyncio.timeout(5):
+        await found.fresh()
+    refusal = found.refusal(call(), MODEL)
+    assert refusal is not None
+    assert refusal.status == 503
+
+
 async def test_an_instance_that_was_frozen_reads_before_its_first_call() -> None:
     clock, store = Clock(), MemoryStore()
     app = AuthzMiddleware(done, switches=Switches(store, clock=clock))
