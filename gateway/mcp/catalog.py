@@ -28,6 +28,7 @@ from gateway.mcp.upstream import Ask
 PAGES = 500
 ENTRIES = 20_000
 ROUTE_TTL = 300.0  # how long a list serves to find a tool's server
+_ROUTE_KEPT = 5.0  # a table found is used for so long before its parts are looked at again
 COOL_DOWN = 5.0  # a server that failed is left alone for so long
 _KEPT = 4096
 
@@ -105,6 +106,8 @@ class Catalog:
         self._kept: OrderedDict[tuple[str, ...], _Kept] = OrderedDict()
         self._listings: OrderedDict[bytes, Listing] = OrderedDict()
         self._tables: OrderedDict[tuple[bytes, ...], Table] = OrderedDict()
+        self._per_caller = any(server.upstream.per_caller for server in servers)
+        self._routes: dict[tuple[str, str, str], tuple[float, Table]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
 
     async def view(self, call: Call, peer: Peer, kind: Kind) -> View:
@@ -113,11 +116,27 @@ class Catalog:
 
     async def find(self, call: Call, peer: Peer, kind: Kind, exposed: str) -> Entry | None:
         """The entry of this name; lists are fetched only where it is not known yet."""
+        route = self._routes.get(self._route(call, peer, kind))
+        if route is not None and self._clock() < route[0]:
+            entry = route[1].by_name.get(exposed)
+            if entry is not None:
+                return entry
+        return await self._find(call, peer, kind, exposed)
+
+    async def _find(self, call: Call, peer: Peer, kind: Kind, exposed: str) -> Entry | None:
         view = await self._view(call, peer, kind, stale=True)
         entry = view.table.by_name.get(exposed)
         if entry is None and self._may_have_changed(call, peer, kind):
-            entry = (await self._view(call, peer, kind, stale=False)).table.by_name.get(exposed)
+            view = await self._view(call, peer, kind, stale=False)
+            entry = view.table.by_name.get(exposed)
+        if not view.missing:
+            if len(self._routes) >= _KEPT:
+                self._routes.clear()
+            self._routes[self._route(call, peer, kind)] = self._clock() + _ROUTE_KEPT, view.table
         return entry
+
+    def _route(self, call: Call, peer: Peer, kind: Kind) -> tuple[str, str, str]:
+        return kind.method, call.principal.id if self._per_caller else "", peer.session
 
     async def locate(self, call: Call, peer: Peer, uri: str) -> names.Own | None:
         """Which server has this resource, and what it calls it: listed, prefixed, by a template, or the only one."""
@@ -138,6 +157,7 @@ class Catalog:
 
     def forget(self, server: str) -> None:
         """The server said that its lists changed."""
+        self._routes.clear()
         for key, kept in self._kept.items():
             if key[0] == server:
                 kept.fresh = 0.0
@@ -220,6 +240,7 @@ class Catalog:
         except (UpstreamError, ValueError, jsonrpc.RpcError) as exc:
             return self._fail(server, str(exc))
         self._failed.pop(server.name, None)
+        self._routes.clear()
         now = self._clock()
         kept = self._kept[self._key(call, server, peer, kind)] = _Kept(listing, now, now + ttl)
         if len(self._kept) > _KEPT:

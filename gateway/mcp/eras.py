@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gateway.mcp import jsonrpc
@@ -111,15 +112,14 @@ def decode_header(value: str | None) -> str | None:
         return None
 
 
-def mirrors(method: str, name: str) -> list[tuple[bytes, bytes]]:
+@lru_cache(maxsize=4096)
+def mirrors(method: str, name: str) -> tuple[tuple[bytes, bytes], ...]:
     """The headers that a modern request upstream carries."""
-    headers = [
+    headers = (
         (b"mcp-protocol-version", MODERN.encode()),
         (b"mcp-method", method.encode("latin-1", "replace")),
-    ]
-    if method in NAMED:
-        headers.append((b"mcp-name", encode_header(name).encode()))
-    return headers
+    )
+    return (*headers, (b"mcp-name", encode_header(name).encode())) if method in NAMED else headers
 
 
 def _positions(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, Mapping[str, Any]]]:

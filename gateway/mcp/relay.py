@@ -83,7 +83,7 @@ class Relay:
         )
         params = {**turn.params, "name": Raw(orjson.dumps(name)), "arguments": Raw(jsonrpc.join(inner))}
         tree = {**turn.tree, "name": name, "arguments": arguments.get("arguments", {})}
-        message = replace(turn.message, tree=tree)
+        message = replace(turn.message, tree=tree, params=jsonrpc.join(params))
         return await self._named(replace(turn, message=message, params=params), METHODS["tools/call"], name)
 
     async def _search(self, turn: Turn, arguments: Mapping[str, Any]) -> Answer:
@@ -136,15 +136,15 @@ class Relay:
         return await self._result(turn, op, server, answer)
 
     async def _arguments(self, turn: Turn, op: Operation) -> dict[str, Raw]:
-        params = dict(turn.params)
+        """The same object where nothing changes."""
+        params = turn.params
         if op.subject == "tool" and turn.policies.guard is not None:
             kept = await turn.policies.guard.arguments(turn.call, op)
             if kept is not op.arguments:
                 op.arguments = kept
-                params["arguments"] = Raw(orjson.dumps(kept))
-        key = METHODS[op.method].key
+                params = {**params, "arguments": Raw(orjson.dumps(kept))}
         if op.name != op.exposed:
-            params[key] = Raw(orjson.dumps(op.name))
+            params = {**params, METHODS[op.method].key: Raw(orjson.dumps(op.name))}
         return params
 
     async def _asked(
@@ -157,6 +157,7 @@ class Relay:
         metered: Metered,
     ) -> Answer:
         ask = Ask(turn.call, turn.peer, op.method, params, op.name, ident=turn.message.id)
+        ask.raw = turn.message.params if params is turn.params else b""
         ask.traceparent = traced(turn, op)
         ask.headers = parameter_headers(turn, entry, params)
         turn.exchange.server = entry.server

@@ -98,6 +98,7 @@ class Ask:
     headers: Headers = field(default_factory=list)  # `Mcp-Param-…`
     traceparent: str = ""
     ident: bytes = b""  # the client's own id
+    raw: bytes = b""  # `params` as the client wrote them, where nothing in them has changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,8 @@ def outgoing(ask: Ask, token: int | None, *, modern: bool) -> bytes:
     Progress tokens are unique on each hop: the client's own is replaced by `token`, unless the session is its alone.
     """
     raw = ask.params.get("_meta")
+    if _same(ask, raw, token, modern=modern):
+        return ask.raw
     if not modern and not ask.traceparent and (raw is None or (token is None and not ask.peer.modern)):
         return jsonrpc.join(ask.params) if ask.params else b""
     meta = jsonrpc.members(bytes(raw)) if raw is not None else {}
@@ -162,6 +165,13 @@ def outgoing(ask: Ask, token: int | None, *, modern: bool) -> bytes:
     if not meta:
         del params["_meta"]
     return jsonrpc.join(params)
+
+
+def _same(ask: Ask, raw: Raw | None, token: int | None, *, modern: bool) -> bool:
+    """Whether the server is to read exactly the client's own bytes."""
+    if not ask.raw or ask.traceparent or modern != ask.peer.modern:
+        return False
+    return raw is None or token is None or b"progressToken" not in bytes(raw)
 
 
 def _modern_meta(peer: Peer) -> Members:
