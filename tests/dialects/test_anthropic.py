@@ -89,6 +89,20 @@ def test_a_whole_answer_that_passes_is_metered_from_its_bytes() -> None:
     assert anthropic.usage_of(b"<html>") is None
 
 
+def test_what_anthropics_servers_did_on_the_side_is_billed_too() -> None:
+    """Compaction and the advisor are not in the top-level figures; message iterations are."""
+    aside = [{"type": "message", "input_tokens": 1128, "output_tokens": 135}, {"type": "message", "input_tokens": 1283, "output_tokens": 10},
+             {"type": "advisor_message", "input_tokens": 2543, "output_tokens": 18}, {"type": "compaction", "input_tokens": 100, "output_tokens": 7}]  # fmt: skip
+    usage = {"input_tokens": 2411, "output_tokens": 145, "iterations": aside}
+    assert anthropic.usage_of(orjson.dumps({"usage": usage})) == Usage(
+        input=2411 + 2543 + 100, output=145 + 18 + 7
+    )
+    watcher = anthropic.watcher()
+    watcher.feed(named(START, {**told("end_turn"), "usage": usage}, STOP))
+    assert watcher.usage is not None
+    assert (watcher.usage.input, watcher.usage.output) == (5054, 170)
+
+
 CUTS: dict[str, bytes] = {
     "nothing": b"",
     "before any block": named(START),

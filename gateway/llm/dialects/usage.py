@@ -30,8 +30,21 @@ def write(usage: Usage) -> Json:
 
 
 def read(usage: Mapping[str, Any] | None) -> Usage | None:
+    """All that is billed: what Anthropic's servers did on the side is not in the top-level figures."""
     if not usage:
         return None
+    total = _read(usage)
+    iterations = usage.get("iterations")
+    for each in iterations if isinstance(iterations, list) else ():
+        if isinstance(each, dict) and each.get("type") in _ASIDE:
+            total = _sum(total, _read(each))
+    return total
+
+
+_ASIDE = ("compaction", "advisor_message")
+
+
+def _read(usage: Mapping[str, Any]) -> Usage:
     creation = usage.get("cache_creation") or {}
     hour = creation.get("ephemeral_1h_input_tokens") or 0
     written = usage.get("cache_creation_input_tokens") or 0
@@ -44,6 +57,18 @@ def read(usage: Mapping[str, Any] | None) -> Usage | None:
         cache_write_1h=hour,
         reasoning=usage.get("reasoning_tokens") or details.get("thinking_tokens") or 0,
         estimated=bool(usage.get("estimated")),
+    )
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        input=one.input + other.input,
+        output=one.output + other.output,
+        cache_read=one.cache_read + other.cache_read,
+        cache_write=one.cache_write + other.cache_write,
+        cache_write_1h=one.cache_write_1h + other.cache_write_1h,
+        reasoning=one.reasoning + other.reasoning,
+        estimated=one.estimated or other.estimated,
     )
 
 
