@@ -64,10 +64,8 @@ class Inspection:
         """Everything that fires. Raises Overrun when `deadline` (perf_counter) passes."""
         pieces = list(pieces)
         quiet = self._patterns.none_in([piece.text for piece in pieces])
-        if quiet and not self._scanners:
-            pieces = [
-                piece for piece in pieces if self.hidden is not None and self.hidden.covers(piece.place)
-            ]
+        if quiet and not self._scanners:  # invisible characters are all that could still be found
+            pieces = [piece for piece in pieces if not piece.text.isascii()] if self.hidden else []
         return [hit for piece in pieces for hit in self._piece(piece, deadline, quiet=quiet)]
 
     def _piece(self, piece: Piece, deadline: float, *, quiet: bool) -> Iterator[Hit]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import orjson
 
 from gateway.call import Call, Operation, Verdict
-from gateway.errors import Refused
+from gateway.errors import BadRequest, Refused
 from gateway.guards import outcome, sql_arguments, strings
 from gateway.guards.findings import Finding
 from gateway.guards.inspection import Hit, Inspection, Overrun
@@ -20,7 +20,7 @@ from gateway.guards.memory import Memory
 from gateway.guards.placeholders import Placeholders
 from gateway.guards.plugins import Said
 from gateway.guards.rules import HIDDEN, Rule
-from gateway.guards.splice import splice
+from gateway.guards.splice import repeats, splice
 from gateway.guards.strings import Path, Piece, Unread
 from gateway.refusals import Refusal
 
@@ -71,12 +71,30 @@ class Guard:
     async def request(self, call: Call, body: bytes) -> tuple[bytes, Placeholders]:
         """The body as it shall go on: the same object where nothing is masked. Raises Refused."""
         placeholders = Placeholders(self._key)
+        if not body:
+            return body, placeholders
         try:
             tree = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return body, placeholders  # no JSON: the app behind will say so
+        except orjson.JSONDecodeError as error:
+            return await self._unstructured(call, body, placeholders, error), placeholders
+        if body.count(b'"') != orjson.dumps(tree).count(b'"') and repeats(body):
+            raise BadRequest(
+                "the body holds a key twice: what the guard read might not be what is read behind it"
+            )
         changed = await self._judged(call, self.requests, strings.request(tree), "request", placeholders)
         return (splice(body, changed) if changed else body), placeholders
+
+    async def _unstructured(
+        self, call: Call, body: bytes, placeholders: Placeholders, error: Exception
+    ) -> bytes:
+        """A body that is no JSON: refused where a model is asked, for it might be read there; text elsewhere."""
+        if call.endpoint is not None:
+            raise BadRequest(f"the guard cannot read this body as JSON: {error}")
+        text = body.decode("utf-8", "replace")
+        changed = await self._judged(
+            call, self.requests, [Piece("messages", (), text)], "request", placeholders
+        )
+        return changed[()].encode() if changed else body
 
     async def answer(self, call: Call, body: bytes, placeholders: Placeholders) -> bytes:
         """A whole answer, masked where asked for, with what the request's placeholders stand for. Raises Refused."""

@@ -132,7 +132,11 @@ def _assigned(value: str, before: str) -> float:
     if _STRONG.search(before):
         return 0.7
     # `key`, `auth` and the names of vendors say less: such a value must look the more like chance.
-    return 0.6 if not _UUID.fullmatch(value) and len(value) >= 14 and entropy(value) >= 0.75 * math.log2(len(value)) else 0.0
+    return (
+        0.6
+        if not _UUID.fullmatch(value) and len(value) >= 14 and entropy(value) >= 0.75 * math.log2(len(value))
+        else 0.0
+    )
 
 
 _STRONG = re.compile(

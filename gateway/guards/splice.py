@@ -22,6 +22,28 @@ def splice(body: bytes, changed: Mapping[Path, str]) -> bytes:
     return b"".join([*parts, body[end:]])
 
 
+def repeats(body: bytes) -> bool:
+    """Whether an object holds a key twice, so that two readers may read two things."""
+    keys: list[set[str] | None] = []
+    key_next = False
+    for match in _TOKEN.finditer(body):
+        token = match.group()
+        if token in (b"{", b"["):
+            key_next = token == b"{"
+            keys.append(set() if key_next else None)
+        elif token in (b"}", b"]"):
+            keys.pop()
+            key_next = False
+        elif token == b",":
+            key_next = keys[-1] is not None
+        elif token != b":" and key_next and (known := keys[-1]) is not None:
+            key, key_next = orjson.loads(token), False
+            if key in known:
+                return True
+            known.add(key)
+    return False
+
+
 def _strings(body: bytes) -> Iterator[tuple[Path, int, int]]:
     """Every string value with its path and its place in the bytes."""
     path: list[str | int] = []
