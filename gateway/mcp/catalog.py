@@ -18,7 +18,7 @@ import orjson
 from msgspec import Raw
 
 from gateway.call import Call
-from gateway.errors import UpstreamError, UpstreamTimeout
+from gateway.errors import Refused, UpstreamError, UpstreamTimeout
 from gateway.mcp import eras, jsonrpc, names
 from gateway.mcp.jsonrpc import Members, Message
 from gateway.mcp.peer import Peer
@@ -237,6 +237,8 @@ class Catalog:
             return self._fail(server, f"no answer within {self.deadline:g} s")
         except UpstreamTimeout as exc:
             return self._fail(server, str(exc))
+        except Refused as exc:
+            return str(exc)  # of this caller only: no reason to leave the server alone
         except (UpstreamError, ValueError, jsonrpc.RpcError) as exc:
             return self._fail(server, str(exc))
         self._failed.pop(server.name, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -43,7 +43,10 @@ _LONG = 86400.0
 
 
 class HttpUpstream:
-    """`auth` adds the gateway's own credential. `per_caller` keeps the sessions of different principals apart."""
+    """`auth` adds the gateway's own credential, `forward` names headers of the caller that go along.
+
+    `per_caller` keeps sessions and lists of different principals apart, where the credential is the caller's.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class HttpUpstream:
         url: str,
         *,
         client: Client,
-        headers: Headers | None = None,
+        forward: Collection[str] = (),
         auth: Credential | None = None,
         per_caller: bool = False,
         timeout: float = 30.0,
@@ -60,7 +63,7 @@ class HttpUpstream:
         self.per_caller = per_caller
         self._url = url
         self._client = client
-        self._headers = headers or []
+        self._forward = [name.lower() for name in forward]
         self._auth = auth
         self._timeouts = Timeouts(connect=min(10.0, timeout), first_byte=timeout, idle=_LONG, total=_LONG)
         self._timeout = timeout
@@ -272,10 +275,12 @@ class HttpUpstream:
         return await self._send(call, "GET", [*session.reading, *last], b"")
 
     async def _send(self, call: Call, method: str, headers: Headers, body: bytes) -> Response:
-        own = [*headers, *self._headers] if self._headers else headers
+        if self._forward:
+            given = [(name, call.headers[name]) for name in self._forward if name in call.headers]
+            headers = [*headers, *((name.encode(), value.encode("latin-1")) for name, value in given)]
         if self._auth is not None:
-            own = [*own, *await self._auth.headers(call)]
-        return await self._client.send(method, self._url, headers=own, body=body, timeouts=self._timeouts)
+            headers = [*headers, *await self._auth.headers(call)]
+        return await self._client.send(method, self._url, headers=headers, body=body, timeouts=self._timeouts)
 
 
 class _Hearing:

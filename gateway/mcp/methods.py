@@ -158,7 +158,7 @@ class Methods:
             try:
                 async with asyncio.timeout(self._catalog.deadline):
                     return server.name, await act(server)
-            except (UpstreamError, TimeoutError):
+            except (UpstreamError, Refused, TimeoutError):
                 return None
 
         outcomes = await asyncio.gather(*(one(server) for server in servers))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.call import Call
-from gateway.errors import UpstreamError
+from gateway.errors import Refused, UpstreamError
 from gateway.mcp.bounds import without_paths
 from gateway.mcp.catalog import PROMPTS, RESOURCES, TOOLS, Catalog, fetch_page
 from gateway.mcp.peer import Peer
@@ -40,7 +40,7 @@ async def ask(
                 hello = await server.upstream.hello(call, Peer())
                 began = clock()
                 await fetch_page(call, Peer(), TOOLS, server, {})
-        except (UpstreamError, TimeoutError) as exc:
+        except (UpstreamError, Refused, TimeoutError) as exc:
             return Status(server.name, error=str(exc) or "no answer in time")
         trees = [entry.tree for entry in view.table.entries if entry.server == server.name]
         return Status(
