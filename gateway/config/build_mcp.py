@@ -70,8 +70,16 @@ def upstream_from(name: str, section: Section, folder: Path, resources: Resource
         )
     from gateway.mcp.http import HttpUpstream
 
+    own = {"token_exchange", "passthrough"} & set(section.get("auth") or ())
+    narrowed = any("scopes" in each for each in (section.get("agents") or {}).values())
     return HttpUpstream(
-        name, section["url"], client=resources.client, auth=_credential(section, resources), **timeout
+        name,
+        section["url"],
+        client=resources.client,
+        auth=_credential(section, resources),
+        per_caller=bool(own) or narrowed,
+        forward=section.get("headers", ()),
+        **timeout,
     )
 
 
