@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,8 @@ from gateway.refusals import Refusal
 from gateway.types import Headers, Send
 
 SILENCE = 12.0  # seconds after which a translated stream gets a ping
+TOOL_USES = 64  # remembered of one answer, to join its trace to those of its tools
+_TOOL_USE = re.compile(rb'"type": ?"tool_use", ?"id": ?"([\w.:-]{1,200})"')
 BYTES_A_TOKEN = 40  # of a stream that broke before its usage came: mostly its frames' wrapping
 
 
@@ -54,6 +57,8 @@ class Relay:
     async def body(self, data: bytes, *, more: bool) -> None:
         self._size += len(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        if b'"tool_use"' in data and len(self._call.tool_uses) < TOOL_USES:
+            self._call.tool_uses += [found.decode() for found in _TOOL_USE.findall(data)]
 
     # -- the same dialect on both sides
 

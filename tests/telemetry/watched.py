@@ -50,26 +50,26 @@ class Watched:
         """Model calls with and without a stream, tools that work and that fail, refusals, and a stranger."""
         async with httpx.AsyncClient(base_url=self.url, timeout=10) as client:
             for _ in range(times):
-                for body in (_message(), _message(stream=True), _message(model="forbidden")):
-                    await client.post("/v1/messages", json=body, headers=_known())
+                for body in (message(), message(stream=True), message(model="forbidden")):
+                    await client.post("/v1/messages", json=body, headers=known())
                 for name, arguments in (("add", {"a": 1, "b": 2}), ("read_file", {"path": "hello.txt"}),
                                         ("read_file", {"path": "missing.txt"}), ("delete_file", {"path": "hello.txt"})):  # fmt: skip
-                    await client.post("/mcp", json=_tool(name, arguments), headers=_known())
-                await client.post("/mcp", json=_tool("add", {}), headers={"authorization": "Bearer nonsense"})
+                    await client.post("/mcp", json=tool(name, arguments), headers=known())
+                await client.post("/mcp", json=tool("add", {}), headers={"authorization": "Bearer nonsense"})
 
     async def tell_secret(self, client: httpx.AsyncClient) -> None:
         """Secrets where they should not be: in arguments, in the query, in a credential that is refused."""
         arguments = {"path": "hello.txt", "password": "hunter2-canary", "note": "../../etc/passwd"}
-        await client.post(f"{self.url}/mcp", json=_tool("read_file", arguments), headers=_known())
+        await client.post(f"{self.url}/mcp", json=tool("read_file", arguments), headers=known())
         stranger = {"authorization": f"Bearer {SECRET}", "x-api-key": SECRET}
-        await client.post(f"{self.url}/v1/messages?key={SECRET}", json=_message(), headers=stranger)
+        await client.post(f"{self.url}/v1/messages?key={SECRET}", json=message(), headers=stranger)
 
 
-def _known() -> dict[str, str]:
+def known() -> dict[str, str]:
     return {"authorization": f"Bearer {KEY}", "x-claude-code-session-id": "session-1", "accept": "application/json, text/event-stream"}  # fmt: skip
 
 
-def _message(*, model: str = "claude-haiku-4-5", stream: bool = False) -> dict[str, Any]:
+def message(*, model: str = "claude-haiku-4-5", stream: bool = False) -> dict[str, Any]:
     return {
         "model": model,
         "max_tokens": 50,
@@ -78,8 +78,8 @@ def _message(*, model: str = "claude-haiku-4-5", stream: bool = False) -> dict[s
     }
 
 
-def _tool(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    params = {"name": name, "arguments": arguments, "_meta": {"claudecode/toolUseId": "toolu_1"}}
+def tool(name: str, arguments: dict[str, Any], *, use: str = "toolu_1") -> dict[str, Any]:
+    params = {"name": name, "arguments": arguments, "_meta": {"claudecode/toolUseId": use}}
     return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
 
 
