@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import orjson
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects import failures, names
+from gateway.llm.dialects import betas, failures, names
 from gateway.llm.dialects.anthropic_fit import fit
 from gateway.llm.dialects.anthropic_watch import Watcher as watcher
 from gateway.llm.dialects.anthropic_watch import forward, usage_of
@@ -63,13 +63,14 @@ def write_request(hub: Json, options: Options) -> Outbound:
     with shaped("Messages"):
         body, losses = fit(hub, options, sent)
     body["model"] = options.model
+    body.pop("anthropic_beta", None)  # where Bedrock's clients write their betas
     if options.count:
         body = {key: value for key, value in body.items() if key in COUNTED}
     else:
         body["stream"] = options.stream
     headers = {name: value for name, value in options.headers.items() if name.startswith("anthropic-")}
     headers.setdefault("anthropic-version", VERSION)
-    if asked := body.pop("anthropic_beta", None):  # where Bedrock's clients write their betas
+    if asked := betas.native(betas.asked(headers.get("anthropic-beta"), hub)):
         headers["anthropic-beta"] = ",".join(asked)
     return Outbound(
         path="/v1/messages/count_tokens" if options.count else "/v1/messages",
@@ -80,7 +81,7 @@ def write_request(hub: Json, options: Options) -> Outbound:
     )
 
 
-class reader:
+class Reader:
     """Anthropic's SSE -> hub events. Events of unknown types are passed on; writers ignore what they do not know."""
 
     __slots__ = ("_frames", "_names", "_over")
@@ -150,7 +151,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> ErrorInf
     return ErrorInfo(status, kind, message, wait)
 
 
-class writer:
+class Writer:
     """Hub events -> Anthropic's SSE."""
 
     __slots__ = ("media",)
@@ -170,6 +171,10 @@ class writer:
 
     def ping(self) -> bytes:
         return b'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+reader = Reader
+writer = Writer
 
 
 def write_answer(message: Json, request: Request | None) -> Json:
