@@ -268,12 +268,15 @@ def test_pings_do_not_disturb_the_sdk() -> None:
 
 
 def test_what_claude_code_sends_in_bedrock_mode_is_read() -> None:
-    body = {"anthropic_version": "bedrock-2023-05-31", "anthropic_beta": ["interleaved-thinking-2025-05-14"], "max_tokens": 5,
+    body = {"anthropic_version": "bedrock-2023-05-31", "anthropic_beta": ["interleaved-thinking-2025-05-14", "tool-search-tool-2025-10-19"], "max_tokens": 5,
             "messages": [user("hi")]}  # fmt: skip
     request = bedrock.read_request(body, Target(model="claude-x", stream=True))
     assert (request.model, request.stream, request.hub["model"]) == ("claude-x", True, "claude-x")
-    sent = anthropic.write_request(request.hub, Options(model="claude-x"))
-    assert sent.headers["anthropic-beta"] == "interleaved-thinking-2025-05-14"
+    headers = {"anthropic-beta": "claude-code-20250219,effort-2025-11-24"}
+    sent = anthropic.write_request(request.hub, Options(model="claude-x", headers=headers))
+    assert sent.headers["anthropic-beta"] == (
+        "claude-code-20250219,effort-2025-11-24,interleaved-thinking-2025-05-14,advanced-tool-use-2025-11-20"
+    )
     assert not {"anthropic_beta", "anthropic_version"} & sent.body.keys()
 
 

@@ -26,6 +26,7 @@ _EVERYWHERE = (
     "tool-search-tool-2025-10-19",
 )
 _RENAMED = {"advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19"}
+_NATIVE = {theirs: ours for ours, theirs in _RENAMED.items()}
 # Members of the body that stand or fall with a beta, by the beginning of its name.
 _FIELDS = {
     "fast-mode-": ("speed",),
@@ -67,6 +68,11 @@ def asked(header: str | None, body: Json) -> list[str]:
     listed = [each.strip() for each in (header or "").split(",")]
     listed += body.get("anthropic_beta") or ()
     return list(dict.fromkeys(each for each in listed if each))
+
+
+def native(betas: Iterable[str]) -> list[str]:
+    """The betas by the names that Anthropic's own API has for them."""
+    return list(dict.fromkeys(_NATIVE.get(beta, beta) for beta in betas))
 
 
 def settle(body: Json, betas: Iterable[str], platform: Platform) -> tuple[Json, list[str], list[str]]:
