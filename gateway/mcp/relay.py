@@ -178,6 +178,7 @@ class Relay:
                 await asyncio.sleep(server.retries.backoff * 2 ** (attempt - 1))
             finally:
                 metered.upstream_ns += time.perf_counter_ns() - began
+                turn.call.took("attempt", began, op.server)
 
     async def _result(self, turn: Turn, op: Operation, server: Server, answer: Answer) -> Answer:
         if not answer.result:

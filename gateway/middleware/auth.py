@@ -74,7 +74,9 @@ class AuthMiddleware:
         if self.resource is not None and call.path == self.resource.metadata_path and call.verb == "GET":
             return await _answer(send, self.resource.document(), b"application/json")
         if call.path not in self.open_paths:
+            started = time.perf_counter_ns()
             refusal = await self._identify(call, scope)
+            call.took("auth", started)
             if refusal is not None:
                 call.verdicts.append(Verdict("auth", "refuse" if self.enforce else "would_refuse", reason=refusal.message))  # fmt: skip
                 if self.enforce:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 from gateway import body, operations, refusals
@@ -67,6 +68,9 @@ class AuthzMiddleware:
         except BadRequest as error:
             refusal = refusals.invalid(str(error), status=error.status)
             return await refusals.send_refusal(call, refusal, send)
-        if (refused := self.policy.decide(call, operation)) is not None:
+        started = time.perf_counter_ns()
+        refused = self.policy.decide(call, operation)
+        call.took("authz", started)
+        if refused is not None:
             return await refusals.send_refusal(call, refused, send)
         await self.app(scope, body.Replay(read, receive), send)

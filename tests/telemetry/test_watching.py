@@ -44,5 +44,6 @@ async def test_the_span_of_a_tool_links_to_the_model_call_that_asked_for_it(
                 f"{gateway.url}/mcp", json=tool("add", {"a": 1, "b": 2}, use=use), headers=known()
             )
         chat = next(span for span in receiver.spans if span.name.startswith("anthropic"))
+        assert {"auth", "authz", "ratelimit", "guard", "attempt"} <= {span.name for span in receiver.spans}
         (link,) = receiver.span("tools/call add").links
         assert (link.trace_id, link.span_id) == (chat.trace_id, chat.span_id)
