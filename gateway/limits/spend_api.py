@@ -98,6 +98,51 @@ class SpendLimitsApi:
         return _page(rows, limit, page)
 
 
+PREFIX = "/v1/organizations/spend_limits"
+
+
+async def answer(
+    api: SpendLimitsApi,
+    verb: str,
+    path: str,
+    *,
+    query: Mapping[str, Sequence[str]],
+    body: Mapping[str, Any],
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> Json:
+    """The JSON that one request to the API is answered with; `query` as `parse_qs` reads it. Raises BadRequest."""
+    ident = path.removeprefix(PREFIX).strip("/")
+    if verb == "POST" and not ident:
+        return await api.set(body)
+    if verb == "GET" and ident not in ("", "effective"):
+        return await api.got(ident)
+    if verb == "DELETE" and ident:
+        return await api.deleted(ident)
+    if verb != "GET":
+        raise BadRequest(f"{verb} {path} is none of the spend limits' requests", status=404)
+    limit, page = _number(_first(query, "limit"), PAGE), _first(query, "page")
+    if not ident:
+        return await api.listed(scope_type=_all(query, "scope_type"), limit=limit, page=page)
+    return await api.effective(
+        user_ids=_all(query, "user_ids"), period=_all(query, "period"), limit=limit, page=page, groups=groups,
+        sort=_first(query, "sort"),
+    )  # fmt: skip
+
+
+def _all(query: Mapping[str, Sequence[str]], name: str) -> Sequence[str]:
+    return query.get(name) or query.get(name + "[]") or ()
+
+
+def _first(query: Mapping[str, Sequence[str]], name: str) -> str:
+    return (query.get(name) or ("",))[0]
+
+
+def _number(text: str, default: int) -> int:
+    if text and not text.isdigit():
+        raise BadRequest("limit: a whole number")
+    return int(text) if text else default
+
+
 def _scope(given: Any) -> Json:
     kind = given.get("type") if isinstance(given, Mapping) else None
     if kind not in _SCOPES:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.call import Call, Principal
-from gateway.errors import ConfigError, StoreError
+from gateway.call import Call, Operation, Principal
+from gateway.errors import ConfigError, Refused, StoreError
 from gateway.limits.bucket import Take, Taken
 from gateway.limits.policy import RateLimiter
 from gateway.limits.rules import Budget, Limit
+from gateway.limits.standing import standings
 from gateway.metering.prices import Prices
 from gateway.metering.usage import Usage
 from gateway.middleware.expressions import callable_of
@@ -325,6 +326,46 @@ async def test_what_a_silent_store_means_can_be_chosen(clock: Clock) -> None:
         budgets=[Budget(usd=5, per="day", on_failure="open")],
     )
     assert (await ask(around(answering(), policy))).status == 503
+
+
+async def test_deferred_it_only_offers_its_policy(clock: Clock) -> None:
+    offered: list[object] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        policies = Call.of(scope).policies
+        offered.append(policies.ratelimit if policies else None)
+        await answering()(scope, receive, send)
+
+    policy = limiter(clock, limits=[Limit(requests=1, per=60)])
+    driver = Driver(RateLimitMiddleware(app, limiter=policy, defer=True))
+    assert [(await ask(driver)).status for _ in range(2)] == [200, 200]
+    assert offered == [policy, policy]
+
+
+async def test_a_tool_is_limited_by_its_own_name_and_models_are_not(clock: Clock) -> None:
+    policy = limiter(clock, limits=[Limit(requests=1, per=60, key="mcp.tool.name")])
+    call = Call("req_1", 0.0, 0, "/mcp", dialect="mcp")
+    tools = [Operation("mcp", "tools/call", subject="tool", name=name) for name in ("read", "write")]
+    for tool in tools:
+        await (await policy.reserve(call, tool)).settle(None, None)
+    with pytest.raises(Refused) as refused:
+        await policy.reserve(call, tools[0])
+    assert refused.value.refusal.rule == "1 requests per 60s by mcp.tool.name"
+    for _ in range(3):
+        await policy.reserve(call, Operation("llm", "messages", model="m1"))
+
+
+async def test_who_is_near_a_limit_can_be_asked_whatever_its_key(clock: Clock) -> None:
+    key = 'request.headers["x-a"] == "1" ? "a=b" : "other"'
+    policy = limiter(
+        clock, limits=[Limit(requests=4, per=60, key=key, name="odd"), Limit(concurrency=2, name="at once")]
+    )
+    driver = around(answering(), policy)
+    for _ in range(3):
+        await driver.post("/v1/messages", {"model": "m1"}, headers={"x-a": "1"})
+    rows = await standings(policy._store, policy.rules, now=clock.now)  # type: ignore[arg-type]
+    assert [(row["limit"], row["who"], row["used"], row["of"], row["resets"]) for row in rows] == [
+        ("odd", "a=b", 3, 4, None), ("at once", "", 0, 2, None)]  # fmt: skip
 
 
 async def test_it_needs_nothing_but_limits_in_somebody_elses_app() -> None:

@@ -9,7 +9,7 @@ import pytest
 from gateway.call import Principal
 from gateway.errors import BadRequest
 from gateway.limits.spend import SpendLimits
-from gateway.limits.spend_api import SpendLimitsApi
+from gateway.limits.spend_api import PREFIX, SpendLimitsApi, answer
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
 from gateway.stores.memory import MemoryStore
@@ -128,3 +128,26 @@ async def test_a_limit_is_enforced_and_known_within_seconds(
     await api.set({"scope": USER, "amount": "500", "period": "daily"})
     await later()
     assert (await ask(driver)).status == 200
+
+
+async def test_requests_find_their_way_by_verb_and_path(api: SpendLimitsApi) -> None:
+    made = await answer(
+        api, "POST", PREFIX, query={}, body={"scope": EVERYBODY, "amount": "700", "period": "weekly"}
+    )
+    for path, query in (
+        (PREFIX, {"limit": ["5"]}),
+        (f"{PREFIX}/effective", {"user_ids[]": ["ann"], "period[]": ["weekly"]}),
+    ):
+        (row,) = (await answer(api, "GET", path, query=query, body={}))["data"]
+        assert row["amount"] == "700"
+    assert await answer(api, "GET", f"{PREFIX}/{made['id']}", query={}, body={}) == made
+    assert (await answer(api, "DELETE", f"{PREFIX}/{made['id']}", query={}, body={}))[
+        "type"
+    ] == "spend_limit_deleted"
+    for verb, path, query in (
+        ("PUT", PREFIX, {}),
+        ("GET", PREFIX, {"limit": ["many"]}),
+        ("GET", f"{PREFIX}/none", {}),
+    ):
+        with pytest.raises(BadRequest):
+            await answer(api, verb, path, query=query, body={})
