@@ -45,6 +45,8 @@ class Values:
     def at(self, path: Path) -> Any:
         """The value at a path, or how far the path goes."""
         fields = FIELDS.get(path[0])
+        if path == _MODEL and self.op.model:
+            return self.op.model  # without parsing the body
         if fields is None:
             return _inside(_LEAVES[path[0]](self), path, 1)
         if not _exists(path[0], self.op):
@@ -69,6 +71,9 @@ class Values:
             if self.op.model:
                 self._request["model"] = self.op.model
         return self._request
+
+
+_MODEL = ("llmRequest", "model")
 
 
 def _exists(root: str, op: Operation) -> bool:
