@@ -35,10 +35,15 @@ def test_a_request_names_its_model_in_the_path_and_its_version_in_the_body() -> 
 
 
 def test_betas_stay_in_their_header_as_far_as_vertex_knows_them() -> None:
-    asked = made({"speed": "fast"}, beta="web-search-2025-03-05,fast-mode-2026-02-01,claude-code-20250219")
+    asked = made({"speed": "fast"}, beta="web-search-2025-03-05,fast-mode-2026-02-01,future-2027-01-01")
     assert asked.headers["anthropic-beta"] == "web-search-2025-03-05"
     assert "speed" not in asked.body
-    assert {"speed", "anthropic-beta: claude-code-20250219"} <= set(asked.losses)
+    assert {"speed", "anthropic-beta: future-2027-01-01"} <= set(asked.losses)
+
+
+def test_what_claude_code_sends_in_vertex_mode_passes() -> None:
+    sent = "claude-code-20250219,interleaved-thinking-2025-05-14,web-search-2025-03-05,tool-search-tool-2025-10-19,effort-2025-11-24"
+    assert made({}, beta=sent).headers["anthropic-beta"] == sent
 
 
 def test_a_web_search_is_vertexs_too() -> None:

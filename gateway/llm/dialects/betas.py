@@ -2,7 +2,8 @@
 
 A beta that a platform does not know makes it refuse the whole request, and a field whose beta was dropped is refused
 as well: so both go together. The lists are closed, for there is no way to ask; a new beta is left out until it is
-entered here, which `docs/llm.md` says, and every loss is named.
+entered here, which `docs/llm.md` says, and every loss is named. What Claude Code 2.1.328 itself sends in its Bedrock and
+Vertex modes is among them.
 """
 
 from __future__ import annotations
@@ -58,7 +59,14 @@ BEDROCK = Platform(
 )
 VERTEX = Platform(
     "Vertex",
-    frozenset(_EVERYWHERE) | {"compact-2026-09-04", "per-turn-control-2026-07-01", "web-search-2025-03-05"},
+    frozenset(_EVERYWHERE)
+    | {
+        "claude-code-20250219",
+        "compact-2026-09-04",
+        "effort-2025-11-24",
+        "per-turn-control-2026-07-01",
+        "web-search-2025-03-05",
+    },
     web_search=True,
 )
 
