@@ -86,7 +86,8 @@ class ToolCosts:
     def _work(self, batch: list[Waiting]) -> None:
         for waiting in batch:
             self._bytes -= len(waiting.body)
-            prompt = toolcost.read(waiting.body)
+            # Without tools nothing is to be laid at anybody's door, and no result can stand in the conversation.
+            prompt = toolcost.read(waiting.body) if b'"tools"' in waiting.body else None
             if prompt is not None:
                 self._add(prompt, waiting)
 
