@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
-# A token for an MCP client, as in the fifth seed: ./scripts/generate-token.sh claude-code-client [--claim role=user ...]
+# A token for an MCP client, as in the fifth seed: scripts/generate-token.sh claude-code-client [options of gateway token]
 set -euo pipefail
-exec gateway token --sub "${1:?usage: generate-token.sh NAME [options of gateway token]}" "${@:2}"
+[ $# -gt 0 ] || { echo "usage: $0 NAME [options of gateway token]" >&2; exit 2; }
+exec "$(command -v gateway || echo "$(dirname "$0")/../.venv/bin/gateway")" token --sub "$@"

@@ -193,29 +193,51 @@ async def test_the_python_sdk_steps_up_when_a_tool_needs_another_scope(place: Pl
         assert "files:write" in jwt.parse(stored.tokens.access_token).claims["scope"].split()
 
 
-async def test_mcp_remote_completes_the_flow(place: Place, tmp_path: Path) -> None:
+@asynccontextmanager
+async def mcp_remote(place: Place, home: Path, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        "node", str(REMOTE), place.mcp, "--allow-http", "--transport", "http-only", cwd=tmp_path,
+        "node", str(REMOTE), place.mcp, "--allow-http", "--transport", "http-only", *options, cwd=home,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={"PATH": "/nowhere:" + os.environ["PATH"], "HOME": str(tmp_path), "MCP_REMOTE_CONFIG_DIR": str(tmp_path / "auth")},
+        env={"PATH": "/nowhere:" + os.environ["PATH"], "HOME": str(home), "MCP_REMOTE_CONFIG_DIR": str(home / "auth")},
         start_new_session=True,
     )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
     try:
         async with asyncio.timeout(60):
-            process.stdin.write(_line(1, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "t", "version": "1"}))  # fmt: skip
-            await _browse(process.stderr)
-            said = [json.loads(await process.stdout.readline())]
-            process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
-            process.stdin.write(_line(2, "tools/call", name="add", arguments={"a": 20, "b": 22}))
-            said.append(json.loads(await process.stdout.readline()))
-        assert said[0]["result"]["protocolVersion"] == "2025-11-25"
-        assert "42" in said[1]["result"]["content"][0]["text"]
+            yield process
     finally:
         os.killpg(process.pid, 9)
         await process.wait()
+
+
+async def add(process: asyncio.subprocess.Process, *, browse: bool) -> str:
+    """Begin a session through it and call a tool."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write(_line(1, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "t", "version": "1"}))  # fmt: skip
+    if browse:
+        await _browse(process.stderr)
+    begun = json.loads(await process.stdout.readline())
+    assert begun["result"]["protocolVersion"] == "2025-11-25"
+    process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+    process.stdin.write(_line(2, "tools/call", name="add", arguments={"a": 20, "b": 22}))
+    return str(json.loads(await process.stdout.readline())["result"]["content"][0]["text"])
+
+
+async def test_mcp_remote_completes_the_flow(place: Place, tmp_path: Path) -> None:
+    async with mcp_remote(place, tmp_path) as process:
+        assert "42" in await add(process, browse=True)
+
+
+async def test_mcp_remote_takes_a_token_in_a_header(place: Place, tmp_path: Path) -> None:
+    stored = Stored()
+    async with session(place, stored):
+        pass
+    assert stored.tokens is not None
+    async with mcp_remote(
+        place, tmp_path, "--header", f"Authorization:Bearer {stored.tokens.access_token}"
+    ) as process:
+        assert "42" in await add(process, browse=False)
 
 
 def _line(ident: int, method: str, **params: Any) -> bytes:
