@@ -105,3 +105,25 @@ def test_more_text_is_never_fewer_tokens(text: str) -> None:
     assert estimate.prompt(ask(text + PROSE), "claude-sonnet-4-5") >= estimate.prompt(
         ask(text), "claude-sonnet-4-5"
     )
+
+
+JPEG = (
+    b"\xff\xd8\xff\xe0\x00\x04ab"
+    + b"\xff\xc0\x00\x11\x08"
+    + struct.pack(">HH", 566, 597)
+    + b"\x03"
+    + b"\0" * 200
+)
+PICTURES = {
+    "png": (base64.b64decode(png(640, 480)), (640, 480)),
+    "jpeg": (JPEG, (597, 566)),
+    "gif": (b"GIF89a" + struct.pack("<HH", 320, 200) + b"\0" * 200, (320, 200)),
+    "webp": (b"RIFF\0\0\0\0WEBPVP8 " + b"\0" * 200, (1024, 1024)),
+    "pdf": (b"%PDF-1.7 " + b"\0" * 200, None),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_a_pictures_size_is_read_from_its_head(kind: str) -> None:
+    raw, size = PICTURES[kind]
+    assert estimate.image_size(base64.b64encode(raw)) == size

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from gateway.call import Call, Operation, Principal
 from gateway.errors import ConfigError, Refused, StoreError
+from gateway.limits.breaker import Breaker
 from gateway.limits.bucket import Take, Taken
 from gateway.limits.policy import RateLimiter
 from gateway.limits.rules import Budget, Limit
@@ -366,6 +367,81 @@ async def test_who_is_near_a_limit_can_be_asked_whatever_its_key(clock: Clock) -
     rows = await standings(policy._store, policy.rules, now=clock.now)  # type: ignore[arg-type]
     assert [(row["limit"], row["who"], row["used"], row["of"], row["resets"]) for row in rows] == [
         ("odd", "a=b", 3, 4, None), ("at once", "", 0, 2, None)]  # fmt: skip
+
+
+class Forgetful(MemoryStore):
+    """Takes, and then does not settle."""
+
+    async def settle(self, entity: str, takes: Sequence[Take]) -> None:
+        raise StoreError("gone")
+
+
+async def test_what_cannot_be_settled_stays_charged_at_its_reservation(clock: Clock) -> None:
+    policy = limiter(clock, store=Forgetful(clock=clock), budgets=[Budget(usd=1, per="day")])
+    driver = around(answering(Usage(input=1)), policy)
+    assert [(await ask(driver, max_tokens=600)).status for _ in range(2)] == [200, 429]
+    assert policy.counters["settle_errors"] == 1
+
+
+async def test_a_broken_store_is_tried_again_by_one_after_a_while(clock: Clock) -> None:
+    store = Broken()
+    moment = [0.0]
+    policy = limiter(
+        clock, store=store, limits=[Limit(requests=100, per=60)], breaker=Breaker(clock=lambda: moment[0])
+    )
+    driver = around(answering(), policy)
+    for _ in range(5):
+        await ask(driver)
+    moment[0] = 1.5
+    for _ in range(5):
+        await ask(driver)
+    assert store.asked == 4
+
+
+async def test_the_reservation_learns_how_long_a_models_answers_are(clock: Clock) -> None:
+    policy = limiter(clock, limits=[Limit(tokens=1e6, per=3600)])
+    driver = around(answering(Usage(input=10, output=40)), policy)
+    for _ in range(8):
+        await ask(driver, max_tokens=8000)
+    before = (await ask(driver, max_tokens=8000)).headers["anthropic-ratelimit-tokens-remaining"]
+    after = (await ask(driver, max_tokens=8000)).headers["anthropic-ratelimit-tokens-remaining"]
+    assert int(before) - int(after) < 100
+
+
+async def test_an_alias_is_reserved_at_the_price_of_the_model_that_it_led_to(clock: Clock) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call.of(scope)
+        call.provider, call.upstream_model = "demo", "m1"
+        await answering(Usage(input=1))(scope, receive, send)
+
+    policy = limiter(clock, budgets=[Budget(usd=5, per="day", name="daily")])
+    driver = around(app, policy)
+    assert (await ask(driver, model="fast", max_tokens=100)).status == 200
+    assert policy._routes == {"fast": ("demo", "m1")}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Limit(requests=1, tokens=2),
+        lambda: Limit(),
+        lambda: Limit(requests=0),
+        lambda: Limit(requests=1, per=0),
+        lambda: Budget(usd=0, per="day"),
+        lambda: Budget(usd=1, per="year"),  # type: ignore[arg-type]
+    ],
+)
+async def test_what_is_no_limit_is_refused_at_the_start(
+    wrong: Callable[[], Limit | Budget], clock: Clock
+) -> None:
+    item = wrong()
+    with pytest.raises(ConfigError):
+        limiter(clock, **{"budgets" if isinstance(item, Budget) else "limits": [item]})
+
+
+async def test_two_limits_of_one_name_are_refused(clock: Clock) -> None:
+    with pytest.raises(ConfigError, match="two limits"):
+        limiter(clock, limits=[Limit(requests=1, name="a"), Limit(requests=2, name="a")])
 
 
 async def test_it_needs_nothing_but_limits_in_somebody_elses_app() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 
 import pytest
 
 from gateway.call import Call, Operation
-from gateway.errors import StoreError
+from gateway.errors import ClientGone, Refused, StoreError, UpstreamError, UpstreamTimeout
 from gateway.metering.meter import UsageMeter
 from gateway.metering.record import Record
 from gateway.metering.spool import Spool
@@ -256,3 +257,67 @@ async def test_what_is_still_waiting_at_the_end_is_counted_as_lost() -> None:
     spool.put(Record("r", "c", 0.0, "llm", "messages", "/", "ok"))
     await spool.close()
     assert spool.dropped == 1
+
+
+FAILURES = [
+    (Refused(unauthorized("no")), "refused"),
+    (UpstreamTimeout("slow"), "timeout"),
+    (UpstreamError("broken"), "upstream_error"),
+    (ClientGone("left"), "client_gone"),
+    (ValueError("ours"), "error"),
+    (asyncio.CancelledError(), "client_gone"),
+]
+
+
+@pytest.mark.parametrize(("error", "outcome"), FAILURES, ids=lambda value: str(value))
+async def test_what_went_wrong_inside_is_the_outcome(error: BaseException, outcome: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    store = MemoryStore()
+    with pytest.raises(type(error)):
+        await Driver(UsageMiddleware(app, store=store, linger=0)).post("/v1/messages", PROMPT)
+    (record,) = await store.records()
+    assert record.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(200, "ok"), (400, "error"), (429, "upstream_error"), (504, "timeout")]
+)
+async def test_the_status_says_the_outcome(status: int, outcome: str) -> None:
+    assert (await metered(saying(b"{}", status=status))).outcome == outcome
+
+
+async def test_a_tool_that_failed_is_a_tool_error() -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "read", "arguments": {}}}
+    answer = b'{"jsonrpc":"2.0","id":1,"result":{"isError":true,"content":[]}}'
+    record = await metered(saying(answer), "/mcp", call)
+    assert (record.outcome, record.tool, record.kind) == ("tool_error", "read", "mcp")
+
+
+async def test_an_encoded_answer_is_estimated_by_its_size() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        head = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b"\x1f\x8b" + b"x" * 398})
+
+    record = await metered(app)
+    assert record.usage is not None
+    assert (record.usage.output, record.usage.estimated) == (100, True)
+
+
+async def test_a_body_that_is_no_request_is_answered_and_not_metered() -> None:
+    store = MemoryStore()
+    reply = await Driver(UsageMiddleware(saying(b"{}"), store=store)).post("/v1/messages", b"[1, 2")
+    assert reply.status == 400
+    assert await store.records() == []
+
+
+async def test_what_is_no_http_passes_by() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    await UsageMiddleware(app)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    assert seen == ["lifespan"]
