@@ -41,7 +41,7 @@ class Response(Protocol):
 
     @property
     def ended(self) -> bool:
-        """The whole answer is here: nothing more has to be waited for."""
+        """The whole answer has been read: `chunk` has nothing more to give."""
 
     async def chunk(self) -> bytes:
         """The next bytes of the body, b"" at its end. Raises UpstreamClosed where it was cut, UpstreamTimeout."""

@@ -73,7 +73,7 @@ class Exchange:
 
     @property
     def ended(self) -> bool:
-        return self._complete
+        return self._complete and not self._parts
 
     async def head(self, patience: float) -> None:
         while not self._in_body:

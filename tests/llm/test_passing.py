@@ -141,6 +141,37 @@ async def test_a_stream_passes_as_it_comes_and_is_metered() -> None:
         assert gw.call.usage == Usage(input=7, output=3)
 
 
+async def test_a_client_that_takes_its_time_gets_the_whole_answer_all_the_same() -> None:
+    written = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(STREAM_HEAD + chunk(EVENTS[0]))
+        await begun.wait()
+        await peer.write(chunk("".join(EVENTS[1:])) + b"0\r\n\r\n")
+        written.set()
+        await peer.gone()
+
+    begun = asyncio.Event()
+    async with gateway(script) as gw:
+
+        async def slow(scope, receive, send):  # type: ignore[no-untyped-def]
+            async def sending(message):  # type: ignore[no-untyped-def]
+                begun.set()
+                await written.wait()
+                for _ in range(100):  # until the upstream's last bytes have surely been parsed
+                    await asyncio.sleep(0)
+                await send(message)
+
+            await gw.app(scope, receive, sending)
+
+        from tests.driver import Driver
+
+        reply = await Driver(slow).post("/v1/messages", STREAM, headers=ANTHROPIC)
+        assert reply.body == "".join(EVENTS).encode()
+        assert reply.complete
+
+
 async def test_an_upstream_error_passes_word_for_word() -> None:
     body = (
         b'{"type":"error","error":{"type":"invalid_request_error","message":"odd  wording"},"request_id":"r"}'
