@@ -71,9 +71,12 @@ class AdminApp:
         self._prefix = prefix.rstrip("/")
         self._audit = audit
         self._files = {path: _Static.read(name) for path, name in PAGE.items()}
-        traffic = Traffic(store, recent, masking or Masking(), live=live)
+        masking = masking or Masking()
+        traffic = Traffic(store, recent, masking, live=live)
         sessions = Sessions(store, recent)
-        rules = Governance(store, recent, audit=audit, configuration=configuration, standings=standings)
+        rules = Governance(
+            store, recent, masking=masking, audit=audit, configuration=configuration, standings=standings
+        )
         shelf = Shelf(store, pins=pins or StoredPins(store), costs=costs, audit=audit)
         self._reads: dict[str, Handler] = {
             "overview": traffic.overview, "latency": traffic.latency, "calls": traffic.calls, "call": traffic.call,

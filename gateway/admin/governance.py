@@ -14,7 +14,7 @@ from gateway.policy import switches
 from gateway.policy.switches import Switch
 from gateway.stores.protocols import Store
 from gateway.telemetry.audit import Audit
-from gateway.telemetry.masking import MASKED, SECRET_NAMES
+from gateway.telemetry.masking import MASKED, SECRET_NAMES, Masking
 from gateway.telemetry.recent import Finding, Recent
 
 Standings = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
@@ -30,6 +30,7 @@ class Governance:
         store: Store,
         recent: Recent,
         *,
+        masking: Masking,
         audit: Audit | None = None,
         configuration: Callable[[], Mapping[str, Any]] = dict,
         standings: Standings | None = None,
@@ -37,6 +38,7 @@ class Governance:
     ) -> None:
         self._store = store
         self._recent = recent
+        self._masking = masking
         self._audit = audit
         self._configuration = configuration
         self._standings = standings
@@ -97,7 +99,7 @@ class Governance:
             expression = cel.compile(request.text("expression"))
         except ConfigError as error:
             return {"answer": "error", "why": str(error), "reads": []}
-        then = past.of_seen(seen)
+        then = past.of_seen(seen, self._masking)
         answer, why = past.answer(expression, then)
         known = past.Known(then)
         reads = [

@@ -5,8 +5,9 @@ A rule that reads something masked or not written down cannot be decided afterwa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gateway.call import Attribution, Call, Operation, Principal
@@ -16,14 +17,20 @@ from gateway.policy.possible import ABSENT, EITHER, ERROR, TRUE, Outcomes, Part
 from gateway.policy.rules import foreign
 from gateway.policy.variables import Missing, Path, Values
 from gateway.telemetry.audit import CLAIMS, HEADERS
-from gateway.telemetry.masking import MASKED
+from gateway.telemetry.masking import MASKED, Masking
 from gateway.telemetry.recent import Seen
 
 Answer = Literal["true", "false", "undecidable", "error", "does not apply"]
 _UNWRITTEN: frozenset[Path] = frozenset({
-    ("request", "body"), ("request", "query"), ("request", "pathAndQuery"), ("request", "host"), ("request", "method"),
+    ("request",), ("request", "body"), ("request", "query"), ("request", "pathAndQuery"), ("request", "host"), ("request", "method"),
     ("llm", "maxTokens"), ("llm", "stream"), ("llm", "streaming"), ("mcp", "sessionId"),
 })  # fmt: skip
+
+
+_PRIVATE: frozenset[Path] = frozenset(
+    {("request",), ("request", "body"), ("request", "query"), ("request", "pathAndQuery")}
+)
+_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password|credential|signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +42,30 @@ class Past:
     knows: Callable[[Path], bool]
 
 
-def of_seen(seen: Seen) -> Past:
-    """From this process' memory: everything is known but the body, where content is off."""
+def of_seen(seen: Seen, masking: Masking) -> Past:
+    """From this process' memory. What may not be shown cannot be asked for either: an answer would tell it bit by bit."""
     record = seen.records[0]
-    op = seen.operation or _operation(record_fields(record), record.arguments)
+    op = seen.operation or _operation(record_fields(record), None)
+    arguments = op.arguments if op.arguments is not None else record.arguments
+    op = replace(op, arguments=None if arguments is None else masking(arguments))
     call = Call(
-        id=seen.id, at=seen.at, started=seen.started, path=seen.path, verb=seen.verb, query=seen.query,
-        dialect=seen.dialect, ip=seen.ip, headers=seen.headers, route=seen.route, principal=seen.principal, operation=op, body=seen.body,
+        id=seen.id, at=seen.at, started=seen.started, path=seen.path, verb=seen.verb, dialect=seen.dialect, ip=seen.ip,
+        headers=seen.headers, route=seen.route, principal=seen.principal, operation=op,
         attribution=Attribution(record.user, record.agent, record.project, record.session),
     )  # fmt: skip
-    kept = seen.body is not None
+    return Past(call, op, lambda path: _remembered(path, op))
 
-    def knows(path: Path) -> bool:
-        unread = path[0] == "llmRequest" and path[1:2] != ("model",)
-        return kept or not (unread or path[:2] == ("request", "body"))
 
-    return Past(call, op, knows)
+def _remembered(path: Path, op: Operation) -> bool:
+    if path[:2] in _PRIVATE or (path[0] == "llmRequest" and path[1:2] != ("model",)):
+        return False
+    if path[:2] == ("request", "headers"):
+        return len(path) > 2 and not _CREDENTIAL.search(path[2].lower())
+    if path[0] in ("key", "apiKey"):
+        return path[1:2] == ("id",)
+    if path[:2] == ("mcp", "tool") and path[2:3] in ((), ("arguments",)):
+        return _unmasked(op.arguments, path[3:])
+    return True
 
 
 def of_line(line: Mapping[str, Any]) -> Past:
@@ -93,7 +108,7 @@ def _written(path: Path, line: Mapping[str, Any]) -> bool:
         return "claims" not in line.get("caller", {}) or (len(path) > 1 and path[1] in CLAIMS)
     if path[0] in ("key", "apiKey"):
         return not line.get("caller", {}).get("key") or path[1:2] == ("id",)
-    if path[:3] == ("mcp", "tool", "arguments"):
+    if path[:2] == ("mcp", "tool") and path[2:3] in ((), ("arguments",)):
         return _unmasked(line.get("arguments"), path[3:])
     return True
 

@@ -197,6 +197,13 @@ async def test_tool_costs_say_what_was_paid_for_nothing(driver: Driver) -> None:
         ('jwt.role == "developer" || request.body.contains("ignore")', "true"),
         ("jwt.missing == 1", "error"),
         ("this is no rule", "error"),
+        ('request.headers["authorization"].startsWith("Bearer n")', "undecidable"),
+        ('request.headers["user-agent"].startsWith("claude")', "true"),
+        ('request.query == ""', "undecidable"),
+        ('mcp.tool.arguments.path == "/workspace/a.txt"', "true"),
+        ('mcp.tool.arguments.password.startsWith("h")', "undecidable"),
+        ("has(mcp.tool.arguments.other)", "false"),
+        ('principal.groups.exists(g, g == "engineering")', "true"),
     ],
 )
 async def test_the_playground_evaluates_a_rule_against_a_past_call(
@@ -205,8 +212,10 @@ async def test_the_playground_evaluates_a_rule_against_a_past_call(
     calls = (await get(driver, "/api/calls?kind=mcp"))["calls"]
     said = await ask(driver, expression, calls[0]["call"])
     assert said["answer"] == answer, said
+    assert "never-shown" not in str(said)
+    assert "hunter2" not in str(said)
     if answer == "undecidable":
-        assert "request.body" in said["why"]
+        assert "not written down, or masked" in said["why"]
 
 
 async def test_the_playground_changes_nothing_and_another_site_may_not_ask_it(driver: Driver) -> None:

@@ -128,7 +128,7 @@ def finished(record: Record, verdicts: Sequence[Verdict] = (), **changes: Any) -
         route=record.route, principal=principal, attribution=Attribution(record.user, record.agent, "", record.session),
         operation=Operation("llm", "messages", model=record.model) if record.kind == "llm" else
         Operation("mcp", "tools/call", subject="tool", server=record.server, name=record.tool, exposed=record.exposed,
-                  arguments={"path": "/workspace/a.txt"}),
+                  arguments={"path": "/workspace/a.txt", "password": "hunter2"}),
         verdicts=list(verdicts), status=record.status, records=[record], upstream_ns=int(record.upstream_ms * 1e6),
         refusal=forbidden("policy authz refuses the model: a rule denies it", rule=record.rule) if refused else None,
         phases=[Phase("auth", start - took, start - took + 60_000), Phase("authz", start - took + 70_000, start - took + 110_000),
