@@ -67,6 +67,7 @@ def admin(loaded: Loaded, seen: Telemetry, resources: Resources) -> Admin | None
             costs=costs,
             standings=lambda: _standings(file, resources),
             configuration=lambda: _as_written(loaded),
+            live=not resources.serverless,
         )
 
     route = Route(path, page(path)) if path else None
