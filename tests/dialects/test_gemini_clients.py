@@ -304,6 +304,13 @@ def test_towards_gemini_itself_another_providers_thinking_is_taken_out_and_all_e
     }
 
 
+def test_counting_at_gemini_itself_takes_it_out_too() -> None:
+    asked = {"contents": [says("model", {**CALL, "thought_signature": carried.pack([CLAUDES])})]}
+    sent = gemini.forward(orjson.dumps({"generateContentRequest": asked}), Options(model="gemini-3-flash"))
+    (part,) = orjson.loads(sent)["generateContentRequest"]["contents"][0]["parts"]
+    assert part == {**CALL, "thought_signature": SKIP}
+
+
 def test_models_are_listed_in_googles_shape() -> None:
     assert gemini.write_models([Model("m", "The M", output_limit=5)]) == {"models": [
         {"name": "models/m", "version": "001", "displayName": "The M", "outputTokenLimit": 5,

@@ -123,3 +123,14 @@ def test_no_bytes_break_a_watcher(dialect: Any) -> None:
         watcher = dialect.watcher()
         watcher.feed(stream)
         assert watcher.usage is None
+
+
+@pytest.mark.parametrize("body", [
+    {"messages": ["gm1."]}, {"messages": {"signature": "gm1.c.x"}}, {"messages": [{"role": "assistant", "content": [3, {"signature": "gm1.c.x"}]}]},
+    {"contents": [{"parts": ["aHViLTE6"]}]}, {"contents": ["aHViLTE6"]}, ["aHViLTE6", "gm1."],
+])  # fmt: skip
+def test_no_body_that_passes_breaks_the_gateway(body: Any) -> None:
+    data = orjson.dumps({"x": "gm1."} | body if isinstance(body, dict) else body)
+    for dialect in (anthropic, gemini):
+        with suppress(BadRequest):
+            assert dialect.forward(data, Options(model="m"))

@@ -7,10 +7,10 @@ import re
 import msgspec
 import orjson
 
-from gateway.errors import BadRequest
 from gateway.llm.dialects import failures, signatures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.anthropic_fit import unsigned_loop
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.frames import Sieve
 from gateway.llm.dialects.passage import with_model
 from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
@@ -99,10 +99,9 @@ def own_thinking(body: bytes) -> bytes:
     """
     if _FOREIGN.search(body) is None:
         return body
-    hub = orjson.loads(body)
-    if not isinstance(hub, dict) or not isinstance(hub.get("messages"), list):
-        raise BadRequest("messages: a list is required")
-    hub["messages"] = signatures.keep(hub["messages"], signatures.ANTHROPIC)
-    if unsigned_loop(hub):
-        del hub["thinking"]
+    with shaped("Messages"):
+        hub = orjson.loads(body)
+        hub["messages"] = signatures.keep(hub["messages"], signatures.ANTHROPIC)
+        if unsigned_loop(hub):
+            del hub["thinking"]
     return orjson.dumps(hub)

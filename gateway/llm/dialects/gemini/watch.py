@@ -7,11 +7,12 @@ import re
 import msgspec
 import orjson
 
-from gateway.errors import BadRequest
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.frames import Sieve, marked
 from gateway.llm.dialects.gemini import carried, thoughts
 from gateway.llm.dialects.gemini.answer import RETRY, STOPS, error_of
 from gateway.llm.dialects.gemini.figures import usage_of as figures
+from gateway.llm.dialects.gemini.keys import many
 from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
 from gateway.metering.usage import Usage
 
@@ -86,12 +87,16 @@ def forward(body: bytes, options: Options) -> bytes:
     """The client's own bytes, unless calls in it carry another provider's thinking, which Gemini would refuse."""
     if carried.PREFIX.encode() not in body:
         return body
-    request = orjson.loads(body)
-    if not isinstance(request, dict):
-        raise BadRequest("the body is not a JSON object")
-    for content in request.get("contents") or []:
-        for part in content.get("parts") or []:
-            for key in ("thoughtSignature", "thought_signature"):
-                if str(part.get(key, "")).startswith(carried.PREFIX):
-                    part[key] = thoughts.SKIP
+    with shaped("generateContent"):
+        request = orjson.loads(body)
+        for asked in (request, request.get("generateContentRequest") or {}):
+            for content in many(asked.get("contents")):
+                for part in many(content.get("parts")):
+                    _own(part)
     return orjson.dumps(request)
+
+
+def _own(part: Json) -> None:
+    for key in ("thoughtSignature", "thought_signature"):
+        if str(part.get(key, "")).startswith(carried.PREFIX):
+            part[key] = thoughts.SKIP
