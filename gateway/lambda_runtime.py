@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import sys
@@ -63,7 +64,7 @@ class RuntimeApi:
             )
             return await _read(reader)
         finally:
-            writer.close()
+            await _closed(writer)
 
     async def answer(self, invocation: Invocation) -> Answer:
         reader, writer = await asyncio.open_connection(self.host, self.port)
@@ -79,7 +80,13 @@ class RuntimeApi:
         reader, writer = await asyncio.open_connection(self.host, self.port)
         writer.write(head.encode() + body)
         await _read(reader)
-        writer.close()
+        await _closed(writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
@@ -150,7 +157,7 @@ class Answer:
         self.writer.write(b"0\r\n" + trailers + b"\r\n")
         await self.writer.drain()
         await _read(self.reader)
-        self.writer.close()
+        await _closed(self.writer)
 
 
 def prelude(message: Message) -> dict[str, Any]:
@@ -199,7 +206,7 @@ async def respond(
         if answer.started:
             await answer.end(error)
         else:
-            answer.writer.close()
+            await _closed(answer.writer)
             await api.failed(f"/invocation/{invocation.id}/error", error)
     finally:
         left.set()

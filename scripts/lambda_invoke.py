@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gateway import lambda_events
-from gateway.cli import listening
-from gateway.cli.serve import url
-from gateway.demo.app import DemoApp
+from scripts.lambda_demo import demo
 
 DEMO = """
 store: "memory:"
@@ -27,22 +22,6 @@ routes:
 - {{path: /mcp, mcp: {{servers: {{math: {{url: "{demo}/math"}}}}}}}}
 telemetry: {{log: "off"}}
 """
-
-
-@contextlib.contextmanager
-def demo(folder: Path) -> Iterator[str]:
-    """The demo model and tools, in a thread of their own."""
-    sock = listening.bind("127.0.0.1", 0)
-    ready = threading.Event()
-    server = listening.server(DemoApp(folder), grace=1, ready=ready.set)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([sock])))
-    thread.start()
-    ready.wait(10)
-    try:
-        yield url(sock)
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def streams(event: dict[str, Any]) -> bool:
