@@ -198,10 +198,11 @@ class Guard:
             readable.append(piece) if isinstance(piece, Piece) else unread.append(piece)
         _note_unread(call, unread)
         hits = await self._hits(call, inspection, readable)
-        hits += await self._plugged(inspection, readable, phase)
-        outcome.record(call, hits, enforce=self.enforce, subject=subject)
+        if inspection.plugins:
+            hits += await self._plugged(inspection, readable, phase)
         call.took("guard", started)
-        if not self.enforce:
+        outcome.record(call, hits, enforce=self.enforce, subject=subject)
+        if not hits or not self.enforce:
             return {}
         outcome.refuse_if_any(hits, subject=subject)
         return outcome.masked([hit for hit in hits if not _rewritten(hit)], placeholders) | {
