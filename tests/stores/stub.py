@@ -48,6 +48,7 @@ class Stub:
         self._clock = clock
         self.requests: list[dict[str, Any]] = []
         self.stamps: list[str] = []
+        self.answered = 0
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Stub:
@@ -86,3 +87,4 @@ class Stub:
             f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\ndate: {date}\r\n\r\n".encode() + body
         )
         await writer.drain()
+        self.answered += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -13,12 +14,15 @@ from gateway.limits.bucket import Take
 from gateway.limits.policy import RateLimiter
 from gateway.limits.rules import Budget, Limit
 from gateway.metering.prices import Prices
+from gateway.metering.record import Record
 from gateway.net.pool import Pool
 from gateway.stores.dynamodb.buckets import DynamoBuckets
 from gateway.stores.dynamodb.client import DynamoClient
 from gateway.stores.dynamodb.credentials import Fixed, Renewed
 from gateway.stores.dynamodb.leases import Leases
+from gateway.stores.dynamodb.ledger import DynamoLedger
 from gateway.stores.dynamodb.sigv4 import Credentials
+from gateway.stores.dynamodb.store import DynamoStore
 from tests.stores.stub import (
     BROKEN,
     CONFLICT,
@@ -239,3 +243,37 @@ async def test_without_credentials_the_store_says_so() -> None:
 
     with pytest.raises(StoreError, match="nothing found"):
         await Renewed(load).get()
+
+
+def row(number: int) -> Record:
+    return Record(f"r{number}", "c", 1.8e9, "llm", "messages", "/", "ok")
+
+
+async def test_what_a_batch_left_unwritten_is_written_again(pool: Pool) -> None:
+    left = {"UnprocessedItems": {"t": [{"PutRequest": {"Item": {"pk": {"S": "x"}, "sk": {"S": "y"}}}}]}}
+    async with Stub([(200, left), (200, {})]) as stub:
+        await DynamoLedger(client(pool, stub.url), "t").append([row(number) for number in range(26)])
+        assert [len(request["RequestItems"]["t"]) for request in stub.requests] == [25, 1, 1]
+
+
+async def test_a_record_appended_twice_in_one_batch_is_sent_once(pool: Pool) -> None:
+    async with Stub([(200, {})]) as stub:
+        await DynamoLedger(client(pool, stub.url), "t").append([row(1), row(1)])
+        assert [len(request["RequestItems"]["t"]) for request in stub.requests] == [1]
+
+
+async def test_a_settlement_is_written_even_if_its_request_is_cancelled(pool: Pool) -> None:
+    async with Stub([taken(l=FAR)], delay=0.05) as stub:
+        store = DynamoStore(client(pool, stub.url), "t", settle_now=True)
+        policy = RateLimiter(store, limits=[Limit(tokens=1e6, per=60, name="l")])
+        held = await policy.reserve(*call())
+        task = asyncio.create_task(held.settle(None, None))
+        while len(stub.requests) < 2:  # noqa: ASYNC110 (the stub tells nobody)
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while stub.answered < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert policy.counters["settle_errors"] == 0
+        assert int(stub.requests[1]["ExpressionAttributeValues"][":p0"]["N"]) < 0
