@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from time import process_time
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.llm.dialects import anthropic, bedrock, bedrock_converse, openai_ch
 from gateway.llm.dialects.failures import AnswerFailed
 from gateway.llm.dialects.protocol import Options, Target
 from tests.dialects import specified_bedrock as frames
+from tests.dialects import specified_chat as chat
 from tests.dialects.driving import reply
 from tests.dialects.test_hostile import HUB, mostly, nonsense
 
@@ -226,3 +228,20 @@ def test_no_bytes_break_a_watcher(dialect: Any, stream: bytes) -> None:
     watcher.feed(stream)
     watcher.feed(b"\xff\n\n" * 9)
     assert watcher.usage is None
+
+
+def test_json_that_is_nested_too_deeply_is_refused() -> None:
+    deep: Any = "x"
+    for _ in range(5_000):
+        deep = [deep]
+    for hub in ({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "more": deep}]}]},):
+        with pytest.raises(BadRequest, match="RecursionError"):
+            bedrock.write_request(hub, Options(model="m"))
+
+
+def test_text_between_the_pieces_of_a_call_costs_no_more_than_its_length() -> None:
+    reader = openai_chat.reader(reply())
+    reader.feed(chat.first() + chat.begin(0, "a", "call_a") + chat.grow(0, '{"t":"' + "x" * 2_000_000))
+    begun = process_time()
+    reader.feed(chat.text("y") * 3_000)
+    assert process_time() - begun < 1

@@ -21,7 +21,7 @@ def shaped(what: str) -> Iterator[None]:
     """A client's body whose fields have other types than its format says is the client's mistake."""
     try:
         yield
-    except MISSHAPEN as error:
+    except (*MISSHAPEN, RecursionError) as error:
         raise BadRequest(f"the body is not of {what}'s form: {type(error).__name__}: {error}") from error
 
 

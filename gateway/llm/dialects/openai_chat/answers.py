@@ -30,13 +30,14 @@ _BROKEN = ("error", "abort", "insufficient_system_resource")
 class Reader:
     """One stream. The finish reason, the usage and `[DONE]` come in any order, some of them never."""
 
-    __slots__ = ("_call", "_calls", "_composer", "_finish", "_frames", "_refused", "_usage")
+    __slots__ = ("_call", "_calls", "_composer", "_finish", "_frames", "_judged", "_refused", "_usage")
 
     def __init__(self, reply: Reply) -> None:
         self._frames = JsonFrames()
         self._composer = Composer(reply)
         self._calls: dict[Any, list[str]] = {}  # the pieces of each call's arguments so far
         self._call: Any = None  # the newest call
+        self._judged = 0  # of how many pieces of it we know that they are not whole
         self._finish = ""
         self._refused = False
         self._usage: Usage | None = None
@@ -118,7 +119,8 @@ class Reader:
             self._settle()
             self._calls[key] = []
             self._composer.tool(key, name=function.get("name") or "", id=call.get("id") or "")
-        self._call = key
+        if self._call != key:
+            self._call, self._judged = key, 0
         piece = function.get("arguments")
         if call.get("type") == "custom":
             piece = orjson.dumps({"input": function.get("input") or ""}).decode()
@@ -130,9 +132,13 @@ class Reader:
 
     def _settle(self) -> None:
         """Something else begins: a call whose arguments are whole JSON is over, so the next block may stream."""
-        if self._call is not None and _whole(self._calls[self._call]):
+        if self._call is None or len(self._calls[self._call]) == self._judged:
+            return
+        if _whole(self._calls[self._call]):
             self._composer.done(self._call)
             self._call = None
+        else:
+            self._judged = len(self._calls[self._call])
 
     def _close(self) -> None:
         if self._finish in _BROKEN:
