@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from gateway.errors import ConfigError
 from gateway.types import Headers
 
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -73,9 +74,13 @@ class AwsSigner:
         credentials: Any = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
+        try:
+            from botocore.auth import SigV4Auth
+            from botocore.awsrequest import AWSRequest
+        except ImportError as error:
+            raise ConfigError(
+                "signing for AWS needs the extra `aws`: pip install 'asgi-gateway[aws]'"
+            ) from error
         self._auth, self._request = SigV4Auth, AWSRequest
         self._region, self._service, self._clock = region, service, clock
         self._credentials = credentials
@@ -142,6 +147,13 @@ class GoogleSigner:
     """
 
     def __init__(self, *, credentials: Any = None, transport: Any = None) -> None:
+        if credentials is None:
+            try:
+                import google.auth  # noqa: F401
+            except ImportError as error:
+                raise ConfigError(
+                    "Google's tokens need the extra `google`: pip install 'asgi-gateway[google]'"
+                ) from error
         self._credentials, self._transport = credentials, transport
         self._lock = threading.Lock()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -199,3 +201,20 @@ async def test_fixed_credentials_replace_the_clients_own() -> None:
     }  # fmt: skip
     assert dict(await bearer("ours").sign("POST", "u", given, b""))[b"authorization"] == b"Bearer ours"
     assert await Unsigned().sign("POST", "u", given, b"") == given
+
+
+@pytest.mark.parametrize(
+    ("missing", "made", "extra"),
+    [("botocore", "AwsSigner(region='us-east-1')", "aws"), ("google.auth", "GoogleSigner()", "google")],
+)
+def test_a_missing_extra_is_named(missing: str, made: str, extra: str) -> None:
+    """In a Python of its own, which has everything but that package."""
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from gateway.llm.signing import AwsSigner, GoogleSigner\n"
+        "from gateway.errors import ConfigError\n"
+        f"try: {made}\n"
+        "except ConfigError as error: print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert f"asgi-gateway[{extra}]" in ended.stdout
