@@ -121,7 +121,7 @@ def _peer(
         if options.soak and peer.records:
             problems += _soak(peer, base, home, program, options)
     if peer.records:
-        problems += _accounted(home, sum(each.n for each in found))
+        problems += _accounted(home, measure.ANSWERED[peer.name])
     return [max(each, key=lambda row: -row.cpu_us) for each in _grouped(found)]
 
 
@@ -154,7 +154,7 @@ def _accounted(home: Path, requests: int) -> list[str]:
         (records,) = database.execute("SELECT COUNT(*) FROM records").fetchone()
     with (home / "log").open("rb") as log:
         lines = sum(line.startswith(b"{") for line in log)
-    print(f"{requests} measured requests, {records} records, {lines} log lines", file=sys.stderr)
+    print(f"{requests} requests answered, {records} records, {lines} log lines", file=sys.stderr)
     return [f"{what}: {count} for {requests} requests" for what, count in (("records", records), ("log lines", lines))
             if count < requests]  # fmt: skip
 

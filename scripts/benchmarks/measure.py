@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +30,9 @@ _BODIES = {
 _HEADERS = {"authorization": f"Bearer {KEY}", "anthropic-version": "2023-06-01", "accept": "application/json"}
 _MCP = {"authorization": f"Bearer {KEY}", "accept": "application/json, text/event-stream",
         "mcp-protocol-version": "2025-06-18"}  # fmt: skip
+
+
+ANSWERED: Counter[str] = Counter()  # by peer: every request that was answered, whichever row it belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ def measure(
     before, ours, all_cores, started = _now(program)
     found = _streams(to, connections, seconds) if to.stream else _requests(to, connections, seconds)
     after, ours_after, all_after, ended = _now(program)
+    ANSWERED[peer] += int(found["n"])
     others = ((all_after - all_cores) - (ours_after - ours) - (after - before)) / (ended - started)
     return Row(
         peer, row, connections, found["n"], found["bad"], found["n"] / found["seconds"],
