@@ -32,9 +32,17 @@ RESERVED = "io.modelcontextprotocol/"
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri",
          "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId", "tasks/result": "taskId"}  # fmt: skip
 LEGACY_ONLY = frozenset(
-    {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+    {
+        "initialize",
+        "ping",
+        "logging/setLevel",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "tasks/list",
+        "tasks/result",
+    }
 )
-MODERN_ONLY = frozenset({"server/discover", "subscriptions/listen"})
+MODERN_ONLY = frozenset({"server/discover", "subscriptions/listen", "tasks/update"})
 STATUS = {jsonrpc.PARSE_ERROR: 400, jsonrpc.INVALID_REQUEST: 400, INVALID_PARAMS: 400, HEADER_MISMATCH: 400,
           jsonrpc.MISSING_CAPABILITY: 400, UNSUPPORTED_VERSION: 400, jsonrpc.METHOD_NOT_FOUND: 404}  # fmt: skip
 # A server that answers `server/discover` with one of these speaks the modern era.

@@ -135,7 +135,7 @@ class Watch:
 class Exchange:
     """One request of the client in its response. An `Ear` to the upstream that serves it."""
 
-    __slots__ = ("_token", "changed", "event_id", "peer", "server", "wire")
+    __slots__ = ("_token", "changed", "event_id", "outward", "peer", "server", "wire")
 
     def __init__(self, wire: Wire, peer: Peer, params: Members) -> None:
         self.wire = wire
@@ -143,6 +143,7 @@ class Exchange:
         self.server = ""
         self.changed: Callable[[str], None] = _ignore
         self.event_id: Callable[[str], str] = _no_id  # ours, for one of the server's
+        self.outward: Callable[[str, bytes], bytes] = _as_it_is  # the ids of tasks, as the client knows them
         self._token = _progress_token(params)
 
     async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
@@ -167,7 +168,7 @@ class Exchange:
             self.changed(self.server)
             if self.peer.modern:
                 return b""  # only a subscription carries these
-        return jsonrpc.notification(message.method, message.params)
+        return jsonrpc.notification(message.method, self.outward(self.server, message.params))
 
     def _progress(self, message: Message) -> bytes:
         if self._token is None:
@@ -187,7 +188,8 @@ class Exchange:
         """A request of a legacy server to its legacy client, under an id that tells any instance where it came from."""
         if self.server not in self.peer.handles:
             return b""
-        return jsonrpc.request(request_id(self.server, message.id), message.method, message.params)
+        params = self.outward(self.server, message.params)
+        return jsonrpc.request(request_id(self.server, message.id), message.method, params)
 
 
 def request_id(server: str, ident: bytes) -> bytes:
@@ -209,6 +211,10 @@ def _progress_token(params: Members) -> Raw | None:
 
 def _ignore(server: str) -> None:
     return None
+
+
+def _as_it_is(server: str, raw: bytes) -> bytes:
+    return raw
 
 
 def _no_id(event_id: str) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ from gateway.mcp.peer import Peer
 from gateway.mcp.resume import Place
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
+from gateway.mcp.taskids import TaskIds
 from gateway.mcp.turn import Turn
 from gateway.mcp.upstream import Ask, Hello, is_answer
 
@@ -40,8 +42,9 @@ Finished = Callable[[Call, Peer, Wire, Place, Message], Awaitable[bytes]]  # the
 class Listening:
     """Serves both kinds of streams."""
 
-    def __init__(self, catalog: Catalog, seal: Seal, finished: Finished) -> None:
+    def __init__(self, catalog: Catalog, seal: Seal, ids: TaskIds, finished: Finished) -> None:
         self._catalog = catalog
+        self._ids = ids
         self._seal = seal
         self._finished = finished
 
@@ -81,6 +84,7 @@ class Listening:
         ear.place = place
         ear.changed = self._catalog.forget
         ear.event_id = lambda event: resume.seal(self._seal, call, replace(place, event=event))
+        ear.outward = partial(self._ids.outward, call)
         ear.call = call
         return ear
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -25,6 +26,9 @@ from gateway.mcp.resume import Place, client_id, hop_id
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.sight import Sight
+from gateway.mcp.taskids import TaskIds
+from gateway.mcp.tasks import METHODS as TASKS
+from gateway.mcp.tasks import Tasks
 from gateway.mcp.turn import Turn, judge, refused
 from gateway.mcp.upstream import Answer, Ask, Hello, incoming
 
@@ -51,8 +55,10 @@ class Methods:
         self._catalog = catalog
         self._info = {"name": name, "version": version}
         self._streaming = streaming
-        relay = self._relay = Relay(catalog, sight, bounds, seal, searching=searching)
-        self.listening = Listening(catalog, seal, self._resumed)
+        self._ids = TaskIds(seal)
+        relay = self._relay = Relay(catalog, sight, bounds, seal, self._ids, searching=searching)
+        tasks = Tasks(catalog, relay, self._ids)
+        self.listening = Listening(catalog, seal, self._ids, self._resumed)
         self._flights: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
         lists = Lists(catalog, sight, seal, searching=searching)
         self._handlers: dict[str, Handler] = {
@@ -63,6 +69,8 @@ class Methods:
             "logging/setLevel": self._set_level,
             "resources/subscribe": self._subscribe,
             "resources/unsubscribe": self._subscribe,
+            "tasks/list": tasks.listed,
+            **dict.fromkeys(TASKS, tasks.serve),
             "subscriptions/listen": self._listen,
             **dict.fromkeys(METHODS, relay.serve),
             **dict.fromkeys(KINDS, lists.serve),
@@ -74,6 +82,7 @@ class Methods:
         foreign = eras.LEGACY_ONLY if turn.peer.modern else eras.MODERN_ONLY
         if handler is None or turn.message.method in foreign:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {turn.message.method}")
+        turn.exchange.outward = partial(self._ids.outward, turn.call)
         if not turn.peer.session:
             return await handler(turn)
         key = turn.peer.session, turn.message.id
@@ -147,7 +156,8 @@ class Methods:
         if message.error:
             await server.upstream.tell(call, peer, jsonrpc.error(ident, message.error))
         else:
-            await server.upstream.tell(call, peer, jsonrpc.result(ident, message.result))
+            given = self._ids.inward(call, message.result)
+            await server.upstream.tell(call, peer, jsonrpc.result(ident, given))
 
     async def _each(
         self, servers: Iterable[Server], act: Callable[[Server], Awaitable[Any]]

@@ -24,6 +24,7 @@ from gateway.mcp.resume import Place
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.sight import Sight, Subject
+from gateway.mcp.taskids import TaskIds
 from gateway.mcp.truncation import truncate
 from gateway.mcp.turn import Metered, Turn, judge, refused, tool_error
 from gateway.mcp.upstream import Answer, Ask, BadStatus, incoming
@@ -51,8 +52,16 @@ class Relay:
     """Serves the methods that name one thing of one server."""
 
     def __init__(
-        self, catalog: Catalog, sight: Sight, bounds: Bounds, seal: Seal, *, searching: bool
+        self,
+        catalog: Catalog,
+        sight: Sight,
+        bounds: Bounds,
+        seal: Seal,
+        ids: TaskIds,
+        *,
+        searching: bool,
     ) -> None:
+        self._ids = ids
         self.bridge = Bridge()
         self._seal = seal
         self._catalog = catalog
@@ -133,7 +142,7 @@ class Relay:
         await metered.reserve()
         answer = await self._asked(turn, op, server, entry, params, metered)
         metered.answer = answer
-        return await self._result(turn, op, server, answer)
+        return await self.judged(turn, op, server, answer)
 
     async def _arguments(self, turn: Turn, op: Operation) -> dict[str, Raw]:
         """The same object where nothing changes."""
@@ -180,12 +189,14 @@ class Relay:
                 metered.upstream_ns += time.perf_counter_ns() - began
                 turn.call.took("attempt", began, op.server)
 
-    async def _result(self, turn: Turn, op: Operation, server: Server, answer: Answer) -> Answer:
+    async def judged(self, turn: Turn, op: Operation, server: Server, answer: Answer) -> Answer:
+        """What the client gets of a server's answer."""
         if not answer.result:
             return Answer(b"", _error_for(turn, answer.error), turn.peer.modern)
         result = answer.result
         if turn.policies.guard is not None or server.max_rows or len(result) > server.max_bytes > 0:
             result = await self._inspected(turn, op, server, result)
+        result = self._ids.outward(turn.call, server.name, result)
         result = incoming(op.method, result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
         return Answer(result, b"", turn.peer.modern)
 
@@ -201,17 +212,22 @@ class Relay:
         op = turn.operation(
             subject=named.subject, server=entry.server, name=entry.name, exposed=place.exposed
         )
-        return await self._result(turn, op, server, answer)
+        return await self.judged(turn, op, server, answer)
 
     async def _inspected(self, turn: Turn, op: Operation, server: Server, result: bytes) -> bytes:
         """What scanners and limits leave of a result; the bytes themselves where that is all of it."""
         tree = orjson.loads(result)
-        kept = tree
+        inner = tree.get("result") if op.subject == "task" else None
+        given = kept = (
+            inner if isinstance(inner, dict) else tree
+        )  # a finished task of the modern era holds its result
         if turn.policies.guard is not None:
-            kept = await turn.policies.guard.result(turn.call, op, tree)
+            kept = await turn.policies.guard.result(turn.call, op, given)
         if server.max_rows or server.max_bytes:
             kept = truncate(kept, max_rows=server.max_rows, max_bytes=server.max_bytes, size=len(result))
-        return result if kept is tree else orjson.dumps(kept)
+        if kept is given:
+            return result
+        return orjson.dumps(kept if given is tree else {**tree, "result": kept})
 
 
 def unknown(turn: Turn, exposed: str) -> Answer:

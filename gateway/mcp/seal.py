@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -37,6 +38,7 @@ class Seal:
             raise ValueError("the sealing key needs at least 32 bytes")
         key = HKDF(hashes.SHA256(), 32, None, b"asgi-gateway mcp seal v1").derive(secret)
         self._cipher = AESGCM(key)
+        self._tagging = HKDF(hashes.SHA256(), 32, None, b"asgi-gateway mcp tag v1").derive(secret)
         self._nonce = nonce
         self._clock = clock
         self._opened: OrderedDict[tuple[str, str], tuple[float, Any]] = OrderedDict()
@@ -59,6 +61,10 @@ class Seal:
             if len(self._opened) > _REMEMBERED:
                 self._opened.popitem(last=False)
         return value
+
+    def tag(self, text: str, *, purpose: str) -> str:
+        """Sixteen characters that only who knows the key can make for this text."""
+        return hmac.digest(self._tagging, f"{purpose}\0{text}".encode(), "sha256").hex()[:16]
 
     def _decrypt(self, text: str, purpose: str) -> tuple[float, Any]:
         try:
