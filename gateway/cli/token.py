@@ -166,6 +166,7 @@ async def _checks(text: str, config: Path) -> list[Row]:
 def verifiers(config: Path) -> list[tuple[str, Verifier]]:
     """Those of every route of a configuration, each bound to what it protects."""
     from gateway.config.build_policies import verifier
+    from gateway.config.resources import Resources
     from gateway.config.load import load
 
     loaded = load(config)
@@ -175,7 +176,7 @@ def verifiers(config: Path) -> list[tuple[str, Verifier]]:
         auth = {**(loaded.data.get("policies") or {}), **(route.get("policies") or {})}.get("auth") or {}
         public = str(loaded.data.get("public_url", "")).rstrip("/")
         for section in auth.get("jwt") or ():
-            made: Verifier = verifier(section, Path(loaded.source).parent)
+            made: Verifier = verifier(section, Path(loaded.source).parent, Resources(dry=True))
             found.append((f"route {path}", made.bound_to(public + ("" if path == "/" else path))))
     if not found:
         raise ConfigError(f"{config} trusts no issuer: no route has auth.jwt")

@@ -49,7 +49,9 @@ def build(loaded: Loaded, resources: Resources) -> Running:
     page = admin(loaded, seen, resources)
     if page is not None and page.route is not None:
         routes.append(page.route)
-    meter = resources.meter((file.get("policies") or {}).get("usage") or {})  # for what was refused on its way in
+    meter = resources.meter(
+        (file.get("policies") or {}).get("usage") or {}
+    )  # for what was refused on its way in
     observers = [meter, *seen.observers, *(page.observers if page is not None else [])]
     app = compose(
         routes,

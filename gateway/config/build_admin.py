@@ -79,7 +79,7 @@ async def _standings(file: Section, resources: Resources) -> Sequence[Mapping[st
     from gateway.limits.standing import standings
 
     merged = [{**(file.get("policies") or {}), **(route.get("policies") or {})} for route in file["routes"]]
-    limiters = [limiter for policies in merged if (limiter := resources.limiter(policies)) is not None]
+    limiters = [resources.limiter(policies) for policies in merged]
     rules = {(rule.group, rule.name): rule for limiter in limiters for rule in limiter.rules}
     return await standings(resources.store, rules.values(), now=time.time())
 

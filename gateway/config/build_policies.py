@@ -52,7 +52,7 @@ def _auth(section: Section, place: Place, resources: Resources) -> tuple[Layer, 
     layer = partial(
         AuthMiddleware,
         mode=section.get("mode", "strict"),
-        jwt=[verifier(each, place.folder) for each in issuers],
+        jwt=[verifier(each, place.folder, resources) for each in issuers],
         keys=_keys(section.get("keys", not issuers), resources),
         attribution=Attributing(**section.get("attribution", {})),
         resource=resource,
@@ -94,14 +94,15 @@ def _resource(section: Section, place: Place, issuers: Any) -> Resource | None:
     )
 
 
-def verifier(section: Section, folder: Path) -> Any:
+def verifier(section: Section, folder: Path, resources: Resources) -> Any:
     from gateway.identity.jwt import Verifier
 
     given = {key: section[key] for key in ("audiences", "algorithms", "scopes", "leeway") if key in section}
-    return Verifier(issuer=section["issuer"], keys=_signing_keys(section, folder), **given)
+    return Verifier(issuer=section["issuer"], keys=_signing_keys(section, folder, resources), **given)
 
 
-def _signing_keys(section: Section, folder: Path) -> Any:
+def _signing_keys(section: Section, folder: Path, resources: Resources) -> Any:
+    """What was fetched from an issuer outlives a change of the file."""
     from gateway.identity.issuers import FileKeys, RemoteKeys
     from gateway.identity.jwks import SecretKeys
 
@@ -111,8 +112,8 @@ def _signing_keys(section: Section, folder: Path) -> Any:
     if "file" in jwks:
         return FileKeys(folder / jwks["file"])
     if "url" in jwks:
-        return RemoteKeys(url=jwks["url"])
-    return RemoteKeys(issuer=section["issuer"])
+        return resources.once("keys at", jwks["url"], lambda: RemoteKeys(url=jwks["url"]))
+    return resources.once("keys of", section["issuer"], lambda: RemoteKeys(issuer=section["issuer"]))
 
 
 def _keys(section: bool | list[Section], resources: Resources) -> list[Any]:
@@ -146,13 +147,10 @@ def _authz(section: Any, place: Place, resources: Resources, challenge: Any) -> 
     )
 
 
-def _ratelimit(policies: Section, place: Place, resources: Resources) -> Layer | None:
-    limiter = resources.limiter(policies)
-    if limiter is None:
-        return None
+def _ratelimit(policies: Section, place: Place, resources: Resources) -> Layer:
     from gateway.middleware.ratelimit import RateLimitMiddleware
 
-    return partial(RateLimitMiddleware, limiter=limiter, defer=place.mcp)
+    return partial(RateLimitMiddleware, limiter=resources.limiter(policies), defer=place.mcp)
 
 
 def _guard(section: Section | None, place: Place) -> Layer | None:

@@ -83,11 +83,9 @@ class Resources:
 
         return self.once("meter", [self._store_url, usage], make)
 
-    def limiter(self, policies: Section) -> RateLimiter | None:
-        """One for the same limits wherever they stand. Spend limits are set while it runs, so a server has one always."""
+    def limiter(self, policies: Section) -> RateLimiter:
+        """One for the same limits wherever they stand; there always, for the limits of keys and those set while it runs."""
         section: Section = policies.get("ratelimit") or {}
-        if not section and self.serverless:
-            return None
         from gateway.limits.policy import RateLimiter
         from gateway.limits.rules import Budget, Limit
         from gateway.limits.spend import SpendLimits
