@@ -40,7 +40,7 @@ class Invocation:
 
 
 class RuntimeApi:
-    """The wire: HTTP/1.1 to the address in AWS_LAMBDA_RUNTIME_API, one connection kept for asking, one for each answer."""
+    """The wire: HTTP/1.1 to the address in AWS_LAMBDA_RUNTIME_API, a connection for each question and each answer."""
 
     def __init__(self, address: str) -> None:
         self.host, _, port = address.partition(":")
@@ -78,9 +78,11 @@ class RuntimeApi:
                 f"content-type: application/vnd.aws.lambda.error+json\r\ncontent-length: {len(body)}\r\n"
                 f"lambda-runtime-function-error-type: {type(error).__name__}\r\n\r\n")  # fmt: skip
         reader, writer = await asyncio.open_connection(self.host, self.port)
-        writer.write(head.encode() + body)
-        await _read(reader)
-        await _closed(writer)
+        try:
+            writer.write(head.encode() + body)
+            await _read(reader)
+        finally:
+            await _closed(writer)
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
@@ -157,7 +159,6 @@ class Answer:
         self.writer.write(b"0\r\n" + trailers + b"\r\n")
         await self.writer.drain()
         await _read(self.reader)
-        await _closed(self.writer)
 
 
 def prelude(message: Message) -> dict[str, Any]:
@@ -206,11 +207,11 @@ async def respond(
         if answer.started:
             await answer.end(error)
         else:
-            await _closed(answer.writer)
             await api.failed(f"/invocation/{invocation.id}/error", error)
     finally:
         left.set()
         ending.cancel()
+        await _closed(answer.writer)
 
 
 def _at_deadline(

@@ -47,6 +47,11 @@ class RuntimeApi:
         async with asyncio.timeout(10), self.arrived:
             await self.arrived.wait_for(lambda: bool(self.posted) and text in self.posted[-1].body)
 
+    async def until_asked(self, times: int) -> None:
+        """Waits until the loop has asked for its next event so many times."""
+        async with asyncio.timeout(10), self.arrived:
+            await self.arrived.wait_for(lambda: len(self.asked) >= times)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.conversations.add(asyncio.current_task())
         try:
@@ -62,7 +67,9 @@ class RuntimeApi:
                 await writer.wait_closed()
 
     async def _next(self, path: str, writer: asyncio.StreamWriter) -> None:
-        self.asked.append(path)
+        async with self.arrived:
+            self.asked.append(path)
+            self.arrived.notify_all()
         if not self.events:
             await self.over.wait()
             return

@@ -119,7 +119,7 @@ async def test_the_loop_takes_one_invocation_after_the_other() -> None:
 
     async with runtime_api(event("function-url-stream"), event("rest-api-mcp")) as api:
         task = asyncio.create_task(lambda_runtime.loop(app, lambda_runtime.RuntimeApi(api.address)))
-        await api.until(b"/mcp")
+        await api.until_asked(3)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert [posted.streamed for posted in api.posted] == [b"/v1/messages", b"/mcp"]
