@@ -31,6 +31,7 @@ from gateway.types import Receive, Scope, Send
 _LISTS = ("models", "model")
 _UNCOUNTED = ("openai-chat", "bedrock-converse")  # these wires have no such request
 _NO_SUCH = (404, 405, 501)
+_NO_COUNTER = "bedrock"  # says 400 for models whose tokens it cannot count
 
 
 class LLMApp:
@@ -118,7 +119,8 @@ class LLMApp:
         if able:
             answer = await self._upstream.open(inquiry, able)
             try:
-                if answer.response.status not in _NO_SUCH:
+                status, dialect = answer.response.status, answer.prepared.dialect
+                if status not in _NO_SUCH and (status != 400 or dialect != _NO_COUNTER):
                     return await _told(inquiry, answer, relay, send)
             finally:
                 answer.response.close()

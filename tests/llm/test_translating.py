@@ -143,6 +143,18 @@ async def test_a_claude_code_in_bedrock_mode_counts_at_a_provider_of_another_wir
         assert b"POST /v1/responses/input_tokens " in gw.ups[0].requests[0]
 
 
+async def test_where_bedrock_cannot_count_an_estimate_says_so() -> None:
+    refused = answer(
+        b'{"message":"The provided model doesn\'t support counting tokens."}', status=b"400 Bad Request",
+        headers=b"content-type: application/json\r\nx-amzn-errortype: ValidationException\r\n",
+    )  # fmt: skip
+    async with gateway(repeat(refused), dialects=["bedrock"]) as gw:
+        reply = await gw.drive.post("/v1/messages/count_tokens", {"model": "m", "messages": MESSAGES})
+        assert reply.status == 200
+        assert json.loads(reply.body)["input_tokens"] > 0
+        assert reply.headers["x-gateway-estimated"] == "true"
+
+
 async def test_converse_passes_to_bedrock_and_is_metered() -> None:
     async with gateway(
         repeat(answer(specified_bedrock.TEXT, headers=b"content-type: %b\r\n" % FRAMES)), dialects=["bedrock"]
