@@ -9,7 +9,7 @@ import mimetypes
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qs, parse_qsl, unquote
 
 import orjson
 
@@ -21,7 +21,8 @@ from gateway.admin.request import Handler, Request, missing
 from gateway.admin.sessions import Sessions
 from gateway.admin.shelf import Pins, Shelf
 from gateway.admin.traffic import Traffic
-from gateway.errors import ClientGone, ConfigError, Refused, StoreError
+from gateway.errors import BadRequest, ClientGone, ConfigError, Refused, StoreError
+from gateway.limits import spend_api
 from gateway.refusals import Refusal
 from gateway.stores.protocols import Store
 from gateway.telemetry.audit import Audit
@@ -90,6 +91,7 @@ class AdminApp:
             ("POST", "switches"): rules.throw, ("DELETE", "switches"): rules.restore, ("POST", "pins"): shelf.approve,
         }  # fmt: skip
         self._tail = traffic.tail
+        self._spend = spend_api.SpendLimitsApi(store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,6 +105,8 @@ class AdminApp:
             await _refuse(send, error.refusal)
         except ConfigError as error:
             await _refuse(send, refusals.invalid(str(error)))
+        except BadRequest as error:
+            await _refuse(send, refusals.invalid(str(error), status=error.status))
         except StoreError as error:
             log.error("the page could not read the store: %s", error)
             await _refuse(send, refusals.overloaded("the store does not answer"))
@@ -113,6 +117,8 @@ class AdminApp:
         path, verb = scope["path"].removeprefix(self._prefix), scope["method"]
         if not path and self._prefix:
             return await _send(send, 308, b"", [(b"location", f"{self._prefix}/".encode())])
+        if path.startswith(spend_api.PREFIX):
+            return await _json(send, await self._spend_limits(scope, receive, headers, path))
         visitor = self.door.visitor(scope, headers)
         if path.startswith("/api/"):
             endpoint, _, name = path[5:].partition("/")
@@ -148,6 +154,23 @@ class AdminApp:
             raise missing(f"endpoint {verb} {endpoint}")
         _pass(self.door.may_change(visitor, scope, headers))
         return change
+
+    async def _spend_limits(
+        self, scope: Scope, receive: Receive, headers: Mapping[str, str], path: str
+    ) -> Any:
+        """The vendor's own API, whose clients send the credential as x-api-key."""
+        verb = scope["method"]
+        if "authorization" not in headers and "x-api-key" in headers:
+            headers = {**headers, "authorization": "Bearer " + headers["x-api-key"]}
+        visitor = self.door.visitor(scope, headers)
+        reads = verb in ("GET", "HEAD")
+        _pass(self.door.may_look(visitor) if reads else self.door.may_change(visitor, scope, headers))
+        body = (await _request(scope, receive, headers, visitor, "")).body if verb == "POST" else {}
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        found = await spend_api.answer(self._spend, verb, path, query=query, body=body)
+        if not reads and self._audit is not None:
+            self._audit.action("admin", f"spend limit {verb.lower()}", outcome="ok", ip=visitor.ip)
+        return found
 
     async def _session(
         self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], visitor: Visitor

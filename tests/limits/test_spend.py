@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway.admin.app import AdminApp
 from gateway.call import Principal
 from gateway.errors import BadRequest
 from gateway.limits.spend import SpendLimits
@@ -13,6 +14,8 @@ from gateway.limits.spend_api import PREFIX, SpendLimitsApi, answer
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
 from gateway.stores.memory import MemoryStore
+from gateway.telemetry.recent import Recent
+from tests.driver import Driver
 from tests.limits.test_middleware import answering, around, ask, limiter
 from tests.stores.contract import NOON, Clock
 
@@ -151,3 +154,18 @@ async def test_requests_find_their_way_by_verb_and_path(api: SpendLimitsApi) -> 
     ):
         with pytest.raises(BadRequest):
             await answer(api, verb, path, query=query, body={})
+
+
+async def test_the_admin_port_serves_it_to_whoever_has_the_credential(store: MemoryStore) -> None:
+    driver = Driver(AdminApp(store, recent=Recent(), token="an-admin-credential"), client="203.0.113.7")
+    key = {"x-api-key": "an-admin-credential", "content-type": "application/json"}
+    body = {"scope": USER, "amount": "100", "period": "daily"}
+    assert (await driver.post(PREFIX, body, headers={"content-type": "application/json"})).status == 401
+    assert (await driver.get(PREFIX)).status == 401
+    made = await driver.post(PREFIX, body, headers=key)
+    assert (made.status, made.json["amount"]) == (200, "100")
+    listed = await driver.get(f"{PREFIX}?scope_type[]=user&limit=1", headers=key)
+    assert [row["id"] for row in listed.json["data"]] == [made.json["id"]]
+    assert (await driver.post(PREFIX, {"amount": "1"}, headers=key)).status == 400
+    assert (await driver.request("DELETE", f"{PREFIX}/{made.json['id']}", headers=key)).status == 200
+    assert (await driver.get(f"{PREFIX}/{made.json['id']}", headers=key)).status == 404
