@@ -46,11 +46,19 @@ class Verified:
 
 
 def verify(lines: Iterable[tuple[str, bytes]], *, key: bytes = b"", last: str = "") -> Verified:
-    """Each line comes with its place (`file:number`). `last`: a hash that must be there, as it was once seen at the end."""
+    """Each line comes with its place (`file:number`). `last`: a hash that must be there, as it was once seen at the end.
+
+    In the oldest file a chain may begin in the middle where that file is one of those that were put aside (`NAME.TIME`): the
+    files before it were removed when their time was over.
+    """
     found, chains, known = Verified(), dict[str, tuple[int, str]](), set[str]()
+    oldest = ""
     for place, line in lines:
+        file = place.rpartition(":")[0]
+        oldest = oldest or file
         found.lines += 1
-        problem = _check(line.rstrip(b"\n"), key, chains, known, first=found.lines == 1)
+        cut = file == oldest and file.rpartition(".")[2].isdigit()
+        problem = _check(line.rstrip(b"\n"), key, chains, known, cut=cut)
         if problem:
             found.problems.append(f"{place}: {problem}")
         else:
@@ -66,9 +74,7 @@ def own(line: bytes) -> str:
     return line[at + len(_MARK) :].rstrip(b'"}\n').decode("ascii", "replace") if at > 0 else ""
 
 
-def _check(
-    line: bytes, key: bytes, chains: dict[str, tuple[int, str]], known: set[str], *, first: bool
-) -> str:
+def _check(line: bytes, key: bytes, chains: dict[str, tuple[int, str]], known: set[str], *, cut: bool) -> str:
     body = line[: line.rfind(_MARK)] + b"}"
     said = own(line)
     try:
@@ -78,10 +84,10 @@ def _check(
         return "not a line of the audit"
     if not hmac.compare_digest(said, _hash(body, key)):
         return "was changed: its hash does not fit"
-    expected, last = chains.get(name, (number if first else 0, before))
+    expected, last = chains.get(name, (number if cut else 0, before))
     # What follows a gap is judged by itself, so that one removed line is one problem.
     chains[name] = (number + 1, said)
-    strange = number == 0 and before and before not in known and not first
+    strange = number == 0 and before and before not in known and not cut
     known.add(said)
     if number != expected:
         return f"{number - expected} lines before it are missing" if number > expected else "stands twice"

@@ -75,6 +75,8 @@ class Metrics:
         self.tokens = new.histogram("gen_ai_client_token_usage", "Tokens of one model call by type.",
                                     "gen_ai_token_type", *names, buckets=TOKENS)  # fmt: skip
         self.cost = new.counter("gen_ai_client_cost_usd_total", "Dollars spent on models.", *names)
+        self.unpriced = new.counter("gateway_unpriced_calls_total", "Model calls without a price, charged at the ceiling.",
+                                    "provider", "model")  # fmt: skip
         self.first_token = new.histogram("gen_ai_server_time_to_first_token_seconds", "Until the model's first byte.",
                                          *names, buckets=FIRST_TOKEN)  # fmt: skip
         self.model_time = new.histogram("gen_ai_server_request_duration_seconds", "A model call from end to end.",
@@ -177,6 +179,8 @@ class Metrics:
             if amount:
                 self.tokens.observe((kind, *names), amount)
         self.cost.add(names, record.usd)
+        if not record.priced:
+            self.unpriced.add((record.provider, answered))
         self._timed(self.model_time, names, record.duration_ms / 1e3, call)
         if record.first_byte_ms:
             self.first_token.observe(names, record.first_byte_ms / 1e3)

@@ -100,6 +100,7 @@ def changed(lines: list[bytes]) -> list[bytes]:
 @pytest.mark.parametrize(
     ("meddle", "problem"),
     [
+        (without(0), "1 lines before it are missing"),
         (without(1), "1 lines before it are missing"),
         (without(2), "begins after a line that is missing"),
         (without(3), "1 lines before it are missing"),
@@ -125,6 +126,24 @@ def test_an_untouched_audit_of_two_processes_verifies_and_its_end_is_pinned_by_i
     path.write_bytes(b"".join(lines[:-1]))
     assert chain.verify(sinks.lines(path)).problems == []
     assert chain.verify(sinks.lines(path), last=whole.last).problems
+
+
+def test_files_removed_when_their_time_was_over_are_no_meddling_and_removed_lines_still_are(
+    tmp_path: Path,
+) -> None:
+    path, now = tmp_path / "audit.jsonl", [1000.0]
+    sink = FileSink(path, max_bytes=2000, clock=lambda: now[0])
+    two = chain.Chain(), chain.Chain()
+    for number in range(60):
+        now[0] += 1
+        sink.write([two[number % 2].line({"event": "call", "number": number})])
+    sink.close()
+    files = sinks.files(path)
+    files[0].unlink()
+    assert chain.verify(sinks.lines(path)).problems == []
+    kept = files[2].read_bytes().splitlines(keepends=True)
+    files[2].write_bytes(b"".join(kept[:2] + kept[3:]))
+    assert len(chain.verify(sinks.lines(path)).problems) == 1
 
 
 def test_with_a_key_nobody_without_it_can_write_a_line_that_fits(tmp_path: Path) -> None:
