@@ -18,6 +18,8 @@ from gateway.middleware.access import AccessMiddleware
 from gateway.middleware.usage import UsageMiddleware
 from gateway.refusals import Refusal, send_refusal, unauthorized
 from gateway.stores.memory import MemoryStore
+from gateway.telemetry.exposition import render
+from gateway.telemetry.metrics import Metrics
 from gateway.types import App, Receive, Scope, Send
 from tests.driver import Driver
 
@@ -321,3 +323,16 @@ async def test_what_is_no_http_passes_by() -> None:
 
     await UsageMiddleware(app)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     assert seen == ["lifespan"]
+
+
+async def test_an_unknown_model_raises_a_metric() -> None:
+    metrics = Metrics()
+    app = AccessMiddleware(UsageMiddleware(saying(b"{}")), observers=[metrics])
+    await Driver(app).post("/v1/messages", {**PROMPT, "model": "nobody-knows"})
+    await Driver(app).post("/v1/messages", PROMPT)
+    lines = [
+        line
+        for line in "".join(render(metrics.registry)).splitlines()
+        if line.startswith("gateway_unpriced_calls_total{")
+    ]
+    assert lines == ['gateway_unpriced_calls_total{provider="",model="nobody-knows"} 1']
