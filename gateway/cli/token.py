@@ -166,8 +166,8 @@ async def _checks(text: str, config: Path) -> list[Row]:
 def verifiers(config: Path) -> list[tuple[str, Verifier]]:
     """Those of every route of a configuration, each bound to what it protects."""
     from gateway.config.build_policies import verifier
-    from gateway.config.resources import Resources
     from gateway.config.load import load
+    from gateway.config.resources import Resources
 
     loaded = load(config)
     found: list[tuple[str, Verifier]] = []
