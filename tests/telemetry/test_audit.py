@@ -63,6 +63,16 @@ def test_arguments_named_in_the_file_are_masked_at_any_depth_and_long_ones_cut()
     assert found["c"].endswith("… (+3000)")
 
 
+def test_a_credential_is_masked_wherever_it_stands_and_ordinary_text_is_not() -> None:
+    token = "ghp_" + "wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx"
+    found = Masking()(
+        {"body": f"use {token} please", "path": "/workspace/src/main.py", "long": "y" * 3000 + token}
+    )
+    assert found["body"] == "use *** please"
+    assert found["path"] == "/workspace/src/main.py"
+    assert "ghp_" not in found["long"]
+
+
 def test_a_health_check_is_not_audited_and_a_refused_stranger_is(tmp_path: Path) -> None:
     healthy = call(operation=None, dialect="http", status=200, path="/healthz", principal=ANONYMOUS)
     lines = audited(tmp_path / "audit.jsonl", healthy, refused_call())
