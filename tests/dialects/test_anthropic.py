@@ -254,6 +254,35 @@ def test_names_and_ids_that_anthropic_refuses_are_made_to_fit() -> None:
     assert anthropic.read_answer(whole, reply(names=sent.reply.names))["content"][0]["name"] == "my.tool"
 
 
+def test_calls_and_results_are_paired_as_anthropic_demands() -> None:
+    other = {**USE, "id": "toolu_2"}
+    late = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_2", "content": "late"}]}
+    orphan = {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "toolu_9", "content": "lost"}],
+    }
+    whole = [HI, {"role": "assistant", "content": [USE]}, RESULT]
+    assert outbound(anthropic, {"messages": whole}, "claude-x").body["messages"] == whole
+
+    def results(*messages: dict[str, Any]) -> list[tuple[str, str]]:
+        sent = outbound(anthropic, {"messages": list(messages)}, "claude-x").body["messages"]
+        return [
+            (block.get("tool_use_id", ""), block.get("content") or block.get("text"))
+            for block in sent[2]["content"]
+        ]
+
+    asked = {"role": "assistant", "content": [USE, other]}
+    missing = "No result: the call was not carried out."
+    assert results(HI, asked, late, RESULT) == [("toolu_1", "done"), ("toolu_2", "late")]
+    assert results(HI, asked, RESULT, {"role": "assistant", "content": "on"}) == [
+        ("toolu_1", "done"),
+        ("toolu_2", missing),
+    ]
+    assert results(HI, {"role": "assistant", "content": "on"}, orphan) == [
+        ("", "Result of an earlier call: lost")
+    ]
+
+
 def test_empty_texts_are_left_out() -> None:
     empty = {"type": "text", "text": ""}
     messages = [

@@ -77,6 +77,16 @@ CONVERSATIONS: dict[str, tuple[list[Any], list[Any]]] = {
          {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": [text("no")], "is_error": True},
                                       {"type": "tool_result", "tool_use_id": "call_0", "content": [text('{"x":1,"y":[2]}')]}]}],
     ),
+    "a result whose call is gone": (
+        [says("user", RESULT, "and?")],
+        [{"role": "user", "content": [text("Result of an earlier call of look: done"), text("and?")]}],
+    ),
+    "a call of before does not take a later result": (
+        [says("user", "go"), says("model", {"functionCall": {"name": "look"}}), says("user", "stop"), says("model", {"functionCall": {"name": "look"}}), says("user", {"functionResponse": {"name": "look", "response": {"output": "done"}}})],
+        [{"role": "user", "content": [text("go")]}, {"role": "assistant", "content": [{"type": "tool_use", "id": "call_0", "name": "look", "input": {}}]},
+         {"role": "user", "content": [text("stop")]}, {"role": "assistant", "content": [{"type": "tool_use", "id": "call_1", "name": "look", "input": {}}]},
+         {"role": "user", "content": [{**TOOL_RESULT, "tool_use_id": "call_1"}]}],
+    ),
     "an image inside a result": (
         [says("user", "go"), says("model", CALL), says("user", {"functionResponse": {**RESULT["functionResponse"], "parts": [{"inlineData": {"mimeType": "image/png", "data": "iVBO"}}]}})],
         [{"role": "user", "content": [text("go")]}, {"role": "assistant", "content": [USE]},
@@ -129,7 +139,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "cached content": ({"contents": [says("user", "x")], "cachedContent": "cachedContents/1"}, "cachedContent"),
     "several answers": ({"contents": [says("user", "x")], "generationConfig": {"candidateCount": 2}}, "candidateCount"),
     "pictures out": ({"contents": [says("user", "x")], "generationConfig": {"responseModalities": ["IMAGE"]}}, "responseModalities"),
-    "a result without its call": ({"contents": [says("user", RESULT)]}, "look"),
     "no contents": ({}, "contents"),
     "a part that is no object": ({"contents": [{"parts": ["hi"]}]}, "object"),
 }  # fmt: skip

@@ -9,6 +9,7 @@ from gateway.llm.dialects import signatures
 from gateway.llm.dialects.content import blocks, tool_uses
 from gateway.llm.dialects.names import Names
 from gateway.llm.dialects.protocol import Json, Options
+from gateway.llm.dialects.turns import turns
 
 MIN_BUDGET = 1_024
 _BUDGETS = {"low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 24_576, "max": 32_000}
@@ -33,6 +34,8 @@ def fit(hub: Json, options: Options, sent: Names) -> tuple[Json, list[str]]:
 
 def _messages(messages: list[Json], sent: Names, quirks: frozenset[str]) -> list[Json]:
     kept = _said(signatures.keep(messages, signatures.ANTHROPIC))
+    if not _paired(kept):
+        kept = turns(kept)
     if "no_mid_system" in quirks:
         kept = [{**each, "role": "user"} if each.get("role") == "system" else each for each in kept]
     if all(_fits(block, sent) for block in tool_uses(kept)):
@@ -42,6 +45,20 @@ def _messages(messages: list[Json], sent: Names, quirks: frozenset[str]) -> list
         if isinstance(message.get("content"), list) else message
         for message in kept
     ]  # fmt: skip
+
+
+def _paired(messages: list[Json]) -> bool:
+    """Every call is answered in the message after it, and every result answers one: Anthropic refuses all else."""
+    calls: set[str] = set()
+    for message in messages:
+        content = message.get("content")
+        content = content if isinstance(content, list) else []
+        results = {block["tool_use_id"] for block in content if block.get("type") == "tool_result"}
+        if message.get("role") != "system" and results != calls:
+            return False
+        if message.get("role") != "system":
+            calls = {block["id"] for block in content if block.get("type") == "tool_use"}
+    return not calls
 
 
 def _said(messages: list[Json]) -> list[Json]:

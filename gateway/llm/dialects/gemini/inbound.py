@@ -89,12 +89,13 @@ class Conversation:
 
     def _user(self, parts: list[Json]) -> list[Json]:
         """Results first: Anthropic wants them straight after their calls."""
-        results = [
-            self._result(camel(part["functionResponse"])) for part in parts if "functionResponse" in part
-        ]
-        return results + [block for part in parts if "functionResponse" not in part for block in plain(part)]
+        told = [self._result(camel(part["functionResponse"])) for part in parts if "functionResponse" in part]
+        told.sort(key=lambda block: bool(block["type"] != "tool_result"))
+        return told + [block for part in parts if "functionResponse" not in part for block in plain(part)]
 
     def _model(self, parts: list[Json]) -> list[Json]:
+        if self._messages and self._messages[-1]["role"] == "user":
+            self._waiting = []  # what has no result by now gets none
         blocks: list[Json] = []
         for part in parts:
             signature = str(part.get("thoughtSignature") or "")
@@ -121,36 +122,29 @@ class Conversation:
         return {"type": "tool_use", "id": ident, "name": name, "input": call.get("args") or {}}
 
     def _result(self, response: Json) -> Json:
+        """A tool result; text, where its call is gone from the conversation."""
         found = self._awaited(str(response.get("id") or ""), str(response.get("name") or ""))
         value = response.get("response")
         value = value if isinstance(value, dict) else {"output": value}
-        failed = "error" in value and len(value) == 1
-        said = (
-            next(iter(value.values()))
-            if len(value) == 1 and value.keys() & {"output", "result", "error"}
-            else value
-        )
+        alone = next(iter(value)) if len(value) == 1 else ""
+        said = value[alone] if alone in ("output", "result", "error") else value
         text = said if isinstance(said, str) else orjson.dumps(said).decode()
+        if not found:
+            return {"type": "text", "text": f"Result of an earlier call of {response.get('name')}: {text}"}
         media = [block for part in many(response.get("parts")) for block in plain(camel(part))]
-        result: Json = {
-            "type": "tool_result",
-            "tool_use_id": found,
-            "content": [{"type": "text", "text": text}, *media],
-        }
-        return {**result, "is_error": True} if failed else result
+        content = [{"type": "text", "text": text}, *media]
+        result: Json = {"type": "tool_result", "tool_use_id": found, "content": content}
+        return {**result, "is_error": True} if alone == "error" else result
 
     def _awaited(self, ident: str, name: str) -> str:
-        """The id of the call that this answers: by its id, else by its name, else the oldest one."""
-        for want in (
-            (lambda call: bool(ident) and call[1] == ident),
-            (lambda call: call[0] == name),
-            (lambda call: True),
-        ):
-            for call in self._waiting:
-                if want(call):
-                    self._waiting.remove(call)
-                    return call[1]
-        raise BadRequest(f"a functionResponse of {name!r} answers no functionCall")
+        """The id of the call that this answers, found by its id or else by its name; empty where there is none."""
+        waiting = [call for call in self._waiting if call[1] == ident] or [
+            call for call in self._waiting if call[0] == name
+        ]
+        if not waiting:
+            return ""
+        self._waiting.remove(waiting[0])
+        return waiting[0][1]
 
 
 def _sign_call(blocks: list[Json], signature: str) -> None:
