@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 from gateway import sse
@@ -50,7 +51,8 @@ class Reader:
                     if timeout is not None:
                         deadline.reschedule(clock() + (PATIENCE if message.is_request else timeout))
                     if ear is not None:
-                        await ear.hear(message, event.id, event.retry)
+                        with contextlib.suppress(jsonrpc.RpcError):  # a notification that is none
+                            await ear.hear(message, event.id, event.retry)
         except TimeoutError:
             raise UpstreamTimeout(f"server {self._server!r} was silent for {timeout:g} s") from None
         except ValueError as exc:

@@ -193,6 +193,12 @@ class MCPApp:
         turn = Turn(call, peer, message, params, exchange, headers)
         try:
             answer = await self._methods.serve(turn)
+        except Refused as exc:
+            if not wire.shared:
+                raise  # an OAuth challenge is HTTP's to make, where the response is this request's alone
+            error = jsonrpc.error_value(-31000 - exc.refusal.status, exc.refusal.message)
+            await wire.answer(jsonrpc.error(message.id, error))
+            return
         except RpcError as exc:
             answer = Answer(b"", jsonrpc.error_value(exc.code, exc.message, exc.data))
             await wire.answer(jsonrpc.error(message.id, answer.error), status=_status(peer, exc.code))

@@ -271,8 +271,9 @@ class Catalog:
         digest = hashlib.sha256(b"\0".join(raws)).digest()
         listing = self._listings.get(digest)
         if listing is None:
-            trees = tuple(orjson.loads(raw) for raw in raws)
-            listing = self._listings[digest] = Listing(digest, tuple(raws), trees)
+            pairs = [(raw, tree) for raw in raws if isinstance(tree := orjson.loads(raw), dict)]
+            listing = Listing(digest, tuple(raw for raw, _ in pairs), tuple(tree for _, tree in pairs))
+            self._listings[digest] = listing
             if len(self._listings) > _KEPT:
                 self._listings.popitem(last=False)
         return listing

@@ -40,6 +40,11 @@ class Wire:
         self.started = False
         self.ended = False
 
+    @property
+    def shared(self) -> bool:
+        """The response is not (or no longer) this request's alone to begin."""
+        return self.started or self._batch
+
     async def start(self) -> None:
         """Idempotent: from here on the response is a stream."""
         if not self.started:
@@ -179,7 +184,8 @@ class Exchange:
     def _wants(self, message: Message) -> bool:
         if not self.peer.log_level:
             return not self.peer.modern
-        level = orjson.loads(message.params).get("level") if message.params else ""
+        raw = bytes(jsonrpc.members(message.params).get("level", b"null"))
+        level = orjson.loads(raw)
         if level not in _LEVELS or self.peer.log_level not in _LEVELS:
             return True
         return _LEVELS.index(level) >= _LEVELS.index(self.peer.log_level)

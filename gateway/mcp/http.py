@@ -127,9 +127,7 @@ class HttpUpstream:
             ident = header(response.headers, b"mcp-session-id").decode("latin-1")
         finally:
             response.close()
-        if message.error or not message.result:
-            raise UpstreamError(f"server {self.name!r} refused to initialize: {message.error[:200]!r}")
-        self._legacy_hello = Hello.of_initialize(orjson.loads(message.result))
+        self._legacy_hello = Hello.of_initialize(message)
         session = Session(ident, self._legacy_hello.version)
         await self._post(call, session, jsonrpc.notification("notifications/initialized"))
         return session

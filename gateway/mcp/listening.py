@@ -239,8 +239,8 @@ class _Follower(_Ear):
 
     async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
         if message.method == ACKNOWLEDGED:
-            tree = orjson.loads(message.params)
-            self.agree(tree.get("notifications") or {})
+            tree = orjson.loads(bytes(jsonrpc.members(message.params).get("notifications", b"{}")))
+            self.agree(tree if isinstance(tree, Mapping) else {})
             return
         if not (message.method.endswith("list_changed") or message.method == UPDATED):
             return
@@ -252,7 +252,10 @@ class _Follower(_Ear):
 
     def agree(self, share: Mapping[str, Any]) -> None:
         self.accepted = dict(share)
-        uris = [self._catalog.shown_uri(self.server, uri) for uri in share.get("resourceSubscriptions", ())]
+        own = share.get("resourceSubscriptions")
+        uris = (
+            [self._catalog.shown_uri(self.server, str(uri)) for uri in own] if isinstance(own, list) else []
+        )
         if uris:
             self.accepted["resourceSubscriptions"] = uris
         self.agreed.set()

@@ -105,6 +105,8 @@ class Methods:
             answer = await self._relay.resumed(turn, place, Answer(message.result, message.error))
         except RpcError as exc:
             return jsonrpc.error(ident, jsonrpc.error_value(exc.code, exc.message, exc.data))
+        except UpstreamError as exc:
+            return jsonrpc.error(ident, jsonrpc.error_value(jsonrpc.INTERNAL_ERROR, str(exc)))
         except Refused as exc:
             return jsonrpc.result(ident, refused(turn, exc.refusal).result)
         return jsonrpc.result(ident, answer.result) if answer.result else jsonrpc.error(ident, answer.error)

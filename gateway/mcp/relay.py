@@ -194,6 +194,8 @@ class Relay:
         if not answer.result:
             return Answer(b"", _error_for(turn, answer.error), turn.peer.modern)
         result = answer.result
+        if not result.startswith(b"{"):
+            raise UpstreamError(f"server {server.name!r} sent a result that is no object")
         if turn.policies.guard is not None or server.max_rows or len(result) > server.max_bytes > 0:
             result = await self._inspected(turn, op, server, result)
         result = self._ids.outward(turn.call, server.name, result)
@@ -216,7 +218,10 @@ class Relay:
 
     async def _inspected(self, turn: Turn, op: Operation, server: Server, result: bytes) -> bytes:
         """What scanners and limits leave of a result; the bytes themselves where that is all of it."""
-        tree = orjson.loads(result)
+        try:
+            tree = orjson.loads(result)
+        except orjson.JSONDecodeError as exc:
+            raise UpstreamError(f"server {server.name!r} sent what is no JSON: {exc}") from exc
         inner = tree.get("result") if op.subject == "task" else None
         given = kept = (
             inner if isinstance(inner, dict) else tree
@@ -291,7 +296,7 @@ def traced(turn: Turn, op: Operation) -> str:
 
 def _error_for(turn: Turn, error: bytes) -> bytes:
     """Codes that one era only knows are said in the other's way."""
-    code: Any = orjson.loads(error).get("code") if error else None
-    if turn.peer.modern and code == RESOURCE_NOT_FOUND:
-        return jsonrpc.join({**jsonrpc.members(error), "code": Raw(b"%d" % INVALID_PARAMS)})
+    parts = jsonrpc.members(error)
+    if turn.peer.modern and bytes(parts.get("code", b"")) == b"%d" % RESOURCE_NOT_FOUND:
+        return jsonrpc.join({**parts, "code": Raw(b"%d" % INVALID_PARAMS)})
     return error or jsonrpc.error_value(INTERNAL_ERROR, "the server sent neither result nor error")

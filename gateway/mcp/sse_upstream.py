@@ -118,10 +118,9 @@ class SseUpstream:
         params = {"protocolVersion": eras.LEGACY[-1], "capabilities": {}, "clientInfo": GATEWAY}
         number = next(self._ids)
         message = await self._exchange(call, number, "initialize", orjson.dumps(params), None)
-        if message.error:
-            raise UpstreamError(f"server {self.name!r} refused to initialize: {message.error[:200]!r}")
+        hello = Hello.of_initialize(message)
         await self._post(call, jsonrpc.notification("notifications/initialized"))
-        return Hello.of_initialize(orjson.loads(message.result))
+        return hello
 
     async def _read(self, call: Call, response: Response, named: asyncio.Future[str]) -> None:
         splitter = sse.Splitter()
@@ -145,13 +144,13 @@ class SseUpstream:
     async def _heard(self, call: Call, data: bytes) -> None:
         try:
             message = jsonrpc.read_upstream(data)
-        except ValueError:
+            if not message.is_request:
+                self._pending.heard(message)
+        except (ValueError, jsonrpc.RpcError):
             return
         if message.is_request:
             with contextlib.suppress(UpstreamError):
                 await self._post(call, declined(message))
-        else:
-            self._pending.heard(message)
 
     async def _exchange(
         self, call: Call, number: int, method: str, params: bytes, ear: Ear | None

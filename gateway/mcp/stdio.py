@@ -113,10 +113,9 @@ class StdioUpstream:
     async def _initialize(self) -> Hello:
         params = {"protocolVersion": eras.LEGACY[0], "capabilities": {}, "clientInfo": GATEWAY}
         message = await self._request("initialize", orjson.dumps(params), self._timeout)
-        if message.error:
-            raise UpstreamError(f"server {self.name!r} refused to initialize: {message.error[:200]!r}")
+        hello = Hello.of_initialize(message)
         await self._write(jsonrpc.notification("notifications/initialized"))
-        return Hello.of_initialize(orjson.loads(message.result))
+        return hello
 
     # -- asking
 
@@ -184,10 +183,9 @@ class StdioUpstream:
     def _heard(self, line: bytes) -> None:
         try:
             message = jsonrpc.read_upstream(line)
-        except ValueError:
-            return  # a program that prints other things on its output goes on being heard
-        if message.is_request:
-            if self._child is not None:  # nobody declared a capability to a shared process
+            if not message.is_request:
+                self._pending.heard(message)
+            elif self._child is not None:  # nobody declared a capability to a shared process
                 self._child.write_soon(declined(message))
-        else:
-            self._pending.heard(message)
+        except (ValueError, jsonrpc.RpcError):
+            return  # a program that prints other things on its output goes on being heard

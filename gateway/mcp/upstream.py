@@ -47,28 +47,43 @@ class Hello:
     instructions: str = ""
 
     @classmethod
-    def of_initialize(cls, result: Mapping[str, Any]) -> Hello:
-        return cls(
-            False,
-            str(result.get("protocolVersion") or eras.ASSUMED),
-            result.get("capabilities") or {},
-            result.get("serverInfo") or {},
-            result.get("instructions") or "",
-        )
+    def of_initialize(cls, message: Message) -> Hello:
+        """Raises UpstreamError where the server refuses."""
+        result = _object(message.result)
+        if not result:
+            raise UpstreamError(f"refused to initialize: {message.error[:200].decode(errors='replace')}")
+        version = str(result.get("protocolVersion") or eras.ASSUMED)
+        return cls._of(result, result.get("serverInfo"), modern=False, version=version)
 
     @classmethod
     def of_discover(cls, message: Message) -> Hello | None:
         """None where the answer is not that of a modern server."""
-        if message.error:
-            code = orjson.loads(message.error).get("code")
-            return cls(True, eras.MODERN) if code in eras.RECOGNISED else None
-        result = orjson.loads(message.result)
-        if eras.MODERN not in (result.get("supportedVersions") or ()):
+        if _object(message.error).get("code") in eras.RECOGNISED:
+            return cls(True, eras.MODERN)
+        result = _object(message.result)
+        versions = result.get("supportedVersions")
+        if not isinstance(versions, list) or eras.MODERN not in versions:
             return None
-        info = (result.get("_meta") or {}).get(eras.SERVER_INFO) or {}
-        return cls(
-            True, eras.MODERN, result.get("capabilities") or {}, info, result.get("instructions") or ""
-        )
+        info = _mapping(result.get("_meta")).get(eras.SERVER_INFO)
+        return cls._of(result, info, modern=True, version=eras.MODERN)
+
+    @classmethod
+    def _of(cls, result: Mapping[str, Any], info: Any, *, modern: bool, version: str) -> Hello:
+        said = result.get("instructions")
+        capabilities = _mapping(result.get("capabilities"))
+        return cls(modern, version, capabilities, _mapping(info), said if isinstance(said, str) else "")
+
+
+def _object(raw: bytes) -> Mapping[str, Any]:
+    """What a server sent may be anything: {} where it is no object."""
+    try:
+        return _mapping(orjson.loads(raw)) if raw else {}
+    except orjson.JSONDecodeError:
+        return {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 DISCOVER = orjson.dumps(
