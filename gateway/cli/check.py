@@ -87,7 +87,9 @@ async def _report(file: Path, *, try_it: bool) -> Report:
 
 def _built(loaded: Loaded) -> None:
     """As the server would, but over a store that leaves nothing behind."""
-    dry = Loaded({**loaded.data, "store": "memory:"}, loaded.source, loaded.lines, loaded.files)
+    dry = Loaded(
+        {**loaded.data, "store": "memory:"}, loaded.source, loaded.folder, loaded.lines, loaded.files
+    )
     build(dry, Resources(dry=True))
 
 

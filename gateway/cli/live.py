@@ -52,7 +52,7 @@ async def _asked(what: str, trial: Awaitable[str]) -> Answer:
 
 
 def _trials(loaded: Loaded, resources: Resources) -> Iterator[tuple[str, Awaitable[str]]]:
-    file, folder = loaded.data, Path(loaded.source).parent
+    file, folder = loaded.data, loaded.folder
     yield f"store {file.get('store', 'memory:').split('?')[0]}", _store(resources)
     for route in file["routes"]:
         for name, section in (route.get("llm") or {}).get("providers", {}).items():

@@ -176,7 +176,7 @@ def verifiers(config: Path) -> list[tuple[str, Verifier]]:
         auth = {**(loaded.data.get("policies") or {}), **(route.get("policies") or {})}.get("auth") or {}
         public = str(loaded.data.get("public_url", "")).rstrip("/")
         for section in auth.get("jwt") or ():
-            made: Verifier = verifier(section, Path(loaded.source).parent, Resources(dry=True))
+            made: Verifier = verifier(section, loaded.folder, Resources(dry=True))
             found.append((f"route {path}", made.bound_to(public + ("" if path == "/" else path))))
     if not found:
         raise ConfigError(f"{config} trusts no issuer: no route has auth.jwt")

@@ -29,7 +29,7 @@ LAMBDA_REQUEST = 6 * 1024 * 1024  # bytes of an invocation's event
 
 def build(loaded: Loaded, resources: Resources) -> Running:
     """Raises ConfigError that names the file and the route."""
-    file, folder = loaded.data, Path(loaded.source).parent
+    file, folder = loaded.data, loaded.folder
     resources.use(file)
     if resources.serverless and file.get("store", "memory:").startswith("sqlite:"):
         raise ConfigError(

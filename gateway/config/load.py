@@ -31,6 +31,7 @@ class Broken(ConfigError):
 class Loaded:
     data: dict[str, Any]
     source: str
+    folder: Path  # what its relative paths are relative to
     lines: Mapping[str, int] = field(default_factory=dict)
     files: tuple[Path, ...] = ()  # all that the configuration was read from: a change of any reloads it
 
@@ -59,7 +60,7 @@ def loads(text: str, *, source: str, folder: Path, env: Mapping[str, str] | None
     if reading.problems:
         raise Broken(source, reading.problems)
     files = (*references.files, *((Path(source),) if Path(source).exists() else ()))
-    return Loaded(data, source, reading.lines, files)
+    return Loaded(data, source, folder, reading.lines, files)
 
 
 class _References:

@@ -68,7 +68,7 @@ async def test_it_calls_mcp_tools_and_both_traces_know_of_it(gateway: Whole, tmp
         "--mcp-config", "mcp.json", "--strict-mcp-config", "--allowedTools", "mcp__math__multiply", MCP_TOKEN=gateway.key,
     )  # fmt: skip
     assert "714" in said["result"]
-    records = await gateway.resources.store.records(where={"tool": "multiply"})
+    records = await gateway.records(1, tool="multiply")
     assert [(r.server, r.outcome, r.tool_use_id[:6]) for r in records] == [("math", "ok", "toolu_")]
 
 
@@ -81,7 +81,7 @@ async def test_it_starts_sub_agents_on_the_same_session(gateway: Whole, tmp_path
     }
     said = await claude(tmp_path, gateway.url, gateway.key, f"call Agent {json.dumps(task)}")
     assert said["is_error"] is False
-    records = await gateway.resources.store.records(where={"kind": "llm"})
+    records = await gateway.records(3, kind="llm")
     assert len({r.session for r in records}) == 1
     assert len(records) >= 3
     assert len({r.agent for r in records}) >= 2

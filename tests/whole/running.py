@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,20 @@ from gateway.config.build import build
 from gateway.config.load import loads
 from gateway.config.resources import Resources
 from gateway.demo.app import DemoApp
+from gateway.metering.record import Record
 from gateway.types import App
 
 KEY = "gw-test-key-0123456789"
 POLICIES = (
     f"policies: {{auth: {{keys: [{{key: {KEY}, id: tester, owner: ada@example.com, groups: [eng]}}]}}}}\n"
 )
+
+
+async def until(done: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+    """Waits for what another process or a batch does in its own time."""
+    async with asyncio.timeout(seconds):
+        while not await done():  # noqa: ASYNC110 - the other side has no event to wait for
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -45,6 +53,18 @@ class Whole:
     gateway: Gateway
     resources: Resources
     key: str = KEY
+
+    async def records(self, count: int, **where: str) -> Sequence[Record]:
+        """What the ledger holds, once it holds this many."""
+        found: Sequence[Record] = ()
+
+        async def there() -> bool:
+            nonlocal found
+            found = await self.resources.store.records(where=where)
+            return len(found) >= count
+
+        await until(there)
+        return found
 
     @property
     def bearer(self) -> dict[str, str]:
