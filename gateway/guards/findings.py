@@ -65,8 +65,7 @@ class Scanner(Protocol):
 
 def covered(value: str) -> str:
     """A private value for a log: enough to recognise it, too little to use it."""
-    keep = min(4, len(value) // 6)
-    return f"{value[:keep]}…({len(value)})"
+    return f"{shown(value, 0, min(4, len(value) // 6))}…({len(value)})"
 
 
 def shown(text: str, start: int, end: int, *, limit: int = 80) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.call import Call, Verdict
 from gateway.errors import Refused
+from gateway.guards.findings import shown
 from gateway.guards.inspection import Hit
 from gateway.guards.placeholders import Placeholders
 from gateway.guards.rules import Rule
@@ -24,11 +25,9 @@ OTHERWISE = "rephrase it or leave it out; if this is a mistake, the operator can
 
 
 def place(piece: Piece) -> str:
-    """`messages[3].content[0].text`"""
-    return (
-        "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in piece.path).lstrip(".")
-        or piece.place
-    )
+    """`messages[3].content[0].text`. Keys are their sender's words: they go into logs on one line, and short."""
+    parts = [f"[{p}]" if isinstance(p, int) else f".{shown(p, 0, len(p), limit=40)}" for p in piece.path]
+    return "".join(parts).lstrip(".") or piece.place
 
 
 def refusal(rule: Rule, what: str, where: str) -> Refusal:

@@ -39,6 +39,8 @@ _DOTTED = re.compile(
     r"(?:^|/)\.{3,}/(?:.*/)?\.{2,}(?:/|$)|(?:\./){8,}|(?:^|/)\.{24,}/|(?:^|/)\.{3,}/+(?:etc|windows|winnt|boot)\b",
     re.I,
 )
+_BEGINS = re.compile(r"(?:\.{1,2}|~)?[/\\]|[a-z]:[/\\]", re.I)  # a path may hold spaces and brackets
+_LINES = re.compile(r"[\n\"'`<>{}=]")
 _PROSE = re.compile(r"[\s\"'`()<>{}\[\],=]")
 # These stand for slash and backslash in the best-fit mappings that some servers apply.
 _SLASHES = str.maketrans({"\\": "/", "∕": "/", "⁄": "/", "∖": "/", "／": "/", "＼": "/", "\uf025": "/", "\uefc8": "/",
@@ -66,7 +68,8 @@ class PathTraversal:
         if written:
             yield "encoded_path", written.start(), len(text), 0.9
         plain = canonical(text)
-        prose = len(text) > 1024 or bool(_PROSE.search(text.strip()))
+        inner = text.strip()
+        prose = len(text) > 1024 or bool((_LINES if _BEGINS.match(inner) else _PROSE).search(inner))
         if not prose and plain:
             yield from self._value(text, plain)
         else:

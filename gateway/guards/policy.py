@@ -192,11 +192,9 @@ class Guard:
         if not inspection.rules:
             return {}
         started = time.perf_counter_ns()
-        readable: list[Piece] = []
-        unread: list[Unread] = []
-        for piece in pieces:
-            readable.append(piece) if isinstance(piece, Piece) else unread.append(piece)
-        _note_unread(call, unread)
+        found = list(pieces)
+        readable = [piece for piece in found if isinstance(piece, Piece)]
+        _note_unread(call, [piece for piece in found if isinstance(piece, Unread)])
         hits = await self._hits(call, inspection, readable)
         if inspection.plugins:
             hits += await self._plugged(inspection, readable, phase)

@@ -15,6 +15,13 @@ _RULES = {
     "secretly": r"\b(?:secretly|silently|covertly)\b",
     "or_it_fails": r"\botherwise\b[^.\n]{0,20}\b(?:fails?|not work|error)|for this tool to work|pass (?:the|its) (?:result|content|contents|output) (?:here|as|in)\b",
     "side_errand": r"\b(?:note|also|context: required|sidenote|first|then)\b[^\n]{0,40}\b(?:send|transfer|delete|visit|forward|post|create|invite|make a|change the|reserve|book|buy|upload|concatenate|get all)\b",
+    "leaks": r"\b(?:forward(?:s|ed)|sen[dt]s?|upload(?:s|ed)|share[sd]?|transmit(?:s|ted)|cached|copied|logged|added|opted-in)\b[^.]{0,80}\b(?:external(?:ly)?|remote server|third part(?:y|ies)|attacker|partner|marketing)\b",
+    "sensitive_file": r"/etc/(?:passwd|shadow)|~/\.(?:ssh|aws|config|cursor|kube)|\bid_rsa\b|\*\.(?:env|pem|key)\b",
+    "lifts_limits": r"\b(?:bypass|disable[sd]?|unrestricted|override|lift|without)\b[^.]{0,30}\b(?:security|safety|filters?|filtering|checks?|restrictions?|safeguards|permissions?|access control)\b",
+    "directive": r"[\[|(](?:[a-z_ ]{0,20}\b|[a-z]{0,12}_)?(?:directive|override|hidden instructions?|instruction|system)[a-z_ ]{0,20}[\]|)]|\bact as ?:|\bsystem ?:",
+    "malice": r"\b(?:steals?|harvest(?:s|ed)?|exfiltrat\w+|attackers?|evil|malicious|backdoor|keylog\w*)\b",
+    "call_me_first": r"\b(?:call|use|run|execute|invoke) (?:this|it)(?: tool| one| function)? (?:first|before)|\bbefore (?:execut\w+|running|any other|returning)\b|\b(?:always|instead)\b[^.]{0,30}\bcall this\b",
+    "runs_shell": r"\b(?:bash tool|(?:run|execute)s? the following|rm -rf|curl https?:|nc [a-z0-9.-]+ 0000|base00\))",
     "comment": r"<!--[^>]{10,}|\[//\]: #",
 }  # fmt: skip
 

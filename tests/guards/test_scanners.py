@@ -59,6 +59,7 @@ ATTACKS = {
         "a/b/../../../c",
         "file:///srv/../etc/shadow",
         "notes.txt\x00.png",
+        "../../My Documents/plan (final).txt",
     ],
     "secrets": [
         GITHUB,

@@ -161,3 +161,12 @@ async def test_observing_shows_every_tool() -> None:
     asked = call()
     assert await Guard(**guard_from(SEED), enforce=False).definitions(asked, tools) is tools
     assert {v.action for v in asked.verdicts} == {"would_refuse"}
+
+
+async def test_line_breaks_and_escapes_of_the_caller_do_not_reach_the_log() -> None:
+    asked = call()
+    rule = {"scanner": "path_traversal", "action": "audit"}
+    await guard({"invocation": [rule]}).arguments(asked, tool({"k\r\n\x1b[31mADMIN": "../../x\x1b[0m y"}))
+    for verdict in asked.verdicts:
+        assert verdict.reason.isprintable()
+    assert asked.verdicts
