@@ -113,8 +113,10 @@ def fold(text: str, *, lines: bool = False) -> str:
 
     `lines` keeps line breaks, where they mean something (a shell's next command)."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_TABLE)).translate(_TABLE)
-        text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+        text = unicodedata.normalize("NFKC", text.translate(_TABLE)).lower()
+        text = "".join(
+            c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)
+        ).translate(_TABLE)
     text = text.lower().translate(_DIGITS)
     return (
         "\n".join([" ".join(line.split()) for line in text.split("\n")]) if lines else " ".join(text.split())

@@ -18,7 +18,6 @@ from gateway.guards.window import Mask, Window
 from gateway.refusals import Refusal
 from gateway.types import Message, Send
 
-
 # Streams whose text cannot be taken apart here: Bedrock's binary frames, and events of a grammar that nobody told us.
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
 
