@@ -55,7 +55,7 @@ class Watcher:
 
     @property
     def usage(self) -> Usage | None:
-        return figures.read(self._usage)
+        return figures.billed(self._usage)
 
     def feed(self, chunk: bytes) -> None:
         for data in self._sieve.feed(chunk):
@@ -80,7 +80,7 @@ class Watcher:
 def usage_of(answer: bytes) -> Usage | None:
     """Of a whole answer."""
     try:
-        return figures.read(_decode(answer).usage)
+        return figures.billed(_decode(answer).usage)
     except msgspec.DecodeError:
         return None
 

@@ -30,6 +30,11 @@ def write(usage: Usage) -> Json:
 
 
 def read(usage: Mapping[str, Any] | None) -> Usage | None:
+    """The figures as they are told to a client."""
+    return _read(usage) if usage else None
+
+
+def billed(usage: Mapping[str, Any] | None) -> Usage | None:
     """All that is billed: what Anthropic's servers did on the side is not in the top-level figures."""
     if not usage:
         return None
