@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.cli import listening
 from gateway.cli.serve import url
-from gateway.demo.app import DemoApp
+from gateway.demo.app import demo_app
 
 
 @contextlib.contextmanager
@@ -18,7 +18,7 @@ def demo(folder: Path) -> Iterator[str]:
     """Its URL, while it runs."""
     sock = listening.bind("127.0.0.1", 0)
     ready = threading.Event()
-    server = listening.server(DemoApp(folder), grace=1, ready=ready.set)
+    server = listening.server(demo_app(folder), grace=1, ready=ready.set)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([sock])))
     thread.start()
     ready.wait(10)

@@ -15,7 +15,7 @@ from gateway.cli import listening, serve
 from gateway.config.build import build
 from gateway.config.load import Loaded, loads
 from gateway.config.resources import Resources
-from gateway.demo.app import DemoApp
+from gateway.demo.app import demo_app
 
 # The real provider is used instead of the demo model where its key is in the environment.
 _PROVIDERS = {"ANTHROPIC_API_KEY": "anthropic", "OPENAI_API_KEY": "openai", "GEMINI_API_KEY": "gemini"}
@@ -25,7 +25,7 @@ async def serve_demo(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
         (Path(folder) / "hello.txt").write_text("This is a test file for MCP access.\n")
         behind = listening.bind("127.0.0.1", 0)
-        server = listening.server(DemoApp(Path(folder)), grace=1)
+        server = listening.server(demo_app(Path(folder)), grace=1)
         task = asyncio.create_task(server.serve([behind]))
         try:
             await _serve(args, serve.url(behind))

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from gateway.demo.app import DemoApp
+from gateway.demo.app import demo_app
 from gateway.identity import keys, mint
 from tests.whole.running import Whole, served, whole
 
@@ -64,7 +64,7 @@ async def example(number: int, tmp_path: Path, **env: str) -> AsyncIterator[Exam
     files = tmp_path / "files"
     files.mkdir()
     (files / "hello.txt").write_text("a file")
-    async with served(DemoApp(files)) as demo:
+    async with served(demo_app(files)) as demo:
         given = {name: value.replace("{demo}", demo) for name, value in env.items()}
         text = (folder / "gateway.yaml").read_text()
         defaults = {

@@ -14,7 +14,7 @@ from gateway.cli.serve import url
 from gateway.config.build import build
 from gateway.config.load import loads
 from gateway.config.resources import Resources
-from gateway.demo.app import DemoApp
+from gateway.demo.app import demo_app
 from gateway.metering.record import Record
 from gateway.types import App
 
@@ -89,7 +89,7 @@ async def whole(text: str, *, folder: Path = Path("."), **env: str) -> AsyncIter
 @asynccontextmanager
 async def demo(folder: Path, *, more: str = "") -> AsyncIterator[Whole]:
     """The demo behind a gateway with one key: models on every wire, math and files as MCP."""
-    async with served(DemoApp(folder)) as behind:
+    async with served(demo_app(folder)) as behind:
         text = (
             'store: "memory:"\n' + POLICIES + "telemetry: {log: 'off'}\n"
             "routes:\n"
