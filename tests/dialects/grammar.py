@@ -136,7 +136,8 @@ class _Anthropic:
         assert self.open is not None, "a stop without a block"
         assert event["index"] == self.next
         if self.open["type"] == "tool_use":
-            self.last_json = self.json or "{}"  # Anthropic itself may send no delta where there are no arguments
+            # Anthropic itself may send no delta where there are no arguments.
+            self.last_json = self.json or "{}"
         self.open = None
         self.next += 1
 
