@@ -60,7 +60,7 @@ def summary(rows: Sequence[Row]) -> dict[str, float]:
     if direct is not None and through is not None:
         out["ttfb_added_ms"] = round(through.p50 - direct.p50, 3)
     for name in ("json", "stream", "mcp"):
-        found = _find(rows, "gateway", name, most=name == "stream")
+        found = _find(rows, "gateway", name, most=True if name == "stream" else None)
         if found is not None:
             out[f"cpu_us_{name}"] = round(found.cpu_us, 1)
     return out
