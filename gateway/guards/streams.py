@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
+from gateway import sse
+from gateway.refusals import Refusal, render
+
 Channel = tuple[Any, ...]
 ALL: Channel = ("*",)
 
@@ -111,16 +116,11 @@ GRAMMARS: dict[str, Grammar] = {
 }
 
 
-def error_event(dialect: str, kind: str, message: str, request_id: str) -> bytes:
+def error_event(dialect: str, refusal: Refusal, request_id: str) -> bytes:
     """The event by which a client of this dialect knows that the answer is broken off, not finished."""
-    from gateway import sse
-    from gateway.refusals import Refusal, render
-
-    refusal = Refusal(403, kind, message, "guard")
     body = render(refusal, dialect, request_id)[1]
     if dialect == "openai-responses":
-        import orjson
-
-        body = orjson.dumps({"type": "error", "code": kind, "message": message, "param": None})
-    name = "error" if dialect in ("anthropic", "vertex", "openai-responses") else ""
-    return sse.encode(body, name=name)
+        body = orjson.dumps(
+            {"type": "error", "code": refusal.kind, "message": refusal.message, "param": None}
+        )
+    return sse.encode(body, name="error" if dialect in ("anthropic", "vertex", "openai-responses") else "")

@@ -105,18 +105,14 @@ class Answer:
         except Refused as error:
             self._call.refusal = error.refusal
             self.over = True
-            last = error_event(self._call.dialect, error.refusal.kind, error.refusal.message, self._call.id)
+            last = error_event(self._call.dialect, error.refusal, self._call.id)
             await self._send({"type": "http.response.body", "body": last, "more_body": False})
-            if self._call.abort is not None:
-                self._call.abort()
-            raise Cut from None
+            raise Cut from None  # unwinds the app, and with it the upstream
         if out or not more:
             await self._send({"type": "http.response.body", "body": out, "more_body": more})
 
     async def _refuse(self, refusal: Refusal) -> None:
         self.over = True
-        if self._call.abort is not None:
-            self._call.abort()
         await refusals.send_refusal(self._call, refusal, self._send)
 
 
