@@ -17,22 +17,22 @@ SCOPE = Object(
 
 CLIENT_CREDENTIALS = Object(
     {
-        "token_url": Key(Text(), required=True),
-        "client_id": Key(Secret(), required=True),
-        "client_secret": Key(Secret(), required=True),
-        "scopes": Key(NAMES),
-        "audience": Key(Text()),
+        "token_url": Key(Text(), "the token endpoint", required=True),
+        "client_id": Key(Secret(), "the gateway's name there", required=True),
+        "client_secret": Key(Secret(), "and its secret", required=True),
+        "scopes": Key(NAMES, "the scopes to ask for; an agent's own only narrow them"),
+        "audience": Key(Text(), "the audience to ask for"),
     }
 )
 
 TOKEN_EXCHANGE = Object(
     {
-        "token_url": Key(Text(), required=True),
-        "client_id": Key(Secret()),
-        "client_secret": Key(Secret()),
-        "audience": Key(Text()),
-        "resource": Key(Text()),
-        "scopes": Key(NAMES),
+        "token_url": Key(Text(), "the token endpoint", required=True),
+        "client_id": Key(Secret(), "the gateway's name there"),
+        "client_secret": Key(Secret(), "and its secret"),
+        "audience": Key(Text(), "the audience to ask for"),
+        "resource": Key(Text(), "the resource to ask for"),
+        "scopes": Key(NAMES, "the scopes to ask for"),
     }
 )
 
@@ -49,18 +49,18 @@ CREDENTIAL = Object(
 AGENT = Object(
     {
         "allow": Key(NAMES, "tools of this server"),
-        "scope": Key(SCOPE),
+        "scope": Key(SCOPE, "what its arguments may point at"),
         "scopes": Key(NAMES, "OAuth scopes asked for upstream"),
         "verified": Key(Flag(), "the agent's name must come from a claim"),
-        "enforce": Key(Flag()),
+        "enforce": Key(Flag(), "false observes instead of refusing"),
     }
 )
 
 RETRIES = Object(
     {
-        "max": Key(Number(0, 10, whole=True)),
-        "backoff": Key(Duration()),
-        "on": Key(ListOf(Number(400, 599, whole=True)), "statuses"),
+        "max": Key(Number(0, 10, whole=True), "further attempts"),
+        "backoff": Key(Duration(), "the first pause; later ones grow"),
+        "on": Key(ListOf(Number(400, 599, whole=True)), "the statuses that are worth another attempt"),
         "tools": Key(NAMES, "tools that are safe to repeat, besides those that say so"),
     }
 )
@@ -83,7 +83,7 @@ SERVER = Object(
         "timeout": Key(Duration(), "one call"),
         "max_rows": Key(Number(1, whole=True), "rows of a result"),
         "max_bytes": Key(Number(256, whole=True), "bytes of a result"),
-        "retries": Key(RETRIES),
+        "retries": Key(RETRIES, "of lists and reads, and of tools that are safe to repeat"),
         "enforce": Key(Flag(), "false observes instead of refusing"),
     }
 )

@@ -40,9 +40,9 @@ JWT = Object(
 KEY = Object(
     {
         "key": Key(Secret(), "the key itself, best as a reference; only its hash is kept", required=True),
-        "id": Key(Text()),
-        "owner": Key(Text()),
-        "groups": Key(ListOf(Text())),
+        "id": Key(Text(), "what it is called in logs and by kill switches"),
+        "owner": Key(Text(), "whose it is: the user that is charged"),
+        "groups": Key(ListOf(Text()), "the groups that are charged with its owner"),
         "models": Key(ListOf(Text()), "the models it may use, by name or pattern"),
         "expires": Key(Text(), "a date, or a date and time"),
     }
@@ -51,8 +51,8 @@ KEY = Object(
 ATTRIBUTION = Object(
     {
         "user": Key(RULES, "claims (`jwt.email`) or headers (`header:x-team-user`), the first that is there"),
-        "agent": Key(RULES),
-        "project": Key(RULES),
+        "agent": Key(RULES, "likewise"),
+        "project": Key(RULES, "likewise"),
         "required": Key(ListOf(Choice(("user", "agent", "project"))), "refuse calls without these"),
     }
 )
@@ -60,8 +60,8 @@ ATTRIBUTION = Object(
 RESOURCE = Object(
     {
         "scopes": Key(ListOf(Text()), "the scopes that the metadata document offers"),
-        "documentation": Key(Text()),
-        "policy": Key(Text()),
+        "documentation": Key(Text(), "the address of a page for developers"),
+        "policy": Key(Text(), "the address of a page on what the data is used for"),
         "bearer_methods": Key(
             ListOf(Choice(("header", "query", "body"))), "query needs query_tokens; body is refused"
         ),
@@ -129,8 +129,8 @@ BUDGET = Object(
 
 RATELIMIT = Object(
     {
-        "limits": Key(ListOf(LIMIT)),
-        "budgets": Key(ListOf(BUDGET)),
+        "limits": Key(ListOf(LIMIT), "requests, tokens or calls at once"),
+        "budgets": Key(ListOf(BUDGET), "money"),
         "store": Key(Choice(("memory:",)), "count in this process only: faster, and forgotten when it ends"),
         "instances": Key(
             Number(1, whole=True), "how many share the limits, for the local share when the store fails"

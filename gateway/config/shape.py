@@ -93,10 +93,10 @@ PROVIDER = Object(
         "timeout": Key(
             Object(
                 {
-                    "connect": Key(Duration()),
-                    "first_byte": Key(Duration()),
-                    "idle": Key(Duration()),
-                    "total": Key(Duration()),
+                    "connect": Key(Duration(), "until the connection stands"),
+                    "first_byte": Key(Duration(), "until the answer begins"),
+                    "idle": Key(Duration(), "between two pieces of it"),
+                    "total": Key(Duration(), "until it has ended"),
                 }
             ),
             "how long the provider may be silent",
@@ -156,11 +156,11 @@ TELEMETRY = Object(
         "traces": Key(
             Object(
                 {
-                    "exporter": Key(Choice(("otlp", "xray", "none"))),
-                    "endpoint": Key(Text(_url)),
-                    "protocol": Key(Choice(("http/protobuf",), {"http": "http/protobuf"})),
-                    "headers": Key(MapOf(Secret())),
-                    "service": Key(Text()),
+                    "exporter": Key(Choice(("otlp", "xray", "none")), "where they go"),
+                    "endpoint": Key(Text(_url), "the receiver; /v1/traces is added"),
+                    "protocol": Key(Choice(("http/protobuf",), {"http": "http/protobuf"}), "the only one"),
+                    "headers": Key(MapOf(Secret()), "the receiver's credentials"),
+                    "service": Key(Text(), "what the gateway is called there"),
                     "sample": Key(Number(0, 1), "the share of calls; errors and refusals always"),
                     "arguments": Key(Flag(), "tool arguments on spans, masked"),
                 }
@@ -211,11 +211,16 @@ FILE = Object(
             ListOf(
                 Object(
                     {
-                        "name": Key(Text()),
-                        "route": Key(Text()),
-                        "as": Key(MapOf(Anything())),
-                        "call": Key(MapOf(Anything()), required=True),
-                        "expect": Key(Choice(("allow", "refuse")), required=True),
+                        "name": Key(Text(), "what the report calls it"),
+                        "route": Key(Text(), "by this route's rules; without it by the first of its kind"),
+                        "as": Key(
+                            MapOf(Anything()),
+                            "who calls: claims, or key with a key's facts; nobody without it",
+                        ),
+                        "call": Key(
+                            MapOf(Anything()), "what is called: model, tool … docs/policy.md", required=True
+                        ),
+                        "expect": Key(Choice(("allow", "refuse")), "what must become of it", required=True),
                     }
                 )
             ),
