@@ -10,7 +10,7 @@ SCOPE = Object(
     {
         "path_prefix": Key(Text(), "paths in arguments must lie below this"),
         "deny_paths": Key(NAMES, "and not below any of these"),
-        "path_arguments": Key(NAMES, "which arguments are paths; every string, where it is missing"),
+        "path_arguments": Key(NAMES, "which arguments are paths; those named like one, where it is missing"),
         "schemas": Key(NAMES, "the SQL schemas that a query may read"),
     }
 )
