@@ -101,10 +101,27 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
+def _bare(event: dict[str, Any]) -> dict[str, Any]:
+    """A frame of text without what may be said once only: who speaks, which tool, whose signature."""
+    for choice in _dicts(event.get("choices")):
+        delta = choice.get("delta") or {}
+        delta.pop("role", None)
+        for each in _dicts(delta.get("tool_calls")):
+            each.pop("id", None)
+            each.pop("type", None)
+            each.get("function", {}).pop("name", None)
+    for candidate in _dicts(event.get("candidates")):
+        for part in _dicts((candidate.get("content") or {}).get("parts")):
+            part.pop("thoughtSignature", None)
+    event.pop("usageMetadata", None)
+    return event
+
+
 @dataclass(frozen=True, slots=True)
 class Grammar:
     deltas: Callable[[dict[str, Any]], Iterator[Delta]]
     ends: Callable[[dict[str, Any]], Channel | None]  # whose texts end: those whose channel begins so
+    bare: Callable[[dict[str, Any]], dict[str, Any]] = _bare
 
 
 GRAMMARS: dict[str, Grammar] = {

@@ -156,31 +156,31 @@ class _Stream:
             return frame
         if not isinstance(tree, dict):
             return frame
-        before = b""
         deltas = list(self._grammar.deltas(tree))
-        kept = self._pushed(event.name, deltas, tree)
         ends = self._grammar.ends(tree)
+        self._pushed(event.name, deltas, tree)
         if ends is not None:
-            if deltas:  # the last piece came with the end: it goes first
-                before, kept = (_encoded(event.name, tree) if kept else b""), False
-                return before + await self._ended(ends) + _encoded(event.name, _emptied(tree, deltas))
-            before = await self._ended(ends)
+            for delta in deltas:  # the last piece came with the end: all that is left goes with it
+                if _begins(delta.channel, ends):
+                    delta.holder[delta.key] += await self._closed(delta.channel)
+        before = await self._ended(ends) if ends is not None else b""
         if deltas:
-            return before + (_encoded(event.name, tree) if kept else b"")
+            return before + _encoded(event.name, tree)
         return before + await self._judged(frame, event.name, event.data)
 
-    def _pushed(self, name: str, deltas: list[Delta], tree: dict[str, Any]) -> bool:
-        """Put each piece through its window; whether anything of it may go on now."""
-        kept = False
+    def _pushed(self, name: str, deltas: list[Delta], tree: dict[str, Any]) -> None:
+        """Put each piece through its window. The frame goes on even with nothing in it: it may say more than its text."""
+        texts = [delta.holder[delta.key] for delta in deltas]
         for delta in deltas:
-            text, channel = delta.holder[delta.key], delta.channel
+            delta.holder[delta.key] = ""
+        for delta, text in zip(deltas, texts, strict=True):
             if self._guard.answers.plugins:
-                self._said.setdefault(channel, []).append(text)
+                self._said.setdefault(delta.channel, []).append(text)
             delta.holder[delta.key] = _MARK
-            self._last[channel] = orjson.dumps(tree), name
-            delta.holder[delta.key] = self._window(channel).push(text)
-            kept = kept or bool(delta.holder[delta.key])
-        return kept
+            self._last[delta.channel] = orjson.dumps(tree), name
+            delta.holder[delta.key] = ""
+        for delta, text in zip(deltas, texts, strict=True):
+            delta.holder[delta.key] = self._window(delta.channel).push(text)
 
     def _window(self, channel: Channel) -> Window:
         if channel not in self._windows:
@@ -208,15 +208,18 @@ class _Stream:
     async def _ended(self, ends: Channel) -> bytes:
         """What was held back of the texts that end here, in a frame like their last one."""
         out = b""
-        for channel in [c for c in self._windows if ends == ALL or c[: len(ends)] == ends]:
-            await self._heard(channel)
-            rest = self._windows.pop(channel).flush()
-            data, name = self._last.pop(channel)
-            if rest:
-                out += sse.encode(
-                    data.replace(_MARKED, orjson.dumps(rest), 1), name="" if name == "message" else name
-                )
+        for channel in [c for c in self._windows if _begins(c, ends)]:
+            data, name = self._last[channel]
+            if rest := await self._closed(channel):
+                tree = self._grammar.bare(orjson.loads(data))
+                out += _encoded(name, tree).replace(_MARKED, orjson.dumps(rest), 1)
         return out
+
+    async def _closed(self, channel: Channel) -> str:
+        """The rest of a text that is over."""
+        await self._heard(channel)
+        del self._last[channel]
+        return self._windows.pop(channel).flush()
 
     async def _heard(self, channel: Channel) -> None:
         said = self._said.pop(channel, None)
@@ -239,7 +242,5 @@ def _encoded(name: str, tree: dict[str, Any]) -> bytes:
     return sse.encode(orjson.dumps(tree), name="" if name == "message" else name)
 
 
-def _emptied(tree: dict[str, Any], deltas: list[Delta]) -> dict[str, Any]:
-    for delta in deltas:
-        delta.holder[delta.key] = ""
-    return tree
+def _begins(channel: Channel, ends: Channel) -> bool:
+    return ends == ALL or channel[: len(ends)] == ends

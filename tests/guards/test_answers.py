@@ -199,3 +199,52 @@ async def test_a_stream_that_cannot_be_read_is_refused_where_a_rule_could_refuse
     path = "/model/anthropic.claude/invoke-with-response-stream"
     assert (await Driver(guarded(binary, MASK)).post(path, ASK)).status == 502
     assert (await Driver(guarded(binary, ["pii"])).post(path, ASK)).body == b"\x00\x00"
+
+
+async def test_a_tool_call_of_the_chat_wire_is_named_once_and_keeps_its_arguments() -> None:
+    arguments = json.dumps({"a": "x" * 700, "token": GITHUB})
+    pieces = cut_text(arguments, seed=6, most=90)
+
+    def frame(function: dict[str, str], **more: str) -> bytes:
+        call = {"index": 0, "function": function, **more}
+        return event(
+            {
+                "choices": [
+                    {"index": 0, "delta": {"content": None, "tool_calls": [call]}, "finish_reason": None}
+                ]
+            }
+        )
+
+    frames = [frame({"name": "send", "arguments": pieces[0]}, id="call_1", type="function"), *(frame({"arguments": p}) for p in pieces[1:]),
+              event({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}), b"data: [DONE]\n\n"]  # fmt: skip
+    reply = await Driver(guarded(stream(frames), MASK)).post("/v1/chat/completions", ASK)
+    said = [json.loads(line[6:]) for line in reply.body.decode().splitlines() if line.startswith("data: {")]
+    calls = [c for each in said for c in each["choices"][0]["delta"].get("tool_calls", ())]
+    assert [c["id"] for c in calls if "id" in c] == ["call_1"]
+    assert [c["function"]["name"] for c in calls if "name" in c["function"]] == ["send"]
+    written = json.loads("".join(c["function"]["arguments"] for c in calls))
+    assert written["a"] == "x" * 700
+    assert written["token"].startswith("[[secrets:")
+    assert said[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+async def test_two_texts_in_one_frame_do_not_mix() -> None:
+    def frame(thought: str, text: str, **more: str) -> bytes:
+        parts = [{"text": thought, "thought": True}, {"text": text}]
+        return event({"candidates": [{"index": 0, "content": {"role": "model", "parts": parts}, **more}]})
+
+    thoughts, texts = cut_text("thinking " * 60, seed=7), cut_text("speaking " * 60, seed=7)
+    frames = [frame(a, b) for a, b in zip(thoughts[:-1], texts[:-1], strict=True)] + [
+        frame(thoughts[-1], texts[-1], finishReason="STOP")
+    ]
+    reply = await Driver(guarded(stream(frames), MASK)).post(PATHS["gemini"], ASK)
+    said = [
+        json.loads(line[6:])["candidates"][0]
+        for line in reply.body.decode().splitlines()
+        if line.startswith("data: {")
+    ]
+    parts = [p for each in said for p in each["content"]["parts"]]
+    assert "".join(p["text"] for p in parts if p.get("thought")) == "thinking " * 60
+    assert "".join(p["text"] for p in parts if not p.get("thought")) == "speaking " * 60
+    assert [each.get("finishReason") for each in said].count("STOP") == 1
+    assert said[-1]["finishReason"] == "STOP"
