@@ -18,7 +18,7 @@ from gateway.mcp import status as statuses
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.doors import Doors
-from gateway.mcp.exchange import Exchange, Watch, Wire
+from gateway.mcp.exchange import Exchange, Watch, Watches, Wire
 from gateway.mcp.jsonrpc import Message, RpcError
 from gateway.mcp.methods import CANCELLED, Methods
 from gateway.mcp.names import Mode
@@ -76,6 +76,7 @@ class MCPApp:
         self._ended: dict[str, None] = {}  # sessions that a DELETE ended here; elsewhere the upstreams know
         self._doors = Doors(origins, hosts)
         self._streaming = streaming
+        self._watches = Watches()
         if pins != "off" and store is None:
             raise ConfigError(f"pins: {pins} needs a store")
         bounds = Bounds(self.catalog.servers)
@@ -170,6 +171,8 @@ class MCPApp:
             task.cancel()
 
         watch = Watch(receive, wire, leave)
+        if self._streaming:  # what is buffered is never left early
+            self._watches.add(watch)
         call.abort = leave
         try:
             await work
@@ -184,7 +187,7 @@ class MCPApp:
             raise ClientGone("the client left") from None
         finally:
             call.abort = None
-            watch.stop()
+            self._watches.remove(watch)
 
     async def _answer(self, call: Call, peer: Peer, message: Message, wire: Wire, headers: Headers) -> None:
         params = jsonrpc.members(message.params)

@@ -6,6 +6,7 @@ A page can make a browser talk to 127.0.0.1 under a name of its own (DNS rebindi
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from gateway.call import Call
@@ -40,6 +41,7 @@ class Doors:
         return "*" in self._hosts or name in _LOOPBACK or name in self._hosts or host.lower() in self._hosts
 
 
+@lru_cache(maxsize=1024)
 def _name(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""

@@ -67,14 +67,14 @@ def check(
     method: str, tree: Mapping[str, Any], headers: Sequence[tuple[bytes, bytes]], version_header: str
 ) -> None:
     """The ladder of the modern era; the first rung that fails is the answer. Raises RpcError."""
-    _no_duplicates(headers)
+    mirrored = _mirrored(headers)
     meta = tree.get("_meta")
     if not isinstance(meta, Mapping):
         raise RpcError(INVALID_PARAMS, f"params._meta must hold {VERSION} and {CAPABILITIES}")
     missing = [key for key in (VERSION, CAPABILITIES) if key not in meta]
     if missing:
         raise RpcError(INVALID_PARAMS, f"params._meta lacks {', '.join(missing)}")
-    _check_mirrors(method, tree, headers, version_header)
+    _check_mirrors(method, tree, mirrored, version_header)
     if meta[VERSION] != MODERN:
         data = {"supported": [MODERN], "requested": meta[VERSION]}
         raise RpcError(UNSUPPORTED_VERSION, "Unsupported protocol version", data)
@@ -82,16 +82,19 @@ def check(
         raise RpcError(INVALID_PARAMS, f"{CAPABILITIES} must be an object")
 
 
-def _no_duplicates(headers: Sequence[tuple[bytes, bytes]]) -> None:
-    seen = [name for name, _ in headers if name in _ROUTING]
-    if len(seen) != len(set(seen)):
-        raise RpcError(HEADER_MISMATCH, "an Mcp routing header appears more than once")
+def _mirrored(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        if name in _ROUTING:
+            if name in found:
+                raise RpcError(HEADER_MISMATCH, "an Mcp routing header appears more than once")
+            found[name] = value.strip(b" \t").decode("latin-1")
+    return found
 
 
 def _check_mirrors(
-    method: str, tree: Mapping[str, Any], headers: Sequence[tuple[bytes, bytes]], version_header: str
+    method: str, tree: Mapping[str, Any], mirrored: Mapping[bytes, str], version_header: str
 ) -> None:
-    mirrored = {name: value.strip(b" \t").decode("latin-1") for name, value in headers if name in _ROUTING}
     if version_header != tree["_meta"][VERSION]:
         raise RpcError(HEADER_MISMATCH, "Header mismatch: MCP-Protocol-Version does not match the body")
     if mirrored.get(b"mcp-method") != method:

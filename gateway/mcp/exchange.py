@@ -100,19 +100,49 @@ class Wire:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-class Watch:
-    """Hears the client leave, and keeps a silent stream alive. Costs one timer until an answer is late."""
+class Watches:
+    """All answers under way. One timer looks for those that are late, so that a prompt one costs a dictionary entry."""
 
-    __slots__ = ("_gone", "_receive", "_task", "_timer", "_wire")
+    def __init__(self) -> None:
+        self._waiting: dict[Watch, float] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None  # whose timer runs
+
+    def add(self, watch: Watch) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiting[watch] = loop.time() + LATE
+        if self._loop is not loop:
+            self._loop = loop
+            loop.call_later(LATE, self._look, loop)
+
+    def remove(self, watch: Watch) -> None:
+        self._waiting.pop(watch, None)
+        watch.stop()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for watch, due in list(self._waiting.items()):
+            if due > now:
+                break  # they stand in the order in which they came
+            del self._waiting[watch]
+            watch.start()
+        if self._waiting:
+            loop.call_later(LATE, self._look, loop)
+        elif self._loop is loop:
+            self._loop = None
+
+
+class Watch:
+    """Hears the client leave, and keeps a silent stream alive."""
+
+    __slots__ = ("_gone", "_receive", "_task", "_wire")
 
     def __init__(self, receive: Receive, wire: Wire, gone: Callable[[], None]) -> None:
         self._receive = receive
         self._wire = wire
         self._gone = gone
         self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(LATE, self._start)
 
-    def _start(self) -> None:
+    def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
@@ -132,7 +162,6 @@ class Watch:
             hearing.cancel()
 
     def stop(self) -> None:
-        self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
 
