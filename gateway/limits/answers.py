@@ -26,22 +26,44 @@ class Standing(NamedTuple):
 def refusal(share: Share, retry_after: float, now: float) -> Refusal:
     rule = share.rule
     if rule.per is not None:
-        resets = datetime.datetime.fromtimestamp(share.resets, datetime.UTC)
-        message = (
-            f"spend limit reached ({_PERIODS[rule.per]}; resets {resets:%Y-%m-%d %H:%M} UTC): {rule.name}. "
-            "Ask the operator of this gateway for more, or wait until then."
-        )
-        return Refusal(429, "billing_error", message, "ratelimit", rule.name, share.resets - now,
-                       (("x-should-retry", "false"),), {"limit": rule.name, "resets": int(share.resets)})  # fmt: skip
+        return _spent(rule, share.resets, now)
     what = "too many calls at once" if rule.unit == "concurrency" else f"too many {rule.unit}"
     message = f"{what}: this call would go over the limit of {rule.name}. Try again in {max(1, round(retry_after))} s."
     return Refusal(429, "rate_limit_error", message, "ratelimit", rule.name, retry_after,
                    data={"limit": rule.name, "retry_after": retry_after})  # fmt: skip
 
 
+def _spent(rule: Rule, resets: float, now: float) -> Refusal:
+    """As Claude Code wants it: without `representative-claim` and `overage-status` it shows the message as it stands."""
+    at = datetime.datetime.fromtimestamp(resets, datetime.UTC)
+    period = _PERIODS[rule.per or "day"]
+    message = (
+        f"spend limit reached ({period}; resets {at:%Y-%m-%d %H:%M} UTC): {rule.name}. "
+        "Ask the operator of this gateway for more, or wait until then."
+    )
+    unified = {
+        "status": "rejected",
+        "reset": f"{resets:.0f}",
+        "overage-reset": f"{resets:.0f}",
+        "overage-utilization": "1",
+        "overage-surpassed-threshold": "1",
+        "overage-period": period,
+        "overage-disabled-reason": "org_spend_cap_reached",
+    }
+    if "groups" in rule.group:
+        unified["overage-scope"] = "group_pool"
+    own = tuple((f"anthropic-ratelimit-unified-{name}", value) for name, value in unified.items())
+    return Refusal(429, "billing_error", message, "ratelimit", rule.name, resets - now,
+                   (("x-should-retry", "false"), *own), {"limit": rule.name, "resets": int(resets)})  # fmt: skip
+
+
 def unavailable(rule: Rule) -> Refusal:
     message = f"{rule.name} cannot be checked at the moment, and is closed until it can. Try again in a few seconds."
-    return Refusal(503, "api_error", message, "ratelimit", rule.name, 2.0, data={"limit": rule.name})
+    if rule.per is None:
+        return Refusal(503, "api_error", message, "ratelimit", rule.name, 2.0, data={"limit": rule.name})
+    reason = ("anthropic-ratelimit-unified-overage-disabled-reason", "fetch_error")
+    return Refusal(429, "billing_error", message, "ratelimit", rule.name, headers=(("x-should-retry", "false"), reason),
+                   data={"limit": rule.name})  # fmt: skip
 
 
 def headers(dialect: str, standings: list[Standing], now: float) -> list[Header]:
@@ -72,7 +94,7 @@ def _moment(seconds: int) -> str:
 
 def _unified(budget: Standing) -> Mapping[str, str]:
     """The spend of the fullest budget. The client warns where a threshold is named."""
-    used, reset = _used(budget), f"{budget.resets:.0f}"
+    used, reset = min(0.99, _used(budget)), f"{budget.resets:.0f}"
     surpassed = max((level for level in budget.rule.warn if used * 100 >= level), default=None)
     status = "allowed" if surpassed is None else "allowed_warning"
     found = {
@@ -80,9 +102,8 @@ def _unified(budget: Standing) -> Mapping[str, str]:
         "unified-reset": reset,
         "unified-representative-claim": "overage",
         "unified-overage-status": status,
-        "unified-overage-utilization": f"{used:.4f}",
+        "unified-overage-utilization": f"{used:.2f}",
         "unified-overage-reset": reset,
-        "unified-overage-period": _PERIODS[budget.rule.per or "day"],
     }
     if surpassed is not None:
         found["unified-overage-surpassed-threshold"] = f"{surpassed / 100:g}"

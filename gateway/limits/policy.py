@@ -101,8 +101,7 @@ class RateLimiter:
             if self._warns:
                 self._warn(entity, shares, taken)
             return
-        denied = next(share for share in shares if share.rule.name == taken.denied)
-        self._refuse(held.call, answers.refusal(denied, taken.retry_after, self._clock()))
+        self._refuse(held.call, answers.refusal(_denied(shares, taken), taken.retry_after, self._clock()))
 
     async def _take(self, entity: str, takes: list[Take]) -> Taken | None:
         """None: the store does not answer."""
@@ -231,3 +230,14 @@ class RateLimiter:
         if not start <= now < end:
             start, end = self._periods[per] = rules.period(per, now)
         return start, end
+
+
+def _denied(shares: list[Share], taken: Taken) -> Share:
+    """The limit to name: of several budgets that are spent, the one that resets last."""
+    denied = next(share for share in shares if share.rule.name == taken.denied)
+    if denied.rule.per is None:
+        return denied
+    spent = (
+        share for share in shares if share.rule.per and taken.remaining[share.rule.name] < share.take.cost
+    )
+    return max((denied, *spent), key=lambda share: share.resets)

@@ -91,8 +91,37 @@ async def test_a_budget_is_refused_as_the_client_contract_says(clock: Clock) -> 
     assert reply.headers["x-should-retry"] == "false"
     assert int(reply.headers["retry-after"]) == 43_200
     assert "resets 2027-01-16 00:00 UTC" in reply.json["error"]["message"]
+    own = {
+        name[28:]: value
+        for name, value in reply.headers.items()
+        if name.startswith("anthropic-ratelimit-unified-")
+    }
+    reset = str(int(NOON) + 43_200)
+    assert own == {"status": "rejected", "reset": reset, "overage-reset": reset, "overage-utilization": "1",
+                   "overage-surpassed-threshold": "1", "overage-period": "daily",
+                   "overage-disabled-reason": "org_spend_cap_reached"}  # fmt: skip
     clock.now += 43_200
     assert (await ask(driver)).status == 200
+
+
+async def test_of_two_budgets_that_are_spent_the_one_that_resets_last_is_named(clock: Clock) -> None:
+    policy = limiter(
+        clock,
+        budgets=[
+            Budget(usd=1, per="day", key="principal.id", name="daily"),
+            Budget(usd=1, per="month", key="principal.id", name="monthly"),
+            Budget(usd=9, per="week", key="principal.id", name="weekly"),
+        ],
+    )
+    driver = around(answering(Usage(input=990)), policy)
+    assert (await ask(driver)).status == 200
+    assert "monthly; resets 2027-02-01 00:00 UTC" in (await ask(driver)).json["error"]["message"]
+
+
+async def test_a_budget_that_a_group_shares_says_so(clock: Clock) -> None:
+    policy = limiter(clock, budgets=[Budget(usd=0.001, per="month", key="principal.groups")])
+    reply = await ask(around(answering(), policy, who=Principal("key:1", "key", groups=("red",))))
+    assert reply.headers["anthropic-ratelimit-unified-overage-scope"] == "group_pool"
 
 
 async def test_what_was_reserved_and_not_used_is_given_back(clock: Clock) -> None:
@@ -315,8 +344,12 @@ async def test_a_store_that_keeps_failing_is_left_alone(clock: Clock) -> None:
 async def test_without_a_store_money_is_closed(clock: Clock) -> None:
     policy = limiter(clock, store=Broken(), budgets=[Budget(usd=5, per="day", name="daily")])
     reply = await ask(around(answering(), policy))
-    assert (reply.status, policy.counters["failed_closed"]) == (503, 1)
+    assert (reply.status, reply.json["error"]["type"]) == (429, "billing_error")
+    assert policy.counters["failed_closed"] == 1
     assert "daily" in reply.json["error"]["message"]
+    assert reply.headers["x-should-retry"] == "false"
+    assert reply.headers["anthropic-ratelimit-unified-overage-disabled-reason"] == "fetch_error"
+    assert "retry-after" not in reply.headers
 
 
 async def test_what_a_silent_store_means_can_be_chosen(clock: Clock) -> None:
