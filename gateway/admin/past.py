@@ -5,7 +5,6 @@ A rule that reads something masked or not written down cannot be decided afterwa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from gateway.policy.possible import ABSENT, EITHER, ERROR, TRUE, Outcomes, Part
 from gateway.policy.rules import foreign
 from gateway.policy.variables import Missing, Path, Values
 from gateway.telemetry.audit import CLAIMS, HEADERS
-from gateway.telemetry.masking import MASKED, Masking
+from gateway.telemetry.masking import MASKED, Masking, credential
 from gateway.telemetry.recent import Seen
 
 Answer = Literal["true", "false", "undecidable", "error", "does not apply"]
@@ -26,11 +25,10 @@ _UNWRITTEN: frozenset[Path] = frozenset({
     ("llm", "maxTokens"), ("llm", "stream"), ("llm", "streaming"), ("mcp", "sessionId"),
 })  # fmt: skip
 
-
+_USUAL: Mapping[str, Sequence[str]] = {"claims": CLAIMS, "headers": HEADERS}
 _PRIVATE: frozenset[Path] = frozenset(
     {("request",), ("request", "body"), ("request", "query"), ("request", "pathAndQuery")}
 )
-_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password|credential|signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def _remembered(path: Path, op: Operation) -> bool:
     if path[:2] in _PRIVATE or (path[0] == "llmRequest" and path[1:2] != ("model",)):
         return False
     if path[:2] == ("request", "headers"):
-        return len(path) > 2 and not _CREDENTIAL.search(path[2].lower())
+        return len(path) > 2 and not credential(path[2])
     if path[0] in ("key", "apiKey"):
         return path[1:2] == ("id",)
     if path[:2] == ("mcp", "tool") and path[2:3] in ((), ("arguments",)):
@@ -102,10 +100,11 @@ def _operation(line: Mapping[str, Any], arguments: Any) -> Operation:
 def _written(path: Path, line: Mapping[str, Any]) -> bool:
     if path[:2] in _UNWRITTEN or (path[0] == "llmRequest" and path[1:2] != ("model",)):
         return False
+    kept = line.get("kept", _USUAL)
     if path[:2] == ("request", "headers"):
-        return len(path) > 2 and path[2].lower() in HEADERS
+        return len(path) > 2 and path[2].lower() in kept["headers"]
     if path[0] == "jwt":
-        return "claims" not in line.get("caller", {}) or (len(path) > 1 and path[1] in CLAIMS)
+        return "claims" not in line.get("caller", {}) or (len(path) > 1 and path[1] in kept["claims"])
     if path[0] in ("key", "apiKey"):
         return not line.get("caller", {}).get("key") or path[1:2] == ("id",)
     if path[:2] == ("mcp", "tool") and path[2:3] in ((), ("arguments",)):

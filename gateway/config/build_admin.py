@@ -49,11 +49,16 @@ def admin(loaded: Loaded, seen: Telemetry, resources: Resources) -> Admin | None
         raise ConfigError(f"{loaded.source}: admin.path needs admin.token: it can be reached from everywhere")
     if resources.dry or not (on_port or path):
         return None
+    from gateway.telemetry.masking import Masking
     from gateway.telemetry.recent import Recent
     from gateway.telemetry.toolcosts import ToolCosts
 
-    recent = resources.once("recent", "", Recent)
-    costs = resources.once("toolcosts", file.get("store", ""), lambda: ToolCosts(resources.prices({})))
+    content = section.get("content", False)
+    recent = resources.once("recent", content, lambda: Recent(content=content))
+    usage = (file.get("policies") or {}).get("usage") or {}
+    words = [file.get("store", ""), usage]
+    costs = resources.once("toolcosts", words, lambda: ToolCosts(resources.prices(usage)))
+    masking = Masking(((file.get("telemetry") or {}).get("audit") or {}).get("mask", ()))
 
     def page(prefix: str) -> AdminApp:
         from gateway.admin.app import AdminApp
@@ -63,6 +68,7 @@ def admin(loaded: Loaded, seen: Telemetry, resources: Resources) -> Admin | None
             recent=recent,
             token=section.get("token", ""),
             prefix=prefix,
+            masking=masking,
             audit=seen.audit,
             costs=costs,
             standings=lambda: _standings(file, resources),

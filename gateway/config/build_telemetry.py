@@ -9,14 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway.config.build_traces import traces
 from gateway.config.resources import Resources
-from gateway.middleware.access import Observer, Tracer
+from gateway.errors import ConfigError
+from gateway.middleware.access import Observer
 from gateway.telemetry.access import AccessLog, TextLines
 from gateway.telemetry.log import LineWriter
 from gateway.types import App
 
 if TYPE_CHECKING:
     from gateway.telemetry.audit import Audit
+    from gateway.telemetry.sinks import Sink
+    from gateway.telemetry.traces import Traces
 
 Section = Mapping[str, Any]
 
@@ -24,7 +28,7 @@ Section = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Telemetry:
     observers: list[Observer]
-    tracer: Tracer | None
+    tracer: Traces | None
     metrics: App | None
     audit: Audit | None
 
@@ -36,7 +40,7 @@ def telemetry(file: Section, folder: Path, resources: Resources) -> Telemetry:
     if _metered(file, resources):
         observer, metrics = _metrics(section.get("metrics") or {}, file, resources)
         observers.append(observer)
-    tracer = _traces(section.get("traces"), resources)
+    tracer = traces(section.get("traces"), resources)
     audit = _audit(section.get("audit"), folder, resources)
     log, emf = _log(section.get("log", "json"), resources), _emf(section.get("metrics") or {}, resources)
     if metrics is not None:
@@ -86,53 +90,41 @@ def _emf(section: Section, resources: Resources) -> Observer | None:
     return EmbeddedMetrics(resources.once("log", "emf", lambda: LineWriter(1)))
 
 
-def _traces(section: Section | None, resources: Resources) -> Any:
-    import os
-
-    wanted = section or {}
-    default = "otlp" if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") else "none"
-    exporter = wanted.get("exporter", default)
-    if exporter == "none":
-        return None
-    from gateway.telemetry.masking import Masking
-    from gateway.telemetry.traces import Traces
-
-    def make() -> Traces:
-        return Traces(
-            _exporter(exporter, wanted),
-            sample=wanted.get("sample", 1.0),
-            arguments=Masking() if wanted.get("arguments") else None,
-        )
-
-    return resources.once("traces", [exporter, wanted], make)
-
-
-def _exporter(kind: str, section: Section) -> Any:
-    if kind == "xray":
-        from gateway.telemetry.xray import XraySpans
-
-        return XraySpans(service=section.get("service", "gateway"))
-    from gateway.telemetry.otlp import OtlpHttp, OtlpSpans
-
-    http = OtlpHttp("traces", endpoint=section.get("endpoint", ""), headers=section.get("headers"))
-    return OtlpSpans(http, service=section.get("service", ""))
-
-
 def _audit(section: Section | None, folder: Path, resources: Resources) -> Audit | None:
-    if section is None or resources.dry:
+    if section is None:
+        return None
+    if "otlp" in section and "file" in section:
+        raise ConfigError("telemetry.audit: either file or otlp; a collector can write files as well")
+    from gateway.telemetry.masking import Masking, credential
+
+    if secret := next(filter(credential, section.get("headers", ())), None):
+        raise ConfigError(f"telemetry.audit.headers: {secret} may carry a credential, which is never written")
+    if resources.dry:
         return None
     from gateway.telemetry.audit import Audit
-    from gateway.telemetry.masking import Masking
-    from gateway.telemetry.sinks import FdSink, FileSink, last_hash
 
     def make() -> Audit:
-        name = section.get("file", "-")
-        bounds = {key: section[key] for key in ("max_bytes", "retention") if key in section}
-        sink = FdSink(1) if name == "-" else FileSink(folder / name, **bounds)
-        after = "" if name == "-" else last_hash(folder / name)
-        return Audit(sink, masking=Masking(section.get("mask", ())), after=after)
+        sink, after = _sink(section, folder)
+        written = {key: section[key] for key in ("claims", "headers") if key in section}
+        masking = Masking(section.get("mask", ()))
+        return Audit(sink, masking=masking, key=section.get("key", "").encode(), after=after, **written)
 
     return resources.once("audit", section, make)
+
+
+def _sink(section: Section, folder: Path) -> tuple[Sink, str]:
+    """Where the lines go, and the hash of the last that stands there."""
+    from gateway.telemetry.sinks import FdSink, FileSink, last_hash
+
+    if "otlp" in section:
+        from gateway.telemetry.otlp import OtlpHttp, OtlpLogs
+
+        return OtlpLogs(OtlpHttp("logs", **section["otlp"])), ""
+    name = section.get("file", "-")
+    if name == "-":
+        return FdSink(1), ""
+    bounds = {key: section[key] for key in ("max_bytes", "retention") if key in section}
+    return FileSink(folder / name, **bounds), last_hash(folder / name)
 
 
 def _log(kind: str, resources: Resources) -> Observer | None:

@@ -37,6 +37,11 @@ def _store(value: str) -> str | None:
     return "must be memory:, sqlite:///PATH or dynamodb://TABLE?region=REGION"
 
 
+def _member(value: str) -> str | None:
+    module, colon, member = value.partition(":")
+    return None if module and colon and member.isidentifier() else "must be package.module:ExporterClass"
+
+
 def _path(value: str) -> str | None:
     return None if value.startswith("/") else "must begin with /"
 
@@ -156,11 +161,19 @@ TELEMETRY = Object(
         "traces": Key(
             Object(
                 {
-                    "exporter": Key(Choice(("otlp", "xray", "none")), "where they go"),
+                    "exporter": Key(
+                        Choice(("otlp", "xray", "sdk", "none")),
+                        "where they go; sdk: to any exporter of opentelemetry-sdk, named below",
+                    ),
                     "endpoint": Key(Text(_url), "the receiver; /v1/traces is added"),
-                    "protocol": Key(Choice(("http/protobuf",), {"http": "http/protobuf"}), "the only one"),
+                    "protocol": Key(
+                        Choice(("http/protobuf", "grpc"), {"http": "http/protobuf"}),
+                        "of otlp; grpc needs the extra otel",
+                    ),
                     "headers": Key(MapOf(Secret()), "the receiver's credentials"),
                     "service": Key(Text(), "what the gateway is called there"),
+                    "sdk": Key(Text(_member), "package.module:ExporterClass, for exporter: sdk"),
+                    "options": Key(MapOf(Anything()), "keyword arguments of that class"),
                     "sample": Key(Number(0, 1), "the share of calls; errors and refusals always"),
                     "arguments": Key(Flag(), "tool arguments on spans, masked"),
                 }
@@ -183,6 +196,20 @@ TELEMETRY = Object(
                     "max_bytes": Key(Number(4096, whole=True), "when to start a new file"),
                     "retention": Key(Duration(), "when to remove old ones"),
                     "mask": Key(ListOf(Text()), "arguments that are never written, by name"),
+                    "key": Key(Secret(), "hashes become HMACs, which only who has it can make"),
+                    "claims": Key(
+                        ListOf(Text()), "claims that are written down; a replay can read no others"
+                    ),
+                    "headers": Key(ListOf(Text()), "request headers that are written down, in small letters"),
+                    "otlp": Key(
+                        Object(
+                            {
+                                "endpoint": Key(Text(_url), "the receiver"),
+                                "headers": Key(MapOf(Secret()), "sent with every batch"),
+                            }
+                        ),
+                        "as OTLP log records, instead of to a file",
+                    ),
                 }
             ),
             "one line for every call",
@@ -195,6 +222,7 @@ ADMIN = Object(
     {
         "token": Key(Secret(), "the credential for changing anything, and for being reached from elsewhere"),
         "path": Key(Text(_path), "serve the page under this path of the main port too"),
+        "content": Key(Flag(), "keep the newest requests' bodies, masked, for the inspector"),
     }
 )
 

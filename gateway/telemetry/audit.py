@@ -59,6 +59,8 @@ class Audit:
         self._masking = masking or Masking()
         self._claims = tuple(claims)
         self._headers = tuple(headers)
+        usual = (self._claims, self._headers) == (CLAIMS, HEADERS)
+        self._kept = None if usual else {"claims": self._claims, "headers": self._headers}
         self._chain = Chain(after=after, key=key)
         self._clock = clock
         self._lost = 0
@@ -122,6 +124,8 @@ class Audit:
         if noted.verdicts:
             entry["verdicts"] = [said(verdict) for verdict in noted.verdicts]
         entry["headers"] = {name: noted.headers[name] for name in self._headers if name in noted.headers}
+        if self._kept is not None:
+            entry["kept"] = self._kept  # what a replay may rely upon
         return entry
 
 

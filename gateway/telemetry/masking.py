@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,12 @@ SECRET_NAMES: Final = (
     "password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "credential", "credentials",
     "private_key", "access_key", "client_secret", "refresh_token", "access_token", "cookie", "session_token",
 )  # fmt: skip
+_CREDENTIAL: Final = re.compile("auth|key|token|secret|cookie|password|credential|signature", re.IGNORECASE)
+
+
+def credential(header: str) -> bool:
+    """Whether a header of this name may carry one."""
+    return _CREDENTIAL.search(header) is not None
 
 
 class Masking:

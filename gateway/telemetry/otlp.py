@@ -93,7 +93,7 @@ class OtlpSpans:
 
     def __init__(self, http: OtlpHttp, *, service: str = "", environ: Mapping[str, str] = os.environ) -> None:
         self._http = http
-        self._resource = wire.resource(_resource(service, environ))
+        self._resource = wire.resource(described(service, environ))
 
     def send(self, spans: Iterable[Span]) -> None:
         self._http.post(wire.spans(spans, self._resource))
@@ -107,7 +107,7 @@ class OtlpLogs:
 
     def __init__(self, http: OtlpHttp, *, service: str = "", environ: Mapping[str, str] = os.environ) -> None:
         self._http = http
-        self._resource = wire.resource(_resource(service, environ))
+        self._resource = wire.resource(described(service, environ))
 
     def write(self, lines: list[bytes]) -> None:
         self._http.post(wire.logs([line.rstrip(b"\n") for line in lines], self._resource, b"gateway.audit"))
@@ -116,7 +116,8 @@ class OtlpLogs:
         self._http.close()
 
 
-def _resource(service: str, environ: Mapping[str, str]) -> dict[str, str]:
+def described(service: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The attributes of this process, as the specification's environment variables and the file name it."""
     pairs = (
         pair.partition("=") for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",") if "=" in pair
     )
