@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Collection, Sequence
 from typing import Literal
 
+from gateway import __version__
 from gateway import body as bodies
 from gateway.call import Call
 from gateway.errors import BadRequest, ClientGone, ConfigError, Refused
@@ -61,7 +62,7 @@ class MCPApp:
         store: Documents | None = None,
         seal_key: bytes | None = None,
         name: str = "asgi-gateway",
-        version: str = "0.1.0",
+        version: str = __version__,
         route: str = "",
         streaming: bool = True,
         list_timeout: float = 5.0,

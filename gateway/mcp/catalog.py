@@ -12,17 +12,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
-from msgspec import Raw
 
 from gateway.call import Call
 from gateway.errors import Refused, UpstreamError, UpstreamTimeout
-from gateway.mcp import eras, jsonrpc, names
+from gateway.mcp import jsonrpc, names
 from gateway.mcp.jsonrpc import Members, Message
 from gateway.mcp.peer import Peer
 from gateway.mcp.server import Server
+from gateway.mcp.tables import RESOURCES, TEMPLATES, Entry, Kind, Listing, Table, merge
 from gateway.mcp.upstream import Ask
 
 PAGES = 500
@@ -34,51 +33,17 @@ _KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    method: str
-    member: str  # of the result
-    key: str  # of an entry: what it is called by
-    capability: str
-
-
-TOOLS = Kind("tools/list", "tools", "name", "tools")
-PROMPTS = Kind("prompts/list", "prompts", "name", "prompts")
-RESOURCES = Kind("resources/list", "resources", "uri", "resources")
-TEMPLATES = Kind("resources/templates/list", "resourceTemplates", "uriTemplate", "resources")
-KINDS = {kind.method: kind for kind in (TOOLS, PROMPTS, RESOURCES, TEMPLATES)}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    server: str
-    name: str  # the upstream's own
-    exposed: str
-    raw: bytes  # as the client sees it
-    tree: Mapping[str, Any]  # as the upstream wrote it
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """All pages of one server's list."""
-
-    digest: bytes
-    raws: tuple[bytes, ...]
-    trees: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One list over all servers, before any policy."""
-
-    entries: tuple[Entry, ...]
-    by_name: Mapping[str, Entry]
-
-
-@dataclass(frozen=True, slots=True)
 class View:
     table: Table
     missing: Mapping[str, str]  # server → why
     ttl_ms: int
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Those of the servers that answered. The others keep their places in the table, so that no name changes hands."""
+        if not self.missing:
+            return self.table.entries
+        return [entry for entry in self.table.entries if entry.server not in self.missing]
 
 
 @dataclass(slots=True)
@@ -101,6 +66,7 @@ class Catalog:
     ) -> None:
         self.servers = {server.name: server for server in servers}
         self._mode = prefix
+        self._prefixes = {server.name: server.prefix for server in servers if server.prefix}
         self.deadline = deadline
         self._clock = clock
         self._kept: OrderedDict[tuple[str, ...], _Kept] = OrderedDict()
@@ -187,13 +153,15 @@ class Catalog:
             for server, outcome in zip(servers, outcomes, strict=True)
             if isinstance(outcome, str)
         }
-        kept = [
-            (server.name, outcome)
+        kept = {
+            server.name: outcome
             for server, outcome in zip(servers, outcomes, strict=True)
             if isinstance(outcome, _Kept)
-        ]
-        left = [max(0, int((each.fresh - self._clock()) * 1000)) for _, each in kept]
-        table = self._table(kind, [(name, each.listing) for name, each in kept])
+        }
+        last = {name: self._kept.get(self._key(call, self.servers[name], peer, kind)) for name in missing}
+        known = [(name, each.listing) for name in self.servers if (each := kept.get(name) or last.get(name))]
+        left = [max(0, int((each.fresh - self._clock()) * 1000)) for each in kept.values()]
+        table = self._table(kind, known)
         return View(table, missing, min(left, default=0))
 
     async def _all(
@@ -287,34 +255,10 @@ class Catalog:
         )
         table = self._tables.get(key)
         if table is None:
-            table = self._tables[key] = self._merge(kind, listings)
+            table = self._tables[key] = merge(kind, listings, mode=self._mode, prefixes=self._prefixes)
             if len(self._tables) > _KEPT:
                 self._tables.popitem(last=False)
         return table
-
-    def _merge(self, kind: Kind, listings: Sequence[tuple[str, Listing]]) -> Table:
-        found: dict[names.Own, tuple[bytes, Mapping[str, Any]]] = {}
-        for server, listing in listings:
-            for raw, tree in zip(listing.raws, listing.trees, strict=True):
-                own = server, tree.get(kind.key)
-                if isinstance(own[1], str) and own not in found and _valid(kind, tree):
-                    found[own] = raw, tree  # type: ignore[index]
-        exposed = self._expose(kind, list(found))
-        entries = tuple(
-            Entry(own[0], own[1], name, _renamed(found[own][0], kind.key, own[1], name), found[own][1])
-            for name, own in exposed.items()
-        )
-        return Table(entries, {entry.exposed: entry for entry in entries})
-
-    def _expose(self, kind: Kind, listed: Sequence[names.Own]) -> dict[str, names.Own]:
-        if kind.key == "name":
-            prefixes = {server.name: server.prefix for server in self.servers.values() if server.prefix}
-            return names.expose(listed, mode=self._mode, prefixes=prefixes)
-        exposed: dict[str, names.Own] = {}
-        for own in listed:
-            taken = own[1] in exposed or self._mode == "always"
-            exposed[names.prefix_uri(*own) if taken else own[1]] = own
-        return exposed
 
 
 async def fetch_page(call: Call, peer: Peer, kind: Kind, server: Server, params: Members) -> Members:
@@ -336,18 +280,3 @@ class Deaf:
 def _ttl(page: Members) -> float:
     raw = bytes(page.get("ttlMs", b"0"))
     return min(3600.0, int(raw) / 1000) if raw.isdigit() else 0.0
-
-
-def _valid(kind: Kind, tree: Mapping[str, Any]) -> bool:
-    """A tool whose header annotations are wrong must not be shown."""
-    if kind is not TOOLS:
-        return True
-    try:
-        eras.header_parameters(tree.get("inputSchema"))
-    except ValueError:
-        return False
-    return True
-
-
-def _renamed(raw: bytes, key: str, own: str, exposed: str) -> bytes:
-    return raw if own == exposed else jsonrpc.join({**jsonrpc.members(raw), key: Raw(orjson.dumps(exposed))})

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from gateway.mcp.catalog import Entry
+from gateway.mcp.tables import Entry
 
 SEARCH, CALL = "search_tools", "call_tool"
 MOST, USUAL = 20, 5

@@ -6,10 +6,11 @@ import orjson
 from msgspec import Raw
 
 from gateway.mcp import disclosure, jsonrpc
-from gateway.mcp.catalog import KINDS, TOOLS, Catalog
+from gateway.mcp.catalog import Catalog
 from gateway.mcp.jsonrpc import INVALID_PARAMS, RpcError
 from gateway.mcp.seal import Broken, Seal
 from gateway.mcp.sight import Sight
+from gateway.mcp.tables import KINDS, TOOLS
 from gateway.mcp.turn import Turn, judge
 from gateway.mcp.upstream import Answer
 
@@ -34,7 +35,7 @@ class Lists:
         start = self._start(turn)
         judge(turn)
         view = await self._catalog.view(turn.call, turn.peer, kind)
-        shown = await self._sight.filter(turn, kind, view.table.entries)
+        shown = await self._sight.filter(turn, kind, view.entries)
         page = shown[start : start + self._page]
         entries = b"[" + b",".join(entry.raw for entry in page) + b"]"
         if self._searching and kind is TOOLS:

@@ -15,7 +15,7 @@ from gateway.call import Call
 from gateway.errors import Refused, UpstreamError
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp.bounds import Bounds
-from gateway.mcp.catalog import KINDS, PROMPTS, TEMPLATES, TOOLS, Catalog
+from gateway.mcp.catalog import Catalog
 from gateway.mcp.exchange import Exchange, Wire, split_request_id
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Message, RpcError
 from gateway.mcp.listening import Listening
@@ -26,6 +26,7 @@ from gateway.mcp.resume import Place, client_id, hop_id
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.sight import Sight
+from gateway.mcp.tables import KINDS, PROMPTS, TEMPLATES, TOOLS
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.tasks import METHODS as TASKS
 from gateway.mcp.tasks import Tasks

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from gateway.errors import StoreError
-from gateway.mcp.catalog import Entry
+from gateway.mcp.tables import Entry
 from gateway.stores.protocols import Documents
 
 Mode = Literal["off", "trust-first", "approve"]

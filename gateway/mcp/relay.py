@@ -18,12 +18,13 @@ from gateway.errors import ClientGone, Refused, UpstreamClosed, UpstreamError
 from gateway.mcp import disclosure, eras, jsonrpc, resume
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.bridge import Bridge
-from gateway.mcp.catalog import PROMPTS, RESOURCES, TOOLS, Catalog, Entry, Kind
+from gateway.mcp.catalog import Catalog
 from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
 from gateway.mcp.resume import Place
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.sight import Sight, Subject
+from gateway.mcp.tables import PROMPTS, RESOURCES, TOOLS, Entry, Kind
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.truncation import truncate
 from gateway.mcp.turn import Metered, Turn, judge, refused, tool_error
@@ -98,7 +99,7 @@ class Relay:
     async def _search(self, turn: Turn, arguments: Mapping[str, Any]) -> Answer:
         judge(turn)
         view = await self._catalog.view(turn.call, turn.peer, TOOLS)
-        entries = await self._sight.filter(turn, TOOLS, view.table.entries)
+        entries = await self._sight.filter(turn, TOOLS, view.entries)
         limit = arguments.get("limit")
         found = disclosure.search(
             entries, str(arguments.get("query", "")), limit if isinstance(limit, int) else disclosure.USUAL

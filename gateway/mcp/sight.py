@@ -16,8 +16,8 @@ from gateway.call import Operation, Verdict
 from gateway.errors import Refused
 from gateway.mcp import jsonrpc
 from gateway.mcp.bounds import Bounds
-from gateway.mcp.catalog import PROMPTS, RESOURCES, TEMPLATES, TOOLS, Entry, Kind
 from gateway.mcp.pins import Pins
+from gateway.mcp.tables import PROMPTS, RESOURCES, TEMPLATES, TOOLS, Entry, Kind
 from gateway.mcp.turn import Turn
 from gateway.refusals import Refusal, forbidden
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from gateway.call import Call
 from gateway.errors import Refused, UpstreamError
 from gateway.mcp.bounds import without_paths
-from gateway.mcp.catalog import PROMPTS, RESOURCES, TOOLS, Catalog, fetch_page
+from gateway.mcp.catalog import Catalog, fetch_page
 from gateway.mcp.peer import Peer
 from gateway.mcp.server import Server
+from gateway.mcp.tables import PROMPTS, RESOURCES, TOOLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ async def ask(
                 await fetch_page(call, Peer(), TOOLS, server, {})
         except (UpstreamError, Refused, TimeoutError) as exc:
             return Status(server.name, error=str(exc) or "no answer in time")
-        trees = [entry.tree for entry in view.table.entries if entry.server == server.name]
+        trees = [entry.tree for entry in view.entries if entry.server == server.name]
         return Status(
             server.name,
             "modern" if hello.modern else "legacy",

@@ -200,3 +200,15 @@ async def test_retries_are_for_what_is_safe_to_repeat() -> None:
             result = await Modern(app).call(name)
             assert result["isError"] is True
     assert tried == ["safe"] * 3 + ["unsafe"] + ["named"] * 3
+
+
+async def test_no_name_changes_hands_while_a_server_is_down() -> None:
+    pg, my = Scripted([tool("query")]), Scripted([tool("query")])
+    async with federation({"pg": pg, "my": my}, list_timeout=0.2) as app:
+        assert await Modern(app).tools() == ["pg_query", "my_query"]
+        my.modern = my.legacy = False
+        assert await Modern(app).tools() == ["pg_query"]
+        await Modern(app).call("pg_query")
+        down = await Modern(app).call("my_query")
+    assert len(pg.calls()) == 1
+    assert "could not be called" in down["content"][0]["text"]

@@ -1,0 +1,98 @@
+"""What servers listed, as one table: each entry under the name that clients see, with its own bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from msgspec import Raw
+
+from gateway.mcp import eras, jsonrpc, names
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    method: str
+    member: str  # of the result
+    key: str  # of an entry: what it is called by
+    capability: str
+
+
+TOOLS = Kind("tools/list", "tools", "name", "tools")
+PROMPTS = Kind("prompts/list", "prompts", "name", "prompts")
+RESOURCES = Kind("resources/list", "resources", "uri", "resources")
+TEMPLATES = Kind("resources/templates/list", "resourceTemplates", "uriTemplate", "resources")
+KINDS = {kind.method: kind for kind in (TOOLS, PROMPTS, RESOURCES, TEMPLATES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    server: str
+    name: str  # the upstream's own
+    exposed: str
+    raw: bytes  # as the client sees it
+    tree: Mapping[str, Any]  # as the upstream wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All pages of one server's list."""
+
+    digest: bytes
+    raws: tuple[bytes, ...]
+    trees: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One list over all servers, before any policy."""
+
+    entries: tuple[Entry, ...]
+    by_name: Mapping[str, Entry]
+
+
+def merge(
+    kind: Kind, listings: Sequence[tuple[str, Listing]], *, mode: names.Mode, prefixes: Mapping[str, str]
+) -> Table:
+    """One table of all lists, in their order."""
+    found: dict[names.Own, tuple[bytes, Mapping[str, Any]]] = {}
+    for server, listing in listings:
+        for raw, tree in zip(listing.raws, listing.trees, strict=True):
+            own = server, tree.get(kind.key)
+            if isinstance(own[1], str) and own not in found and _valid(kind, tree):
+                found[own] = raw, tree  # type: ignore[index]
+    exposed = _expose(kind, list(found), mode, prefixes)
+    entries = tuple(
+        Entry(own[0], own[1], name, _renamed(found[own][0], kind.key, own[1], name), found[own][1])
+        for name, own in exposed.items()
+    )
+    return Table(entries, {entry.exposed: entry for entry in entries})
+
+
+def _expose(
+    kind: Kind, listed: Sequence[names.Own], mode: names.Mode, prefixes: Mapping[str, str]
+) -> dict[str, names.Own]:
+    if kind.key == "name":
+        return names.expose(listed, mode=mode, prefixes=prefixes)
+    exposed: dict[str, names.Own] = {}
+    for own in listed:
+        taken = own[1] in exposed or mode == "always"
+        exposed[names.prefix_uri(*own) if taken else own[1]] = own
+    return exposed
+
+
+def _valid(kind: Kind, tree: Mapping[str, Any]) -> bool:
+    """A tool whose header annotations are wrong must not be shown."""
+    if kind is not TOOLS:
+        return True
+    try:
+        eras.header_parameters(tree.get("inputSchema"))
+    except ValueError:
+        return False
+    return True
+
+
+def _renamed(raw: bytes, key: str, own: str, exposed: str) -> bytes:
+    return raw if own == exposed else jsonrpc.join({**jsonrpc.members(raw), key: Raw(orjson.dumps(exposed))})
