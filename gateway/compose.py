@@ -118,8 +118,10 @@ def compose(
     bound: Bound = DEFAULT,
     fixed: Mapping[str, App] | None = None,
     ready: Callable[[], Awaitable[str]] = _alive,
+    flush: Callable[[], Awaitable[None]] | None = None,
 ) -> App:
-    """The whole gateway as one ASGI app."""
+    """The whole gateway as one ASGI app. `flush` is awaited at the end of each request, before the app returns."""
     alive = Status(_alive)
     paths: dict[str, App] = {"/healthz": alive, "/health": alive, "/readyz": Status(ready), **(fixed or {})}
-    return AccessMiddleware(Router(routes, fixed=paths), observers=observers, tracer=tracer, bound=bound)
+    router = Router(routes, fixed=paths)
+    return AccessMiddleware(router, observers=observers, tracer=tracer, bound=bound, flush=flush)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from gateway.app import Running
 from gateway.body import DEFAULT, Bound
 from gateway.compose import Document, Route, compose
-from gateway.config.build_admin import admin, keep_saving
+from gateway.config.build_admin import admin
 from gateway.config.build_policies import Place, stack
 from gateway.config.build_telemetry import telemetry
+from gateway.config.flush import Flush, keep_saving
 from gateway.config.load import Loaded
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
@@ -53,14 +54,17 @@ def build(loaded: Loaded, resources: Resources) -> Running:
         (file.get("policies") or {}).get("usage") or {}
     )  # for what was refused on its way in
     observers = [meter, *seen.observers, *(page.observers if page is not None else [])]
+    costs = page.costs if page is not None else None
+    flush = Flush(meter, seen.queues, costs=costs, store=resources.store) if resources.serverless else None
     app = compose(
         routes,
         observers=observers,
         tracer=seen.tracer,
         bound=_bound(file, resources),
         fixed=_fixed(protected),
+        flush=flush,
     )
-    kept = Kept(apps, page.costs if page is not None else None, resources)
+    kept = Kept(apps, costs, resources)
     return Running(
         app,
         loaded.files,
@@ -135,7 +139,7 @@ class Kept:
 
     async def open(self) -> None:
         if self.costs is not None:
-            self._saving = asyncio.create_task(keep_saving(self.costs, self.resources))
+            self._saving = asyncio.create_task(keep_saving(self.costs, self.resources.store))
 
     async def close(self) -> None:
         for app in self.apps:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +14,14 @@ from gateway.compose import Route
 from gateway.config.build_telemetry import Telemetry
 from gateway.config.load import Loaded
 from gateway.config.resources import Resources
-from gateway.errors import ConfigError, StoreError
+from gateway.errors import ConfigError
 from gateway.middleware.access import Observer
 
 if TYPE_CHECKING:
     from gateway.admin.app import AdminApp
     from gateway.telemetry.toolcosts import ToolCosts
 
-log = logging.getLogger("gateway")
 Section = Mapping[str, Any]
-SAVED = 10.0  # seconds between two writings of what tools cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +97,3 @@ def _as_written(loaded: Loaded) -> Section:
         if isinstance(found, Mapping)
         else {"routes": [route["path"] for route in loaded.data["routes"]]}
     )
-
-
-async def keep_saving(costs: ToolCosts, resources: Resources) -> None:
-    """Until it is cancelled; then once more."""
-    try:
-        while True:
-            await asyncio.sleep(SAVED)
-            await _save(costs, resources)
-    finally:
-        await _save(costs, resources)
-
-
-async def _save(costs: ToolCosts, resources: Resources) -> None:
-    try:
-        await costs.save(resources.store)
-    except StoreError as error:
-        log.warning("what tools cost waits for the store: %s", error)

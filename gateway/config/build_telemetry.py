@@ -19,6 +19,7 @@ from gateway.types import App
 
 if TYPE_CHECKING:
     from gateway.telemetry.audit import Audit
+    from gateway.telemetry.background import Background
     from gateway.telemetry.sinks import Sink
     from gateway.telemetry.traces import Traces
 
@@ -31,6 +32,11 @@ class Telemetry:
     tracer: Traces | None
     metrics: App | None
     audit: Audit | None
+
+    @property
+    def queues(self) -> list[Background[Any]]:
+        """What waits for its receivers."""
+        return [each.queue for each in (self.tracer, self.audit) if each is not None]
 
 
 def telemetry(file: Section, folder: Path, resources: Resources) -> Telemetry:

@@ -21,7 +21,8 @@ _PAUSES = (0.1, 0.5, 2.0, 5.0)
 
 
 class Spool:
-    """`put` never waits. With `linger=0` use `write`, which returns when the record is in the ledger (on Lambda)."""
+    """`put` never waits. With `linger=0` nothing runs by itself (on Lambda): `write` returns when the record is in the
+    ledger, and what was `put` goes there by the next `flush`."""
 
     def __init__(self, ledger: Ledger, *, linger: float = LINGER, bound: int = BOUND) -> None:
         self._ledger = ledger
@@ -39,7 +40,7 @@ class Spool:
 
     def put(self, record: Record) -> None:
         self._keep(record)
-        if self._task is None or self._task.done():
+        if self._linger and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def _keep(self, record: Record) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway import refusals
@@ -34,7 +34,7 @@ class AccessMiddleware:
     """Gives every request its `Call` and every end its observers.
 
     `AccessMiddleware(app, observers=[AccessLog(LineWriter())])`; a `tracer` among them also hears of the beginning. `bound`
-    is how large a body may be.
+    is how large a body may be. `flush` is awaited after the observers, where nothing can be left for later.
     """
 
     def __init__(
@@ -44,11 +44,13 @@ class AccessMiddleware:
         observers: Sequence[Observer] = (),
         tracer: Tracer | None = None,
         bound: Bound = DEFAULT,
+        flush: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.app = app
         self.bound = bound
         self.observers = tuple(observers)
         self.tracer = tracer
+        self.flush = flush
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,6 +70,8 @@ class AccessMiddleware:
         finally:
             for observer in self.observers:
                 observer.finished(call)
+            if self.flush is not None:
+                await self.flush()
 
 
 class _Answer:
