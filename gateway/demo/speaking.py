@@ -52,7 +52,7 @@ class Tool:
             raise RpcError(INVALID_PARAMS, f"{self.name} takes {', '.join(properties) or 'nothing'}")
         try:
             text, failed = str(self.run(**arguments)), False
-        except (ToolFailed, TypeError, OSError) as exc:
+        except (ToolFailed, TypeError, ValueError, OSError) as exc:
             text, failed = str(exc), True
         return {"content": [{"type": "text", "text": text}], "isError": failed}
 

@@ -11,13 +11,13 @@ import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _REMEMBERED = 4096
 _encode = msgspec.msgpack.Encoder().encode
@@ -36,9 +36,7 @@ class Seal:
     ) -> None:
         if len(secret) < 32:
             raise ValueError("the sealing key needs at least 32 bytes")
-        key = HKDF(hashes.SHA256(), 32, None, b"asgi-gateway mcp seal v1").derive(secret)
-        self._cipher = AESGCM(key)
-        self._tagging = HKDF(hashes.SHA256(), 32, None, b"asgi-gateway mcp tag v1").derive(secret)
+        self._secret = secret
         self._nonce = nonce
         self._clock = clock
         self._opened: OrderedDict[tuple[str, str], tuple[float, Any]] = OrderedDict()
@@ -66,7 +64,25 @@ class Seal:
         """Sixteen characters that only who knows the key can make for this text."""
         return hmac.digest(self._tagging, f"{purpose}\0{text}".encode(), "sha256").hex()[:16]
 
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._derived(b"asgi-gateway mcp seal v1"))
+
+    @cached_property
+    def _tagging(self) -> bytes:
+        return self._derived(b"asgi-gateway mcp tag v1")
+
+    def _derived(self, purpose: bytes) -> bytes:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        return HKDF(hashes.SHA256(), 32, None, purpose).derive(self._secret)
+
     def _decrypt(self, text: str, purpose: str) -> tuple[float, Any]:
+        from cryptography.exceptions import InvalidTag
+
         try:
             sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             expires, value = _decode(self._cipher.decrypt(sealed[:12], sealed[12:], purpose.encode()))
