@@ -16,7 +16,7 @@ import orjson
 from msgspec import Raw
 
 from gateway.call import Call
-from gateway.errors import UpstreamError
+from gateway.errors import Refused, UpstreamError
 from gateway.mcp import eras, jsonrpc, resume
 from gateway.mcp import peer as peers
 from gateway.mcp.catalog import Catalog
@@ -33,7 +33,7 @@ from gateway.mcp.upstream import Ask, Hello, is_answer
 CHANGES = {"toolsListChanged": "tools", "promptsListChanged": "prompts", "resourcesListChanged": "resources"}
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 UPDATED = "notifications/resources/updated"
-_AGAIN = 5.0  # seconds until a stream that ended is opened again
+LASTING = 5.0  # seconds
 
 
 Finished = Callable[[Call, Peer, Wire, Place, Message], Awaitable[bytes]]  # the answer of a resumed request
@@ -72,11 +72,14 @@ class Listening:
 
     async def _keep(self, call: Call, peer: Peer, wire: Wire, server: Server) -> None:
         ear = self._ear(call, wire, peer, Place(server.name, ""))
-        with contextlib.suppress(UpstreamError):
+
+        async def listen() -> None:
             hello = await server.upstream.hello(call, peer)
-            wanted = dict.fromkeys(accepted(hello, dict.fromkeys(CHANGES, True)), True)
+            wanted = accepted(hello, dict.fromkeys(CHANGES, True))
             if wanted or server.name in peer.handles:
                 await server.upstream.listen(call, peer, wanted, ear, "")
+
+        await again(listen)
 
     def _ear(self, call: Call, wire: Wire, peer: Peer, place: Place) -> _Ear:
         ear = _Ear(wire, peer, self._catalog)
@@ -131,10 +134,10 @@ class Listening:
             if not share:
                 return
             if hello.modern:
-                await server.upstream.listen(turn.call, turn.peer, share, ear, "")
+                await again(lambda: server.upstream.listen(turn.call, turn.peer, share, ear, ""))
             else:
-                await self._follow_legacy(turn, server, share, ear)
-        except UpstreamError:
+                await again(lambda: self._follow_legacy(turn, server, share, ear))
+        except (UpstreamError, Refused):
             return
         finally:
             ear.agreed.set()
@@ -166,6 +169,18 @@ class Listening:
         if own:
             share["resourceSubscriptions"] = own
         return share
+
+
+async def again(listen: Callable[[], Awaitable[None]]) -> None:
+    """Listen, and once more whenever a stream breaks that had lasted; what ends at once is not offered."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    while True:
+        with contextlib.suppress(UpstreamError, Refused):
+            await listen()
+        if clock() - began < LASTING:
+            return
+        began = clock()
 
 
 def accepted(hello: Hello, wanted: Mapping[str, Any]) -> dict[str, Any]:
