@@ -11,13 +11,16 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
-import jwt
 import orjson
 
 from gateway.call import Principal
 from gateway.errors import ConfigError, GatewayError
+
+if TYPE_CHECKING:
+    from jwt import PyJWS
 
 LENGTH = 16_384  # characters of a token
 LEEWAY = 60.0
@@ -29,7 +32,6 @@ SECRET_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # `b64` changes what is signed, the others bring or fetch a key; `crit` names what we must understand and do not.
 _FORBIDDEN = ("crit", "jwk", "jku", "x5u", "x5c", "b64", "zip", "enc")
-_signatures = jwt.PyJWS(options={"verify_signature": True})
 
 
 class InvalidToken(GatewayError):
@@ -106,11 +108,13 @@ def _members(part: str, name: str) -> dict[str, Any]:
 
 def _decoded(part: str, name: str) -> bytes:
     """The same bytes must not have a second spelling: the last character may carry bits that decoding drops."""
+    from jwt.utils import base64url_decode, base64url_encode
+
     try:
-        decoded = jwt.utils.base64url_decode(part)
+        decoded = base64url_decode(part)
     except ValueError:
         raise InvalidToken(f"the token's {name} is not base64url") from None
-    if jwt.utils.base64url_encode(decoded).decode() != part:
+    if base64url_encode(decoded).decode() != part:
         raise InvalidToken(f"the token's {name} is not base64url")
     return decoded
 
@@ -210,11 +214,21 @@ class Verifier:
 
 
 def _signed_by(key: Key, algorithm: str, text: str) -> bool:
+    from jwt import InvalidTokenError
+
     try:
-        _signatures.decode(text, key=key.material, algorithms=[algorithm])
-    except jwt.InvalidTokenError:
+        _signatures().decode(text, key=key.material, algorithms=[algorithm])
+    except InvalidTokenError:
         return False
     return True
+
+
+@cache
+def _signatures() -> PyJWS:
+    """PyJWT and what it brings take as long to import as all of ours; who uses keys only does without."""
+    from jwt import PyJWS
+
+    return PyJWS(options={"verify_signature": True})
 
 
 def _number(claims: Mapping[str, Any], name: str) -> float:
