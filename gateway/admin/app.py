@@ -74,7 +74,7 @@ class AdminApp:
         self._files = {path: _Static.read(name) for path, name in PAGE.items()}
         masking = masking or Masking()
         traffic = Traffic(store, recent, masking, live=live)
-        sessions = Sessions(store, recent)
+        sessions = Sessions(store)
         rules = Governance(
             store, recent, masking=masking, audit=audit, configuration=configuration, standings=standings
         )

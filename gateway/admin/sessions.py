@@ -1,21 +1,26 @@
-"""A coding session as a person would tell it: each model call, and beneath it the tool calls that it asked for."""
+"""A coding session as a person would tell it: each model call, and beneath it the tool calls that it asked for.
+
+Agents name the session towards models only. Their tool calls are found by the id of the tool use, which the model's answer
+had, among those of the same caller.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.admin.request import Request
 from gateway.admin.traffic import shown, sums
 from gateway.metering.record import Record
 from gateway.stores.protocols import Ledger
-from gateway.telemetry.recent import Recent
+
+MOST: Final = 1000  # records of a session
+LATER: Final = 3600.0  # seconds that a tool call may come after the last model call
 
 
 class Sessions:
-    def __init__(self, store: Ledger, recent: Recent) -> None:
+    def __init__(self, store: Ledger) -> None:
         self._store = store
-        self._recent = recent
 
     async def sessions(self, request: Request) -> dict[str, Any]:
         since, until = request.window()
@@ -27,17 +32,28 @@ class Sessions:
 
     async def session(self, request: Request) -> dict[str, Any]:
         since, until = request.window()
-        where = {**request.where(), "session": request.name}
-        records = await self._store.records(since=since, until=until, where=where, limit=1000)
-        return {"session": request.name, "turns": turns(sorted(records, key=lambda r: r.at), self._asked())}
+        where = {"session": request.name}
+        found = await self._store.records(since=since, until=until, where=where, limit=MOST)
+        asked = {use: record.call for record in found for use in record.tool_uses}
+        records = sorted([*found, *(await self._elsewhere(found, asked))], key=lambda record: record.at)
+        told = turns(records, asked)
+        return {"session": request.name, "turns": only(told, request.where()) if request.where() else told}
 
-    def _asked(self) -> dict[str, str]:
-        """Tool-use id → the model call that asked for it, as far as this process saw it."""
-        return {use: seen.id for seen in self._recent.calls for use in seen.tool_uses}
+    async def _elsewhere(self, found: Sequence[Record], asked: Mapping[str, str]) -> list[Record]:
+        """What the session's own callers did with its tool uses, without naming the session."""
+        if not asked:
+            return []
+        first, last = min(record.at for record in found), max(record.at for record in found)
+        by_whom = {record.principal for record in found if record.tool_uses}
+        others: list[Record] = []
+        for principal in sorted(by_whom):
+            mine = {"principal": principal, "kind": "mcp", "session": ""}
+            others += await self._store.records(since=first, until=last + LATER, where=mine, limit=MOST)
+        return [record for record in others if record.tool_use_id in asked]
 
 
 def turns(records: Sequence[Record], asked: Mapping[str, str]) -> list[dict[str, Any]]:
-    """In the order of time. Where the model's answer was not seen here, a tool belongs to the model call before it."""
+    """In the order of time. Where nobody knows who asked, a tool belongs to the model call before it."""
     found: list[dict[str, Any]] = []
     by_call: dict[str, dict[str, Any]] = {}
     for record in records:
@@ -49,3 +65,13 @@ def turns(records: Sequence[Record], asked: Mapping[str, str]) -> list[dict[str,
             found.append({"call": None, "tools": []})
         by_call.get(asked.get(record.tool_use_id, ""), found[-1])["tools"].append(shown(record))
     return found
+
+
+def only(told: Sequence[dict[str, Any]], where: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The turns in which something is as wanted: of their tools those, and the model call that led to them."""
+
+    def wanted(record: Mapping[str, Any] | None) -> bool:
+        return record is not None and all(str(record.get(name)) == value for name, value in where.items())
+
+    found = [{**turn, "tools": [tool for tool in turn["tools"] if wanted(tool)]} for turn in told]
+    return [turn for turn in found if turn["tools"] or wanted(turn["call"])]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -87,13 +86,6 @@ async def _standings(file: Section, resources: Resources) -> Sequence[Mapping[st
 
 
 def _as_written(loaded: Loaded) -> Section:
-    """The file's own tree: references stand as references, so that no secret is shown."""
-    try:
-        found = yaml.safe_load(Path(loaded.source).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        found = None
-    return (
-        found
-        if isinstance(found, Mapping)
-        else {"routes": [route["path"] for route in loaded.data["routes"]]}
-    )
+    """The tree that is in force, with references as references, so that no secret is shown."""
+    found = yaml.safe_load(loaded.text)
+    return found if isinstance(found, Mapping) else {}

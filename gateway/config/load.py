@@ -15,6 +15,7 @@ from gateway.config.schema import Problem, Reading
 from gateway.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+DEEPEST = 100
 Resolver = Callable[[str], str]
 
 
@@ -34,6 +35,7 @@ class Loaded:
     folder: Path  # what its relative paths are relative to
     lines: Mapping[str, int] = field(default_factory=dict)
     files: tuple[Path, ...] = ()  # all that the configuration was read from: a change of any reloads it
+    text: str = ""  # as it was written, references and all
 
 
 def load(path: Path, *, env: Mapping[str, str] | None = None) -> Loaded:
@@ -50,17 +52,30 @@ def loads(text: str, *, source: str, folder: Path, env: Mapping[str, str] | None
     references = _References(os.environ if env is None else env, folder)
     reading = Reading(references.resolve)
     try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        node = _composed(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Broken(source, [Problem(line, "", f"not YAML: {error.problem}")]) from None
+    except yaml.YAMLError as error:  # a character that no YAML may hold
+        raise Broken(source, [Problem(1, "", f"not YAML: {str(error).splitlines()[0]}")]) from None
     if node is None:
         raise Broken(source, [Problem(1, "", "the file is empty; see examples/ for a start")])
     data = FILE.read(node, "", reading)
     if reading.problems:
         raise Broken(source, reading.problems)
     files = (*references.files, *((Path(source),) if Path(source).exists() else ()))
-    return Loaded(data, source, folder, reading.lines, files)
+    return Loaded(data, source, folder, reading.lines, files, text)
+
+
+def _composed(text: str) -> yaml.Node | None:
+    """The file's tree. Its depth is looked at first: composing recurses, and libyaml's own way to fail ends the process."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+    return yaml.compose(text, Loader=loader)
 
 
 class _References:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ class Anthropic:
 
     def _block(self) -> Json:
         if self.answer.tool:
-            call = {"type": "tool_use", "id": "toolu_demo_1", "name": self.answer.tool}
+            call = {"type": "tool_use", "id": "toolu_" + secrets.token_hex(12), "name": self.answer.tool}
             return call | {"input": self.answer.arguments or {}}
         return {"type": "text", "text": self.answer.text}
 
@@ -140,7 +141,7 @@ class OpenAI:
 
     def _calls(self) -> list[Json]:
         function = {"name": self.answer.tool, "arguments": _json(self.answer.arguments)}
-        return [{"id": "call_demo_1", "type": "function", "function": function}]
+        return [{"id": "call_" + secrets.token_hex(12), "type": "function", "function": function}]
 
     def message(self) -> Json:
         said: Json = {"role": "assistant", "content": self.answer.text or None, "refusal": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,8 @@ class UsageMeter:
         if refusal is None or op is None or call.records or refusal.kind == "authentication_error":
             return
         record = self._record(call, op, "refused" if refusal.policy else "error", refusal)
+        record.duration_ms = (time.perf_counter_ns() - call.started) / 1e6
+        record.bytes_in, record.bytes_out = len(call.body or b""), call.bytes_out
         call.records.append(record)
         if self._spool is not None:
             self._spool.put(record)
@@ -134,6 +137,7 @@ def _described(call: Call, op: Operation, outcome: Outcome) -> Record:
         tool=op.name if op.subject == "tool" else "",
         exposed=op.exposed if op.exposed != op.name else "",
         tool_use_id=op.tool_use_id,
+        tool_uses=tuple(call.tool_uses),
         first_byte_ms=(call.first_byte - call.started) / 1e6 if call.first_byte else 0.0,
         attempts=call.attempts,
         arguments=op.arguments,

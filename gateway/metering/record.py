@@ -11,6 +11,15 @@ from gateway.metering.usage import Usage
 Outcome = Literal["ok", "tool_error", "refused", "timeout", "upstream_error", "client_gone", "error"]
 
 
+def outcome_of(status: int, *, policy: str = "") -> Outcome:
+    """What a refusal with this status amounts to. Without a policy nobody decided it: something failed."""
+    if policy:
+        return "refused"
+    if status == 504:
+        return "timeout"
+    return "upstream_error" if status >= 500 or status == 429 else "error"
+
+
 @dataclass(slots=True)
 class Record:
     id: str  # unique: a ledger write may be repeated, and counts once
@@ -34,6 +43,7 @@ class Record:
     tool: str = ""
     exposed: str = ""
     tool_use_id: str = ""
+    tool_uses: tuple[str, ...] = ()  # those that the model asked for
     usage: Usage | None = None
     usd: float = 0.0
     priced: bool = True  # False: no price is known, the ceiling was charged

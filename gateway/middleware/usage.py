@@ -14,7 +14,7 @@ from gateway.metering import truth
 from gateway.metering.meter import Label, UsageMeter
 from gateway.metering.prices import Price, Prices
 from gateway.metering.readers import Watcher
-from gateway.metering.record import Outcome
+from gateway.metering.record import Outcome, outcome_of
 from gateway.metering.spool import LINGER
 from gateway.middleware.expressions import labels_of
 from gateway.policies import Policies
@@ -75,7 +75,6 @@ class UsageMiddleware:
         await self._meter(call, operation, scope, body.Replay(read, receive), send)
 
     async def _meter(self, call: Call, op: Operation, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter_ns()
         answer = _Answer(call, op, send, watch=self.watch)
         outcome: Outcome = "error"
         try:
@@ -91,7 +90,7 @@ class UsageMiddleware:
                 op,
                 outcome,
                 refusal=call.refusal,
-                duration_ms=(time.perf_counter_ns() - started) / 1e6,
+                duration_ms=(time.perf_counter_ns() - call.started) / 1e6,
                 upstream_ms=call.upstream_ns / 1e6,
                 bytes_in=len(call.body or b""),
                 bytes_out=answer.size,
@@ -153,22 +152,18 @@ class _Answer:
 
     def outcome(self) -> Outcome:
         if self._call.refusal is not None:
-            return "refused"
+            return outcome_of(self._call.refusal.status, policy=self._call.refusal.policy)
         if self._tool_error:
             return "tool_error"
-        if self.status == 504:
-            return "timeout"
-        if self.status >= 500 or self.status == 429:
-            return "upstream_error"
         if self.status >= 400:
-            return "error"
+            return outcome_of(self.status)
         return "ok" if self._ended else "client_gone"
 
 
 def _outcome(error: BaseException) -> Outcome:
     match error:
         case Refused():
-            return "refused"
+            return outcome_of(error.refusal.status, policy=error.refusal.policy)
         case UpstreamTimeout():
             return "timeout"
         case UpstreamError():

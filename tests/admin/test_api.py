@@ -147,6 +147,23 @@ def _fields(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
 
+async def test_a_tool_call_that_names_no_session_is_found_by_the_use_that_the_model_asked_for() -> None:
+    now = time.time()
+    asking = replace(MODEL, at=now - 9, session="s-9", tool_uses=("toolu_1", "toolu_2"))
+    done = replace(TOOL, at=now - 8, session="", outcome="ok", id="r1", tool_use_id="toolu_1")
+    refused = replace(TOOL, at=now - 7, session="", outcome="refused", id="r2", tool_use_id="toolu_2")
+    forged = replace(refused, id="r3", principal="key:mallory")
+    store = MemoryStore()
+    await store.append([asking, done, refused, forged])
+    driver = Driver(AdminApp(store, recent=Recent()))
+    (turn,) = (await get(driver, "/api/session/s-9"))["turns"]
+    assert turn["call"]["id"] == asking.id
+    assert [tool["id"] for tool in turn["tools"]] == ["r1", "r2"]
+    (turn,) = (await get(driver, "/api/session/s-9?outcome=refused"))["turns"]
+    assert [tool["id"] for tool in turn["tools"]] == ["r2"]
+    assert (await get(driver, "/api/session/s-9?outcome=timeout"))["turns"] == []
+
+
 async def test_sessions_are_listed_with_what_they_cost(driver: Driver) -> None:
     found = (await get(driver, "/api/sessions"))["sessions"]
     assert found[0]["usd"] >= found[-1]["usd"]
