@@ -70,3 +70,7 @@ def _too_large(answer: dict[str, Any]) -> dict[str, Any]:
     error = {"type": "error", "error": {"type": "api_error", "message": text}}
     return {**answer, "statusCode": 502, "headers": {"content-type": "application/json"}, "multiValueHeaders": {},
             "cookies": [], "body": json.dumps(error), "isBase64Encoded": False}  # fmt: skip
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ and "AWS_LAMBDA_EXEC_WRAPPER" not in os.environ:
+    _mangum()  # an environment has more CPU while it starts than its first request would have

@@ -14,10 +14,10 @@ from gateway.config.build_admin import admin
 from gateway.config.build_policies import Place, stack
 from gateway.config.build_telemetry import telemetry
 from gateway.config.flush import Flush, keep_saving
+from gateway.config.late import Late, closed
 from gateway.config.load import Loaded
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
-from gateway.mcp.app import MCPApp
 from gateway.mcp.metadata import Resource
 from gateway.types import App
 
@@ -95,7 +95,7 @@ def _route(
     listen = file.get("listen") or {}
     if ("llm" in section) == ("mcp" in section):
         raise ConfigError("needs either llm or mcp")
-    app = _handler(section, path, file, folder, resources)
+    app = _made(section, path, file, folder, resources)
     place = Place(
         path,
         mcp="mcp" in section,
@@ -109,6 +109,20 @@ def _route(
     exact = isinstance(section["path"], Mapping)
     ports = frozenset([port]) if port else frozenset()
     return Route(path, layers.around(app), exact=exact, ports=ports, mcp=place.mcp), resource, app
+
+
+def _made(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> App:
+    if not resources.serverless:
+        return _handler(section, path, file, folder, resources)
+    programs = [
+        name for name, each in (section.get("mcp") or {}).get("servers", {}).items() if "command" in each
+    ]
+    if programs:
+        raise ConfigError(
+            f"mcp.servers.{programs[0]}: a command cannot run on Lambda, where nothing lives between two calls; "
+            "serve it elsewhere and give its url"
+        )
+    return Late(lambda: _handler(section, path, file, folder, resources))
 
 
 def _handler(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> App:
@@ -143,8 +157,7 @@ class Kept:
 
     async def close(self) -> None:
         for app in self.apps:
-            if isinstance(app, MCPApp):
-                await app.close()
+            await closed(app)
         if self._saving is not None:
             self._saving.cancel()
             await asyncio.gather(self._saving, return_exceptions=True)

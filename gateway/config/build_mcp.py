@@ -61,7 +61,7 @@ def upstream_from(name: str, section: Section, folder: Path, resources: Resource
         raise ConfigError(f"mcp.servers.{name}: needs either url or command")
     timeout: dict[str, Any] = {"timeout": section["timeout"]} if "timeout" in section else {}
     if "command" in section:
-        return _stdio(name, section, folder, resources, timeout)
+        return _stdio(name, section, folder, timeout)
     if section.get("transport") == "sse":
         from gateway.mcp.sse_upstream import SseUpstream
 
@@ -83,14 +83,7 @@ def upstream_from(name: str, section: Section, folder: Path, resources: Resource
     )
 
 
-def _stdio(
-    name: str, section: Section, folder: Path, resources: Resources, timeout: dict[str, Any]
-) -> Upstream:
-    if resources.serverless:
-        raise ConfigError(
-            f"mcp.servers.{name}: a command cannot run on Lambda, where nothing lives between two calls; "
-            "serve it elsewhere and give its url"
-        )
+def _stdio(name: str, section: Section, folder: Path, timeout: dict[str, Any]) -> Upstream:
     from gateway.mcp.stdio import StdioUpstream
 
     cwd = str(folder / section["cwd"]) if "cwd" in section else None

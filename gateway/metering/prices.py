@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -73,7 +73,7 @@ class _Table(msgspec.Struct):
 
 @cache
 def _table() -> _Table:
-    return msgspec.json.decode(files("gateway.metering").joinpath("prices.json").read_bytes(), type=_Table)
+    return msgspec.json.decode(Path(__file__).with_name("prices.json").read_bytes(), type=_Table)
 
 
 @cache

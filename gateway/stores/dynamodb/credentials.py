@@ -59,10 +59,18 @@ class Renewed:
 
 
 def source(environment: Mapping[str, str] = os.environ) -> Source:
+    given = _given(environment)
+    return Fixed(given) if given else Renewed(_Botocore().load)
+
+
+def current(environment: Mapping[str, str] = os.environ) -> Credentials:
+    """Those of this moment, found while the caller waits."""
+    return _given(environment) or _Botocore().load()
+
+
+def _given(environment: Mapping[str, str]) -> Credentials | None:
     key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-    if key and secret:
-        return Fixed(Credentials(key, secret, environment.get("AWS_SESSION_TOKEN", "")))
-    return Renewed(_Botocore().load)
+    return Credentials(key, secret, environment.get("AWS_SESSION_TOKEN", "")) if key and secret else None
 
 
 class _Botocore:

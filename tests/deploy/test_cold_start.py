@@ -1,0 +1,63 @@
+"""What a cold start of the shipped configuration imports, and what it does not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.lambda_coldstart import SHIPPED, WITH
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = ROOT / "infra/lambda/gateway.yaml"
+UNUSED = ("aws_xray_sdk", "boto3", "botocore", "celpy", "cryptography", "google", "httpx", "jwt", "lark",
+          "opentelemetry", "re2", "sqlglot", "sqlite3", "starlette", "uvicorn", "uvloop")  # fmt: skip
+ASK = """
+import json, sys
+from gateway.aws import handler
+answer = handler(json.loads(sys.stdin.read()), None)
+print(json.dumps([answer["statusCode"], sorted(sys.modules)]))
+"""
+
+
+def imported(tmp_path: Path, event: str, *, name: str = "") -> tuple[int, set[str]]:
+    text = CONFIGURATION.read_text()
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text.replace(*WITH[name]) if name else text)
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        input=(ROOT / "events" / f"{event}.json").read_text(),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **SHIPPED, "GATEWAY_CONFIG": str(file)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    return status, set(modules)
+
+
+def test_nothing_is_imported_that_the_shipped_configuration_does_not_use(tmp_path: Path) -> None:
+    status, modules = imported(tmp_path, "http-api-unauthenticated")
+    assert status == 401
+    assert [name for name in UNUSED if name in modules] == []
+    assert not {
+        name for name in modules if name.startswith(("gateway.mcp.app", "gateway.llm.app", "gateway.admin"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"), [("with JWT", {"cryptography"}), ("with CEL", {"celpy", "lark"})]
+)
+def test_what_a_configuration_uses_is_imported(tmp_path: Path, name: str, needed: set[str]) -> None:
+    _, modules = imported(tmp_path, "http-api-unauthenticated", name=name)
+    assert needed <= modules
+
+
+def test_a_known_callers_request_loads_the_route_it_is_for_and_no_other(tmp_path: Path) -> None:
+    """The key is looked up in a store that is not there: 503, and no client library was asked."""
+    status, modules = imported(tmp_path, "http-api-chat")
+    assert status in (401, 503, 529)
+    assert [name for name in UNUSED if name in modules] == []
+    assert "gateway.mcp.app" not in modules
