@@ -252,11 +252,12 @@ class MCPApp:
         if session is None:
             return Peer(version or eras.ASSUMED)
         try:
-            return peers.unseal(self._seal, session, principal=call.principal.id, route=self._route)
+            peer = peers.unseal(self._seal, session, principal=call.principal.id, route=self._route)
         except Broken as exc:
-            raise BadRequest(
-                "no such session: it has expired or is not yours; send initialize", status=404
-            ) from exc
+            raise BadRequest(NO_SESSION, status=404) from exc
+        if peer.session in self._ended:
+            raise BadRequest(NO_SESSION, status=404)
+        return peer
 
     async def _delete(self, call: Call, send: Send) -> None:
         peer = self._legacy(call, "")
