@@ -125,6 +125,9 @@ class Call:
     metered: bool = False  # the usage middleware: it reads the usage, nobody else has to
     provider: str = ""  # LLMApp
     upstream_model: str = ""  # LLMApp
+    wire: str = ""  # LLMApp: the dialect in which the provider was asked
+    losses: list[str] = field(default_factory=list)  # LLMApp: fields that this wire has no word for
+    disowned: list[str] = field(default_factory=list)  # LLMApp: providers that refused the gateway's credential
     attempts: int = 0  # LLMApp
     first_byte: int = 0  # LLMApp: perf_counter_ns of the upstream's first body byte
     upstream_ns: int = 0  # LLMApp, MCPApp: time spent waiting for upstreams

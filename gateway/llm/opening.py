@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.call import Call
+from gateway.llm import reading
 from gateway.llm.dialects import failures
 from gateway.llm.dialects.protocol import ErrorInfo, Event, StreamReader, Watcher
 from gateway.llm.inquiry import Prepared
@@ -65,7 +66,7 @@ async def _of_events(call: Call, reader: StreamReader, response: Response) -> Op
     while not any(event["type"] in _DECISIVE for event in events):
         chunk = await response.chunk()
         call.first_byte = call.first_byte or time.perf_counter_ns()
-        events += reader.feed(chunk) if chunk else reader.end()
+        events += reading.events(reader, chunk)
         if not chunk:
             break
     first = next((event for event in events if event["type"] in _DECISIVE), None)

@@ -48,13 +48,15 @@ def _gpt(version: tuple[int, int], rest: str) -> frozenset[str]:
 
 
 def _claude(name: str) -> frozenset[str]:
-    """Thinking is adaptive from 4.6 on; from Opus 4.7 and the fifth generation on only that, and sampling is gone."""
+    """Thinking is adaptive from 4.6 on; from Opus 4.7 and the fifth generation on only that, and sampling is gone. System
+    messages between turns came with Opus 4.8."""
     found = _CLAUDE.search(name)
     if "mythos" in name:
         return _NEWEST
     if found is None or not (found["major"] or found["before"]):
         return _NONE
     version = int(found["major"] or found["before"]), int(found["minor"] or found["before_minor"] or 0)
+    quirks = _NEWEST if version >= (4, 7) else _NONE
     if version < (4, 6):
-        return frozenset({"no_adaptive"})
-    return _NEWEST if version >= (4, 7) else _NONE
+        quirks |= {"no_adaptive"}
+    return quirks if version >= (4, 8) else quirks | {"no_mid_system"}

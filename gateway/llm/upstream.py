@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.call import Call
 from gateway.errors import UpstreamError, UpstreamTimeout
 from gateway.llm.dialects import failures
 from gateway.llm.inquiry import Inquiry, Prepared
@@ -88,7 +89,7 @@ class Upstream:
             if answer.status not in ELSEWHERE and not answer.credential_refused:
                 return answer
             log.warning("%s answered %d, going on", candidate.provider.name, answer.status)
-            self._alert(answer)
+            _alert(inquiry.call, answer)
             answer.response.close()
         return await self._persist(inquiry, last, settle=bool(others))
 
@@ -105,7 +106,7 @@ class Upstream:
             else:
                 wait = self._wait_after(answer, candidate, attempt)
                 if wait is None:
-                    self._alert(answer)
+                    _alert(inquiry.call, answer)
                     return answer
                 answer.response.close()
             await self._sleep(wait)
@@ -153,10 +154,13 @@ class Upstream:
             self._health.well(provider.name)
         return answer
 
-    def _alert(self, answer: Answer) -> None:
-        if answer.credential_refused:
-            name = answer.prepared.candidate.provider.name
-            log.error("alert: provider %s does not accept the gateway's credential (401)", name)
+
+def _alert(call: Call, answer: Answer) -> None:
+    """Whoever operates the gateway must hear that its credential is no longer good."""
+    if answer.credential_refused:
+        name = answer.prepared.candidate.provider.name
+        call.disowned.append(name)
+        log.error("alert: provider %s does not accept the gateway's credential (401)", name)
 
 
 async def _opened(inquiry: Inquiry, prepared: Prepared, response: Response, *, settle: bool) -> Answer:

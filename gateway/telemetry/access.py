@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from gateway.call import Call
 from gateway.metering.record import Record
 
+LOSSES = 32  # named in one line; the metric counts all
+
 
 class Lines(Protocol):
     def write(self, line: Mapping[str, Any]) -> None: ...
@@ -47,6 +49,8 @@ class AccessLog:
                 "kind": call.refusal.kind,
                 "rule": call.refusal.rule,
             }
+        if call.losses:
+            line["losses"] = sorted(set(call.losses))[:LOSSES]
         if noted := [v for v in call.verdicts if v.action != "allow"]:
             line["verdicts"] = [f"{v.policy}:{v.action}:{v.rule or v.reason}" for v in noted]
         self.lines.write(line)

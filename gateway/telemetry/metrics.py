@@ -77,6 +77,10 @@ class Metrics:
         self.cost = new.counter("gen_ai_client_cost_usd_total", "Dollars spent on models.", *names)
         self.unpriced = new.counter("gateway_unpriced_calls_total", "Model calls without a price, charged at the ceiling.",
                                     "provider", "model")  # fmt: skip
+        self.losses = new.counter("gateway_translation_losses_total", "Fields that a translation left out.",
+                                  "from", "to", "field")  # fmt: skip
+        self.disowned = new.counter("gateway_credential_refusals_total", "Providers that refused the gateway's credential.",
+                                    "provider")  # fmt: skip
         self.first_token = new.histogram("gen_ai_server_time_to_first_token_seconds", "Until the model's first byte.",
                                          *names, buckets=FIRST_TOKEN)  # fmt: skip
         self.model_time = new.histogram("gen_ai_server_request_duration_seconds", "A model call from end to end.",
@@ -146,6 +150,10 @@ class Metrics:
         self.overhead.observe((route, kind), _own(call, now))
         self.bytes.add((route, "in"), len(call.body or b""))
         self.bytes.add((route, "out"), call.bytes_out)
+        for lost in call.losses:
+            self.losses.add((call.dialect, call.wire, lost))
+        for provider in call.disowned:
+            self.disowned.add((provider,))
         for verdict in call.verdicts:
             if verdict.action != "allow":
                 self.verdicts.add((verdict.policy, verdict.action, verdict.rule))

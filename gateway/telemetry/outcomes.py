@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from gateway.call import Call, Kind, Operation
-from gateway.metering.record import Outcome, Record
+from gateway.metering.record import Outcome, Record, outcome_of
 
 
 def of(call: Call, *, now: int | None = None) -> Sequence[Record]:
@@ -48,8 +48,9 @@ def _kind(call: Call) -> Kind:
 
 
 def _outcome(call: Call) -> Outcome:
-    if call.refusal is not None and call.refusal.policy:
-        return "refused"
+    refusal = call.refusal
+    if refusal is not None and (refusal.policy or call.attempts):
+        return outcome_of(refusal.status, policy=refusal.policy)
     if call.status == 499:
         return "client_gone"
     if call.status == 504:

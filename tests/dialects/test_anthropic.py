@@ -303,6 +303,34 @@ def test_a_model_that_knows_no_system_messages_between_turns_hears_them_from_the
     )
 
 
+NOTE = {"role": "system", "content": "Mind."}
+SAID = {"role": "assistant", "content": "Yes."}
+CALLED = {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {}}]}
+ANSWERED = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "1"}]}
+SEARCHED = {
+    "role": "assistant",
+    "content": [{"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}],
+}
+PLACES = {
+    "last": ([HI, NOTE], ["user", "system"]),
+    "before an answer": ([HI, NOTE, SAID, HI], ["user", "system", "assistant", "user"]),
+    "first": ([NOTE, HI], ["user", "user"]),
+    "before a user": ([HI, NOTE, HI], ["user", "user", "user"]),
+    "after an answer": ([HI, SAID, NOTE, HI], ["user", "assistant", "user", "user"]),
+    "two": ([HI, NOTE, NOTE, SAID, HI], ["user", "user", "system", "assistant", "user"]),
+    "between a call and its result": ([HI, CALLED, NOTE, ANSWERED], ["user", "assistant", "user", "system"]),
+    "in a search": ([HI, SEARCHED, NOTE], ["user", "assistant", "system"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_system_message_stands_only_where_anthropic_takes_one(place: str) -> None:
+    messages, roles = PLACES[place]
+    sent = outbound(anthropic, {"messages": messages}, "claude-x").body["messages"]
+    assert [each["role"] for each in sent] == roles
+    assert sum("Mind." in str(each) for each in sent) == sum(each is NOTE for each in messages)
+
+
 BODY = b'{ "model": "claude-x",  "messages": [ {"role":"user","content":"Hi"} ], "shiny":1.50 }'
 
 

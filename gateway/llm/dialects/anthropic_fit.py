@@ -36,8 +36,8 @@ def _messages(messages: list[Json], sent: Names, quirks: frozenset[str]) -> list
     kept = _said(signatures.keep(messages, signatures.ANTHROPIC))
     if not _paired(kept):
         kept = turns(kept)
-    if "no_mid_system" in quirks:
-        kept = [{**each, "role": "user"} if each.get("role") == "system" else each for each in kept]
+    if any(each.get("role") == "system" for each in kept):
+        kept = _placed(kept, knows="no_mid_system" not in quirks)
     if all(_fits(block, sent) for block in tool_uses(kept)):
         return kept
     return [
@@ -54,11 +54,38 @@ def _paired(messages: list[Json]) -> bool:
         content = message.get("content")
         content = content if isinstance(content, list) else []
         results = {block["tool_use_id"] for block in content if block.get("type") == "tool_result"}
-        if message.get("role") != "system" and results != calls:
+        if message.get("role") == "system":
+            if calls:
+                return False
+            continue
+        if results != calls:
             return False
-        if message.get("role") != "system":
-            calls = {block["id"] for block in content if block.get("type") == "tool_use"}
+        calls = {block["id"] for block in content if block.get("type") == "tool_use"}
     return not calls
+
+
+def _placed(messages: list[Json], *, knows: bool) -> list[Json]:
+    """System messages between turns: where Anthropic takes one, which is after a user and before an assistant or the end.
+    Elsewhere, and for models that know none, the user says it."""
+    out: list[Json] = []
+    for message, after in zip(messages, [*messages[1:], None], strict=True):
+        if message.get("role") == "system":
+            between = bool(out) and _hears(out[-1]) and (after is None or after.get("role") == "assistant")
+            message = message if knows and between else {**message, "role": "user"}
+        out.append(message)
+    return out
+
+
+def _hears(message: Json) -> bool:
+    """After this turn a system message may stand."""
+    content = message.get("content")
+    if message.get("role") == "user":
+        return True
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and content[-1].get("type") in ("server_tool_use", "mcp_tool_use")
+    )
 
 
 def _said(messages: list[Json]) -> list[Json]:
