@@ -21,7 +21,10 @@ def add_parser(commands: Any) -> None:
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     one = actions.add_parser(
-        "scan", help="what fires in a text, why and where; exit code 1 when something does"
+        "scan",
+        help="what fires in a text, why and where; exit code 1 when something does",
+        description="Scan a text as the guard would: each finding with its place, its rule and its score. "
+        "Exit code 1 when something fires.",
     )
     one.add_argument("file", help="a file, or - for standard input")
     one.add_argument(
@@ -32,7 +35,11 @@ def add_parser(commands: Any) -> None:
     one.set_defaults(
         run=lambda args: scan(args.file, scanners=args.scanner, threshold=args.threshold, as_json=args.json)
     )
-    many = actions.add_parser("eval", help="recall and false positives on NAME.jsonl files of labelled rows")
+    many = actions.add_parser(
+        "eval",
+        help="recall and false positives on NAME.jsonl files of labelled rows",
+        description="Measure the scanners, with their shipped thresholds, on files NAME.jsonl of labelled rows, by source.",
+    )
     many.add_argument(
         "folder", type=Path, metavar="DIR", help="rows of {text or text_b64, label, source}, a file a scanner"
     )

@@ -40,9 +40,9 @@ def translate(text: str) -> Translation | None:
     """None where the text is no other gateway's configuration that we know."""
     try:
         documents = [d for d in yaml.safe_load_all(text) if isinstance(d, Mapping)]
-    except yaml.YAMLError:
+        found = [section for document in documents for section in _sections(document)]
+    except (yaml.YAMLError, RecursionError, *_OTHER_SHAPES):
         return None
-    found = [section for document in documents for section in _sections(document)]
     if not found:
         return None
     out = Translation()
@@ -52,7 +52,13 @@ def translate(text: str) -> Translation | None:
     return out
 
 
+# What reading raises where a key that we know holds something else than theirs does.
+_OTHER_SHAPES = (AttributeError, KeyError, TypeError, ValueError)
+
+
 def _sections(document: Mapping[str, Any]) -> Iterable[Section]:
+    if "routes" in document:  # ours, with its own problems
+        return
     if "apiVersion" in document:
         yield from _resource(document)
         return

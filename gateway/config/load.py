@@ -38,24 +38,29 @@ class Loaded:
     text: str = ""  # as it was written, references and all
 
 
-def load(path: Path, *, env: Mapping[str, str] | None = None) -> Loaded:
+def load(path: Path, *, env: Mapping[str, str] | None = None, secrets: bool = True) -> Loaded:
+    """`secrets=False` for commands that only look, in a shell without the server's credentials: they stay empty."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return loads(text, source=str(path), folder=path.parent, env=env)
+    return loads(text, source=str(path), folder=path.parent, env=env, secrets=secrets)
 
 
-def loads(text: str, *, source: str, folder: Path, env: Mapping[str, str] | None = None) -> Loaded:
+def loads(
+    text: str, *, source: str, folder: Path, env: Mapping[str, str] | None = None, secrets: bool = True
+) -> Loaded:
     from gateway.config.shape import FILE
 
     references = _References(os.environ if env is None else env, folder)
-    reading = Reading(references.resolve)
+    reading = Reading(references.resolve if secrets else references.without_secrets)
     try:
         node = _composed(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Broken(source, [Problem(line, "", f"not YAML: {error.problem}")]) from None
+    except _TooDeep as error:
+        raise Broken(source, [Problem(error.args[0], "", "not YAML: nested too deeply")]) from None
     except yaml.YAMLError as error:  # a character that no YAML may hold
         raise Broken(source, [Problem(1, "", f"not YAML: {str(error).splitlines()[0]}")]) from None
     if node is None:
@@ -67,6 +72,10 @@ def loads(text: str, *, source: str, folder: Path, env: Mapping[str, str] | None
     return Loaded(data, source, folder, reading.lines, files, text)
 
 
+class _TooDeep(Exception):
+    """At this line."""
+
+
 def _composed(text: str) -> yaml.Node | None:
     """The file's tree. Its depth is looked at first: composing recurses, and libyaml's own way to fail ends the process."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -74,7 +83,7 @@ def _composed(text: str) -> yaml.Node | None:
     for event in yaml.parse(text, Loader=loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+            raise _TooDeep(event.start_mark.line + 1)
     return yaml.compose(text, Loader=loader)
 
 
@@ -98,6 +107,9 @@ class _References:
 
             return fetch(scheme, rest)
         return value
+
+    def without_secrets(self, text: str, whole: bool) -> str:
+        return "" if whole else self.resolve(text, whole)
 
     def _one(self, found: re.Match[str]) -> str:
         if found[0] == "$$":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gateway.config.schema import (
-    Anything,
     Choice,
     Duration,
     Either,
@@ -17,8 +16,29 @@ from gateway.config.schema import (
     Text,
 )
 
+
+def expression(text: str) -> str | None:
+    from gateway.policy import cel  # costs as much as its engine does
+
+    return cel.fault(text)
+
+
+def value(text: str) -> str | None:
+    """A plain name needs no engine."""
+    from gateway.limits import keys
+
+    return None if keys.plain(text) else expression(text)
+
+
+def pattern(text: str) -> str | None:
+    from gateway.guards import patterns
+
+    return patterns.fault(text)
+
+
 ENFORCE = Key(Flag(), "false observes instead of refusing, and logs what it would have done")
-RULES = ListOf(Text(), lone=True)
+RULES = ListOf(Text(expression), lone=True)
+SOURCES = ListOf(Text(), lone=True)
 
 JWT = Object(
     {
@@ -50,9 +70,11 @@ KEY = Object(
 
 ATTRIBUTION = Object(
     {
-        "user": Key(RULES, "claims (`jwt.email`) or headers (`header:x-team-user`), the first that is there"),
-        "agent": Key(RULES, "likewise"),
-        "project": Key(RULES, "likewise"),
+        "user": Key(
+            SOURCES, "claims (`jwt.email`) or headers (`header:x-team-user`), the first that is there"
+        ),
+        "agent": Key(SOURCES, "likewise"),
+        "project": Key(SOURCES, "likewise"),
         "required": Key(ListOf(Choice(("user", "agent", "project"))), "refuse calls without these"),
     }
 )
@@ -85,7 +107,7 @@ AUTH = Object(
 )
 
 AUTHZ = Either(
-    sequence=ListOf(Text()),
+    sequence=ListOf(Text(expression)),
     mapping=Object(
         {
             "allow": Key(RULES, "at least one must be true"),
@@ -109,8 +131,8 @@ LIMIT = Object(
         "concurrency": Key(COUNT, "calls at once"),
         "per": Key(Duration(), "the period"),
         "burst": Key(COUNT, "how many at once at most"),
-        "key": Key(Text(), "CEL: whose limit it is; a list charges every member"),
-        "when": Key(Text(), "CEL: which calls it counts"),
+        "key": Key(Text(value), "CEL: whose limit it is; a list charges every member"),
+        "when": Key(Text(value), "CEL: which calls it counts"),
         "on_failure": Key(FAILURE, "when the store does not answer"),
     }
 )
@@ -120,8 +142,8 @@ BUDGET = Object(
         "name": Key(Text(), "what a refusal calls it"),
         "usd": Key(COUNT, "dollars in a period", required=True),
         "per": Key(Choice(("day", "week", "month")), "the period", required=True),
-        "key": Key(Text(), "CEL: whose budget it is; a list charges every member"),
-        "when": Key(Text(), "CEL: which calls it counts"),
+        "key": Key(Text(value), "CEL: whose budget it is; a list charges every member"),
+        "when": Key(Text(value), "CEL: which calls it counts"),
         "warn": Key(ListOf(Number(0, 100)), "percentages that raise a warning"),
         "on_failure": Key(FAILURE, "when the store does not answer"),
     }
@@ -139,7 +161,48 @@ RATELIMIT = Object(
     }
 )
 
-GUARD_RULE = Either(scalar=Text(), mapping=MapOf(Anything()))
+SCANNER = Choice(
+    ("prompt_injection", "tool_descriptions", "sql_injection", "command_injection", "path_traversal",
+     "secrets", "pii", "hidden_characters"),
+    aliases={
+        "tool_poisoning": "tool_descriptions",
+        "secrets_in_description": "secrets",
+        "pii_in_arguments": "pii",
+    },
+)  # fmt: skip
+PLACE = Choice(("system", "messages", "tool_results", "tools", "answer"))
+GUARD_RULE = Either(
+    scalar=SCANNER,
+    mapping=Object(
+        {
+            "regex": Key(Text(pattern), "a pattern in RE2's syntax"),
+            "scanner": Key(SCANNER, "one of the scanners"),
+            "python": Key(Text(), "package.module:function, called with (texts, phase)"),
+            "webhook": Key(Text(), "an address that is asked at /request and /response"),
+            "moderation": Key(Text(), "a model of OpenAI's moderation"),
+            "bedrock_guardrail": Key(Text(), "an Amazon Bedrock guardrail's id or ARN"),
+            "action": Key(
+                Choice(("reject", "mask", "audit"), {"REJECT": "reject", "MASK": "mask", "AUDIT": "audit"}),
+                "what becomes of a finding",
+            ),
+            "threshold": Key(
+                Number(0, 1), "the score from which a scanner's or a moderation's finding counts"
+            ),
+            "in": Key(ListOf(PLACE, lone=True), "the parts of a request that are read"),
+            "read_only": Key(Flag(), "of sql_injection: whether statements may only read"),
+            "name": Key(Text(), "what verdicts call it"),
+            "status": Key(Number(400, 599, whole=True), "of a refusal"),
+            "message": Key(Text(), "what the caller is told"),
+            "timeout": Key(Duration(), "how long a plug-in may take"),
+            "on_failure": Key(Choice(("reject", "pass")), "what a plug-in that fails means"),
+            "headers": Key(MapOf(Secret()), "headers of a webhook"),
+            "api_key": Key(Secret(), "the moderation's credential"),
+            "base_url": Key(Text(), "where the moderation's API stands"),
+            "version": Key(Text(), "the guardrail's version"),
+            "region": Key(Text(), "the guardrail's AWS region"),
+        }
+    ),
+)
 GUARD = Object(
     {
         "request": Key(ListOf(GUARD_RULE), "prompts"),
@@ -156,7 +219,7 @@ GUARD = Object(
 PRICE = MapOf(Number(0))
 USAGE = Object(
     {
-        "labels": Key(MapOf(Text()), "CEL: labels for metrics, log, ledger, spans and audit"),
+        "labels": Key(MapOf(Text(value)), "CEL: labels for metrics, log, ledger, spans and audit"),
         "prices": Key(
             MapOf(PRICE), "dollars per million tokens, by model: input, output, cache_read, cache_write"
         ),

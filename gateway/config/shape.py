@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.config.mcp_shape import MCP
-from gateway.config.policies_shape import POLICIES
+from gateway.config.policies_shape import POLICIES, expression
 from gateway.config.schema import (
     Anything,
     Choice,
@@ -124,13 +124,13 @@ TARGET = Either(
 MODEL = Object(
     {
         "match": Key(Text(), "the models this row is for: a name, or a pattern with *", required=True),
-        "when": Key(Text(), "CEL: only calls for which this is true"),
+        "when": Key(Text(expression), "CEL: only calls for which this is true"),
         "to": Key(
             Either(Text(), ListOf(TARGET)),
             "a provider or provider/model; a list is tried in order",
             required=True,
         ),
-        "model": Key(Text(), "CEL: the model's name at the provider"),
+        "model": Key(Text(expression), "CEL: the model's name at the provider"),
     }
 )
 

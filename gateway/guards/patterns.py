@@ -38,6 +38,15 @@ def _edged(pattern: str) -> bool:
     return _EDGE.search(pattern.replace("[^", "[")) is not None
 
 
+def fault(pattern: str) -> str | None:
+    """What is wrong with a pattern; None where nothing is."""
+    try:
+        re2.compile(pattern, _options())
+    except re2.error as error:
+        return f"{pattern!r} is no RE2 pattern: {_said(error)}"
+    return None
+
+
 class Patterns:
     """`Patterns({"name": r"expression"})`. Expressions follow RE2: no look-around, no back-references."""
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import orjson
+
 from gateway.errors import ConfigError
+from gateway.net import tls
 
 if TYPE_CHECKING:
     import httpx
@@ -55,7 +60,7 @@ class Calling:
             async with asyncio.timeout(self.timeout):
                 said = await self._called(list(texts), phase)
         except Exception as error:
-            return _failed(self.closed, error)
+            return failed(self.closed, error)
         return said if isinstance(said, Said) else Said("reject") if said else PASS
 
     async def _called(self, texts: list[str], phase: str) -> Said | bool | None:
@@ -74,23 +79,40 @@ class Webhook:
     transport: httpx.AsyncBaseTransport | None = None
 
     async def judge(self, texts: Sequence[str], *, phase: str) -> Said:
-        import httpx
-
+        path = "response" if phase == "response" else "request"
+        body = orjson.dumps({"body": _asked(texts, phase)})
+        headers = {"content-type": "application/json", **(self.headers or {})}
+        url = f"{self.url.rstrip('/')}/{path}"
         try:
-            async with (
-                asyncio.timeout(self.timeout),
-                httpx.AsyncClient(transport=self.transport, timeout=self.timeout) as client,
-            ):
-                path = "response" if phase == "response" else "request"
-                reply = await client.post(
-                    f"{self.url.rstrip('/')}/{path}",
-                    json={"body": _asked(texts, phase)},
-                    headers=self.headers,
-                )
-            reply.raise_for_status()
-            return _read(reply.json(), len(texts), phase)
+            reply = await post(url, body, headers, timeout=self.timeout, transport=self.transport)
+            return _read(reply, len(texts), phase)
         except Exception as error:
-            return _failed(self.closed, error)
+            return failed(self.closed, error)
+
+
+async def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Any:
+    """A judge's answer as data. Raises when it is late, or not a success."""
+    import httpx
+
+    async with (
+        asyncio.timeout(timeout),
+        httpx.AsyncClient(transport=transport, timeout=timeout, verify=_tls()) as client,
+    ):
+        reply = await client.post(url, content=body, headers=dict(headers))
+    reply.raise_for_status()
+    return orjson.loads(reply.content)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return tls.context()
 
 
 def _asked(texts: Sequence[str], phase: str) -> dict[str, Any]:
@@ -122,7 +144,7 @@ def _read(reply: Any, count: int, phase: str) -> Said:
     return PASS
 
 
-def _failed(closed: bool, error: Exception) -> Said:
+def failed(closed: bool, error: Exception) -> Said:
     why = f"the judge failed ({type(error).__name__})"
     return Said("reject", reason=why) if closed else Said(reason=why)
 

@@ -73,9 +73,9 @@ def guard_from(section: Mapping[str, Any]) -> dict[str, Any]:
     return built
 
 
-_KEYS = frozenset({"name", "action", "regex", "scanner", "python", "webhook", "threshold", "in", "read_only", "status", "message",
-                   "timeout", "on_failure", "headers"})  # fmt: skip
-_KINDS = ("regex", "scanner", "python", "webhook")
+_KINDS = ("regex", "scanner", "python", "webhook", "moderation", "bedrock_guardrail")
+_KEYS = frozenset({*_KINDS, "name", "action", "threshold", "in", "read_only", "status", "message", "timeout", "on_failure",
+                   "headers", "api_key", "base_url", "version", "region"})  # fmt: skip
 
 
 def _rule(item: Mapping[str, Any] | str, phase: Phase) -> Rule:
@@ -130,18 +130,49 @@ def _regex(item: Mapping[str, Any], phase: Phase, action: Action, places: frozen
 
 
 def _plugin(item: Mapping[str, Any], phase: Phase, action: Action, places: frozenset[str] | None) -> Rule:
-    timeout, closed = float(item.get("timeout", 1.0)), item.get("on_failure", "reject") != "pass"
-    where = str(item.get("python") or item["webhook"])
-    if item.get("python"):
-        plugin: Plugin = load_callable(where, timeout=timeout, closed=closed)
-    else:
-        plugin = webhook(where, timeout=timeout, closed=closed, headers=dict(item.get("headers") or {}))
-    return Rule(str(item.get("name") or where), action if "action" in item else "reject", plugin=plugin,
+    kind = next(kind for kind in _KINDS if item.get(kind))
+    plugin = _PLUGINS[kind](item, float(item.get("timeout", 1.0)), item.get("on_failure", "reject") != "pass")
+    return Rule(str(item.get("name") or item[kind]), action if "action" in item else "reject", plugin=plugin,
                 places=places, **_said(item))  # fmt: skip
+
+
+def _callable(item: Mapping[str, Any], timeout: float, closed: bool) -> Plugin:
+    return load_callable(str(item["python"]), timeout=timeout, closed=closed)
+
+
+def _webhook(item: Mapping[str, Any], timeout: float, closed: bool) -> Plugin:
+    headers = dict(item.get("headers") or {})
+    return webhook(str(item["webhook"]), timeout=timeout, closed=closed, headers=headers)
+
+
+def _moderation(item: Mapping[str, Any], timeout: float, closed: bool) -> Plugin:
+    from gateway.guards.services import OPENAI, Moderation
+
+    if not item.get("api_key"):
+        raise ConfigError("moderation: needs an api_key")
+    return Moderation(str(item["moderation"]), str(item["api_key"]), base_url=str(item.get("base_url", OPENAI)),
+                      threshold=item.get("threshold"), timeout=timeout, closed=closed)  # fmt: skip
+
+
+def _guardrail(item: Mapping[str, Any], timeout: float, closed: bool) -> Plugin:
+    from gateway.guards.services import Guardrail
+    from gateway.llm.signing import AwsSigner
+
+    if not item.get("region"):
+        raise ConfigError("bedrock_guardrail: needs a region")
+    region = str(item["region"])
+    return Guardrail(str(item["bedrock_guardrail"]), region, AwsSigner(region=region),
+                     version=str(item.get("version", "DRAFT")), timeout=timeout, closed=closed)  # fmt: skip
 
 
 def _said(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"status": int(item.get("status", 403)), "message": str(item.get("message", ""))}
 
 
-_BUILD = {"scanner": _scanner, "regex": _regex, "python": _plugin, "webhook": _plugin}
+_PLUGINS = {
+    "python": _callable,
+    "webhook": _webhook,
+    "moderation": _moderation,
+    "bedrock_guardrail": _guardrail,
+}
+_BUILD = {"scanner": _scanner, "regex": _regex, **dict.fromkeys(_PLUGINS, _plugin)}

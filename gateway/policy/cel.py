@@ -48,6 +48,16 @@ def compile(text: str, *, engine: Engine = "auto", phase: Phase = "request") -> 
     return Expression(source, _engine(engine))
 
 
+def fault(text: str) -> str | None:
+    """What keeps a text from being an expression, told without compiling it; None where nothing does."""
+    try:
+        for path in syntax.parse(text.strip(), ROOTS).reads:
+            variables.check(path)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
 def _engine(wanted: Engine) -> Engine:
     if wanted == "cel-cpp" or (wanted == "auto" and importlib.util.find_spec("cel_expr_python")):
         return "cel-cpp"

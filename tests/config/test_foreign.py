@@ -4,6 +4,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config import foreign, load
 
@@ -38,3 +41,33 @@ def test_what_is_printed_is_a_valid_part_of_our_file(theirs: Path) -> None:
 @pytest.mark.parametrize("text", ["routes: []", "a: b", "- 1", "", "{", "store: 'memory:'"])
 def test_other_text_is_not_mistaken_for_one(text: str) -> None:
     assert foreign.translate(text) is None
+
+
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["x", "mcp", "jwt", ""]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["jwt", "rules", "auth", "policies", "routes", "listeners", "mcp", "servers", "spec", "kind", "targets", "static", "request"]
+        ),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(
+        ["binds", "policies", "llm", "models", "config", "mcp", "gateway", "mcpServers", "apiVersion"]
+    ),
+    DATA,
+)
+def test_a_file_of_ours_with_mistakes_never_trips_the_reader_of_theirs(key: str, value: object) -> None:
+    found = foreign.translate(yaml.safe_dump({key: value}))
+    assert found is None or found.yaml()
+
+
+def test_our_own_file_is_answered_with_its_problems_only() -> None:
+    ours = "policies: {auth: {jwt: [{issuer: x}]}}\nroutes: []\n"
+    assert foreign.translate(ours) is None

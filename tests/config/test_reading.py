@@ -101,3 +101,40 @@ def test_the_json_schema_accepts_what_the_reader_accepts_and_refuses_what_it_ref
     assert validator.is_valid({"store": "memory:", "routes": [{"path": "/", "llm": {"providers": {}}}]})
     assert not validator.is_valid({"stor": "memory:", "routes": []})
     assert not validator.is_valid({"routes": [{"path": "/", "timeout": {"request": "soon"}}]})
+
+
+def test_the_words_of_every_policy_are_checked_at_once_where_they_stand() -> None:
+    text = """
+routes:
+  - path: /
+    llm: {providers: {demo: {base_url: "http://127.0.0.1:1"}}, models: [{match: "*", when: "llm.modl == 1", to: demo}]}
+    policies:
+      authz:
+        allow: ['jwt.email ==']
+        deny: 'mcp.tool.nam == "x"'
+      ratelimit:
+        limits: [{requests: 1, per: 1s, key: "foo("}]
+        budgets: [{usd: 1, per: year, when: "a b"}]
+      guard:
+        request:
+          - {regex: "(?=x)", action: rejct}
+          - {scanner: promt_injection}
+          - {scnner: pii}
+          - sql_injektion
+      usage: {labels: {team: "b("}}
+"""
+    found = problems(text)
+    assert [line.split(":")[1] for line in found] == [
+        "4", "7", "8", "10", "11", "11", "14", "14", "15", "16", "17", "18",
+    ]  # fmt: skip
+    told = "\n".join(found)
+    for hint in ("did you mean model?", "did you mean name?", "did you mean reject?", "did you mean prompt_injection?",
+                 "did you mean scanner?", "did you mean sql_injection?", "is no RE2 pattern", "not a CEL expression"):  # fmt: skip
+        assert hint in told
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 20_000, "{a: " * 20_000, "- " * 20_000, "a: \x00", "routes: 2026-99-99", "a: &x [*x]"]
+)
+def test_hostile_text_is_a_problem_and_no_crash(text: str) -> None:
+    assert problems(text)

@@ -9,10 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.credentials import Credentials
 
 from gateway.errors import ConfigError
 from gateway.guards.plugins import Calling, Said, Webhook
 from gateway.guards.rules import Rule, rules_from
+from gateway.guards.services import Guardrail, Moderation
+from gateway.llm.signing import AwsSigner
 from gateway.middleware.guard import GuardMiddleware
 from tests.driver import Driver
 from tests.guards.apps import Echo, anthropic, cut_text, read, stream
@@ -147,3 +150,95 @@ async def test_a_judge_hears_a_streamed_text_when_it_is_over_and_can_end_the_str
 def test_a_webhook_needs_an_address() -> None:
     with pytest.raises(ConfigError, match="http"):
         rules_from([{"webhook": "ftp://x"}])
+
+
+def flagged(*names: str, score: float = 0.9) -> dict[str, Any]:
+    categories = {name: name in names for name in ("violence", "hate")}
+    scores = {name: score if name in names else 0.01 for name in categories}
+    return {"results": [{"flagged": bool(names), "categories": categories, "category_scores": scores}]}
+
+
+def moderation(answer: Any, *, threshold: float | None = None, closed: bool = True, asked: Any = None) -> Any:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if asked is not None:
+            asked.append((str(request.url), request.headers["authorization"], json.loads(request.content)))
+        return httpx.Response(200, json=answer)
+
+    return Moderation("omni-moderation-latest", "sk-1", threshold=threshold, closed=closed,
+                      transport=httpx.MockTransport(handle))  # fmt: skip
+
+
+async def test_what_openai_moderates_is_refused_with_its_categories() -> None:
+    asked: list[Any] = []
+    reply, _ = await put(moderation(flagged(), asked=asked))
+    assert reply.status == 200
+    assert asked == [
+        ("https://api.openai.com/v1/moderations", "Bearer sk-1",
+         {"model": "omni-moderation-latest", "input": ["hello there"]})
+    ]  # fmt: skip
+    reply, _ = await put(moderation(flagged("violence")))
+    assert reply.status == 403
+    assert "flagged as violence" in reply.json["error"]["message"]
+
+
+@pytest.mark.parametrize(("threshold", "status"), [(0.5, 403), (0.95, 200)])
+async def test_a_moderation_may_have_a_threshold_of_its_own(threshold: float, status: int) -> None:
+    reply, _ = await put(moderation(flagged("hate"), threshold=threshold))
+    assert reply.status == status
+
+
+@pytest.mark.parametrize("answer", [{}, {"results": []}, {"results": [{}]}, [1], {"results": [{}, {}]}])
+async def test_a_moderation_that_answers_nonsense_has_failed(answer: Any) -> None:
+    assert (await put(moderation(answer)))[0].status == 403
+    assert (await put(moderation(answer, closed=False)))[0].status == 200
+
+
+def guardrail(answer: Any, asked: list[Any] | None = None) -> Guardrail:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if asked is not None:
+            asked.append((request.url, request.headers, json.loads(request.content)))
+        return httpx.Response(200, json=answer)
+
+    signer = AwsSigner(region="eu-west-1", credentials=Credentials("AKIDEXAMPLE", "secret"))
+    return Guardrail("gr1", "eu-west-1", signer, version="3", transport=httpx.MockTransport(handle))
+
+
+def pii(action: str, *outputs: str) -> dict[str, Any]:
+    entity = {"action": action, "match": "hello@there", "type": "EMAIL"}
+    return {
+        "action": "GUARDRAIL_INTERVENED",
+        "outputs": [{"text": text} for text in outputs],
+        "assessments": [{"sensitiveInformationPolicy": {"piiEntities": [entity]}}],
+    }
+
+
+async def test_a_bedrock_guardrail_passes_masks_or_refuses() -> None:
+    asked: list[Any] = []
+    reply, _ = await put(guardrail({"action": "NONE", "outputs": [], "assessments": []}, asked))
+    assert reply.status == 200
+    url, headers, body = asked[0]
+    assert str(url) == "https://bedrock-runtime.eu-west-1.amazonaws.com/guardrail/gr1/version/3/apply"
+    assert body == {"source": "INPUT", "content": [{"text": {"text": "hello there"}}]}
+    assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
+    _, app = await put(guardrail(pii("ANONYMIZED", "hello {EMAIL}")))
+    assert json.loads(app.asked)["messages"][0]["content"] == "hello {EMAIL}"
+    reply, _ = await put(guardrail(pii("BLOCKED", "no")))
+    assert reply.status == 403
+    assert "EMAIL" in reply.json["error"]["message"]
+    assert "hello@there" not in reply.body.decode()
+
+
+@pytest.mark.parametrize("answer", [{}, [], pii("ANONYMIZED"), {"action": "GUARDRAIL_INTERVENED"}])
+async def test_a_guardrail_whose_masks_cannot_be_placed_refuses(answer: Any) -> None:
+    assert (await put(guardrail(answer)))[0].status == 403
+
+
+def test_services_are_named_in_the_file_and_want_what_they_need() -> None:
+    rules = rules_from([
+        {"moderation": "omni-moderation-latest", "api_key": "sk-1", "on_failure": "pass", "timeout": 2},
+        {"bedrock_guardrail": "gr1", "region": "eu-west-1", "version": "3"},
+    ])  # fmt: skip
+    assert [type(rule.plugin).__name__ for rule in rules] == ["Moderation", "Guardrail"]
+    for wrong in ({"moderation": "m"}, {"bedrock_guardrail": "g"}, {"moderation": "m", "regex": "x"}):
+        with pytest.raises(ConfigError):
+            rules_from([wrong])
