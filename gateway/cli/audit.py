@@ -60,12 +60,17 @@ def run(args: argparse.Namespace) -> int:
 def _configured(config: Path | None) -> Path:
     if config is None:
         raise ConfigError("say where the audit is: --file audit.jsonl, or --config gateway.yaml")
-    from gateway.config.load import load
-
-    name: str = (load(config).data.get("telemetry") or {}).get("audit", {}).get("file", "-")
+    name: str = _section(config).get("file", "-")
     if name == "-":
         raise ConfigError(f"{config}: telemetry.audit.file names no file; say --file")
     return config.parent / name
+
+
+def _section(config: Path) -> Mapping[str, Any]:
+    from gateway.config.load import load
+
+    telemetry = load(config, secrets=False).data.get("telemetry") or {}
+    return telemetry.get("audit") or {}
 
 
 def _show(args: argparse.Namespace, file: Path) -> int:
@@ -152,6 +157,10 @@ def _plain(text: str) -> str:
 
 def _verify(args: argparse.Namespace, file: Path) -> int:
     key = os.environ.get(args.key_env, "").encode() if args.key_env else b""
+    if not key and args.config and "key" in _section(args.config):
+        raise ConfigError(
+            "the lines of this audit are keyed: name the variable that holds the key with --key-env"
+        )
     found = chain.verify(sinks.lines(file), key=key, last=args.last or "")
     if args.json:
         print(orjson.dumps({"lines": found.lines, "last": found.last, "problems": found.problems}).decode())
@@ -188,7 +197,7 @@ def _authorizations(config: Path) -> Mapping[str, Any]:
     from gateway.config.load import load
     from gateway.policy.authorization import Authorization
 
-    file = load(config).data
+    file = load(config, secrets=False).data
     found = {}
     for route in file["routes"]:
         path = route["path"] if isinstance(route["path"], str) else route["path"]["exact"]

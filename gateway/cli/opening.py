@@ -15,7 +15,7 @@ DEFAULT = Path("gateway.yaml")
 def configuration(args: argparse.Namespace) -> Mapping[str, Any]:
     from gateway.config.load import load
 
-    found: Mapping[str, Any] = load(args.config or DEFAULT).data
+    found: Mapping[str, Any] = load(args.config or DEFAULT, secrets=False).data
     return found
 
 

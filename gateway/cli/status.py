@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    file = load(args.config).data
+    file = load(args.config, secrets=False).data
     url = file.get("store", "memory:")
     off = asyncio.run(_off(url))
     routes = [_route(route, file.get("policies") or {}) for route in file["routes"]]

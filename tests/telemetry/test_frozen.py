@@ -36,7 +36,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def app(behind: str, folder: Path, telemetry: str) -> tuple[App, Resources]:
     resources = Resources(place="lambda-streaming")
-    text = CONFIG.format(key=KEY, demo=behind, secret=SECRET, telemetry=telemetry)
+    text = CONFIG.format(key=KEY, demo=behind, secret=SECRET, telemetry=telemetry, usage="")
     return build(loads(text, source="gateway.yaml", folder=folder, env={}), resources).app, resources
 
 

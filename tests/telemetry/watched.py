@@ -17,7 +17,7 @@ from gateway.app import Gateway
 from gateway.config.build import build
 from gateway.config.load import loads
 from gateway.config.resources import Resources
-from gateway.demo.app import DemoApp
+from gateway.demo.app import demo_app
 from gateway.types import App
 
 KEY = "gw_" + "k" * 40
@@ -31,6 +31,7 @@ policies:
   authz: {{deny: ['mcp.tool.name == "delete_file"', 'llm.model == "forbidden"']}}
   guard: {{request: [{{scanner: prompt_injection, action: audit}}], invocation: [{{scanner: path_traversal, action: audit}}]}}
   ratelimit: {{budgets: [{{usd: 100, per: day, key: principal.id}}]}}
+  usage: {{{usage}}}
 routes:
   - path: /
     llm: {{providers: {{demo: {{dialect: anthropic, base_url: "{demo}", api_key: "{secret}"}}}}}}
@@ -99,10 +100,12 @@ async def served(app: App) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def watched(folder: Path, telemetry: str = "telemetry: {log: off}") -> AsyncIterator[Watched]:
+async def watched(
+    folder: Path, telemetry: str = "telemetry: {log: off}", *, usage: str = ""
+) -> AsyncIterator[Watched]:
     (folder / "hello.txt").write_text("hello")
-    async with served(DemoApp(folder)) as demo:
-        text = CONFIG.format(key=KEY, demo=demo, secret=SECRET, telemetry=telemetry)
+    async with served(demo_app(folder)) as demo:
+        text = CONFIG.format(key=KEY, demo=demo, secret=SECRET, telemetry=telemetry, usage=usage)
         resources = Resources()
         gateway = Gateway(build(loads(text, source=str(folder / "gateway.yaml"), folder=folder), resources))
         async with served(gateway) as url, served(gateway.metrics) as metrics:
