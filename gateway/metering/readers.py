@@ -19,8 +19,20 @@ _USAGE = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _WORDS = re.compile(
     rb'"(?:text|thinking|partial_json|content|reasoning_content|arguments|delta|refusal)"\s*:\s*"((?:[^"\\]|\\.)*)"'
 )
+# The Responses API says everything again when it is done: only its deltas are counted.
+_DELTAS = re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_RESPONSES = re.compile(rb'"type"\s*:\s*"response\.')
+_HEAD = 200  # bytes in which a stream shows whose it is
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 Json = Mapping[str, Any]
+
+
+def written(data: bytes) -> int:
+    """The bytes of text, thoughts and arguments in an answer or a part of one. A coded letter counts as the two it stands for."""
+    pattern = _DELTAS if _RESPONSES.search(data, 0, _HEAD) else _WORDS
+    found = pattern.findall(data)
+    coded = sum(words.count(b"\\u") for words in found) if b"\\u" in data else 0
+    return sum(map(len, found)) - 4 * coded
 
 
 class Watcher:
@@ -57,17 +69,14 @@ class Watcher:
 
     def _frame(self, frame: bytes) -> None:
         if _USAGE.search(frame) is None:
-            self._count(frame)
+            self.written += written(frame)
             return
         event = sse.parse(frame)
         if event is not None:
             self._take(event.data)
 
-    def _count(self, data: bytes) -> None:
-        self.written += sum(len(words) for words in _WORDS.findall(data))
-
     def _take(self, data: bytes) -> None:
-        self._count(data)
+        self.written += written(data)
         try:
             tree = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

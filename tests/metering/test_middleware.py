@@ -134,11 +134,21 @@ async def test_a_lying_provider_is_not_believed() -> None:
         {"type": "message_start", "message": {"usage": {"input_tokens": 1, "output_tokens": 1}}},
         {"type": "content_block_delta", "delta": {"type": "text_delta", "text": TEXT}},
         {"type": "message_delta", "usage": {"output_tokens": 2}},
-    ))  # fmt: skip
+    ), body={**PROMPT, "messages": [{"role": "user", "content": TEXT * 4}]})  # fmt: skip
     assert record.usage is not None
     assert record.usage.estimated
     assert record.usage.output > 300
-    assert record.usage.input > 300
+    assert record.usage.input > 1200
+
+
+async def test_what_the_responses_api_says_twice_is_counted_once() -> None:
+    done = [{"type": "response.output_text.done", "text": TEXT}, {"type": "response.content_part.done", "part": {"text": TEXT}}]
+    usage = {"input_tokens": 400, "output_tokens": 330, "input_tokens_details": {"cached_tokens": 0}}
+    record = await metered(streaming(
+        {"type": "response.output_text.delta", "delta": TEXT}, *done,
+        {"type": "response.completed", "response": {"output": [{"content": [{"text": TEXT}]}], "usage": usage}},
+    ), "/v1/responses", {"model": "gpt-5.1", "input": TEXT})  # fmt: skip
+    assert record.usage == Usage(400, 330)
 
 
 async def test_a_call_is_priced_from_the_table_and_from_the_operators_own_prices() -> None:
