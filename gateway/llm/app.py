@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -14,6 +14,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import Refused, UpstreamError, UpstreamTimeout
 from gateway.limits import estimate
 from gateway.llm import headers as passing
+from gateway.llm import reading
 from gateway.llm.dialects.failures import AnswerFailed
 from gateway.llm.inquiry import Inquiry
 from gateway.llm.models import Catalog
@@ -27,6 +28,9 @@ from gateway.net.client import Client
 from gateway.net.pool import Pool
 from gateway.refusals import Refusal
 from gateway.types import Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from gateway.llm.dialects.gemini.recall import Recall
 
 _LISTS = ("models", "model")
 _UNCOUNTED = ("openai-chat", "bedrock-converse")  # these wires have no such request
@@ -58,6 +62,7 @@ class LLMApp:
         self.catalog = Catalog(self.table, client)
         self._upstream = upstream or Upstream(client)
         self._silence = silence
+        self._recall: Recall | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call.of(scope)
@@ -73,10 +78,17 @@ class LLMApp:
             return await self._models(call, endpoint, send)
         data = await bodies.read(scope, receive)
         op = operations.of(call, method="POST", body=data)
-        inquiry = Inquiry(
-            call, op, endpoint, data, scope["headers"], passing.query(scope.get("query_string", b""))
-        )
+        query = passing.query(scope.get("query_string", b""))
+        inquiry = Inquiry(call, op, endpoint, data, scope["headers"], query, self._recalled)
         await self._serve(inquiry, receive, send)
+
+    def _recalled(self) -> Recall:
+        """Made with the first request that needs it: it brings Gemini's whole dialect along."""
+        if self._recall is None:
+            from gateway.llm.dialects.gemini.recall import Recall
+
+            self._recall = Recall()
+        return self._recall
 
     async def _serve(self, inquiry: Inquiry, receive: Receive, send: Send) -> None:
         relay = Relay(inquiry, send, silence=self._silence)
@@ -150,8 +162,10 @@ async def _told(inquiry: Inquiry, answer: Answer, relay: Relay, send: Send) -> N
     elif answer.status >= 400:
         await refuse(inquiry.call, answer, send)
     elif inquiry.counts:
-        found = orjson.loads(await answer.response.read())
-        await relay.json(inquiry.inbound.write_count(prepared.wire.read_count(found)))
+        body = await answer.response.read()
+        with reading.trusting():
+            counted = prepared.wire.read_count(orjson.loads(body))
+        await relay.json(inquiry.inbound.write_count(counted))
     elif inquiry.op.stream:
         await relay.events(answer)
     else:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -13,12 +14,17 @@ import orjson
 from gateway.call import Call, Operation
 from gateway.endpoints import Endpoint
 from gateway.errors import BadRequest
+from gateway.limits import estimate
 from gateway.llm import headers as passing
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.protocol import Options, Outbound, Reply, Request, Target
 from gateway.llm.quirks import of_model
 from gateway.llm.routes import Candidate
 from gateway.llm.wires import wire
 from gateway.types import Headers
+
+if TYPE_CHECKING:
+    from gateway.llm.dialects.gemini.recall import Recall
 
 _JSON = (b"content-type", b"application/json")
 _AGENT = (b"user-agent", b"asgi-gateway")
@@ -52,6 +58,7 @@ class Inquiry:
     body: bytes
     headers: Headers  # as they came
     query: str  # without credentials
+    memory: Callable[[], Recall]  # of thought signatures; made when a provider speaks Gemini
     _request: Request | None = field(default=None, init=False)
 
     @property
@@ -79,6 +86,7 @@ class Inquiry:
 
     async def prepare(self, candidate: Candidate) -> Prepared:
         provider, dialect = candidate.provider, self.dialect(candidate)
+        self.call.wire, self.call.losses = dialect, []
         if dialect == self.endpoint.dialect:
             made = self._untouched(candidate, dialect)
         else:
@@ -89,12 +97,12 @@ class Inquiry:
     def _options(self, candidate: Candidate) -> Options:
         return Options(
             model=candidate.model,
+            asked=self.op.model,
             stream=self.op.stream,
             count=self.counts,
             headers=self.call.headers,
             quirks=candidate.provider.quirks | of_model(candidate.model),
             max_output=candidate.provider.max_output,
-            prompt_estimate=len(self.body) // 4,
         )
 
     def _untouched(self, candidate: Candidate, dialect: str) -> Prepared:
@@ -110,7 +118,13 @@ class Inquiry:
                 f"model: {self.op.model!r} is served in another dialect, and embeddings are not translated"
             )
         provider = candidate.provider
-        asked: Outbound = wire(dialect).write_request(self.request.hub, self._options(candidate))
+        hub, guess = self.request.hub, estimate.prompt(self.body, candidate.model)
+        options = msgspec.structs.replace(self._options(candidate), prompt_estimate=guess)
+        if dialect == "gemini":
+            with shaped(self.endpoint.dialect):
+                options = msgspec.structs.replace(options, signatures=self.memory().of(hub))
+        asked: Outbound = wire(dialect).write_request(hub, options)
+        self.call.losses = [*self.request.losses, *asked.losses]
         url = provider.url(asked.path, urlencode(asked.query))
         added = [
             (name.encode(), value.encode()) for name, value in asked.headers.items() if name != "content-type"

@@ -14,12 +14,14 @@ from gateway import refusals
 from gateway.call import Call
 from gateway.errors import UpstreamError
 from gateway.llm import headers as passing
+from gateway.llm import reading
 from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.protocol import Event, Json, Request, Watcher
 from gateway.llm.encoding import Inflater, inflater, plain
 from gateway.llm.inquiry import Inquiry
 from gateway.llm.upstream import Answer
+from gateway.metering import readers, truth
 from gateway.metering.usage import Usage
 from gateway.net.client import READ_LIMIT, Response, header
 from gateway.refusals import Refusal
@@ -27,15 +29,16 @@ from gateway.types import Headers, Send
 
 SILENCE = 12.0  # seconds after which a translated stream gets a ping
 TOOL_USES = 64  # remembered of one answer, to join its trace to those of its tools
+_SSE, _EVENTSTREAM = b"text/event-stream", b"application/vnd.amazon.eventstream"
 _TOOL_USE = re.compile(rb'"type": ?"tool_use", ?"id": ?"([\w.:-]{1,200})"')
-BYTES_A_TOKEN = 40  # of a stream that broke before its usage came: mostly its frames' wrapping
 
 
 class Relay:
     """One request's answer. `started`: the client has its head, so that a failure can no longer have a status."""
 
     __slots__ = (
-        "_call", "_inquiry", "_media", "_send", "_silence", "_size", "_watcher", "_whole_frames", "started",
+        "_binary", "_call", "_final", "_inquiry", "_media", "_parts", "_reported", "_send", "_silence", "_size", "_status", "_watcher",
+        "_whole_frames", "started",
     )  # fmt: skip
 
     def __init__(self, inquiry: Inquiry, send: Send, *, silence: float = SILENCE) -> None:
@@ -45,16 +48,24 @@ class Relay:
         self._send = send
         self._media = b""
         self._size = 0
+        self._status = 0
+        self._parts: list[bytes] = []  # what the client was sent, to be looked at if the figures are in doubt
+        self._binary = False
+        self._reported: Usage | None = None
+        self._final = False  # whether the provider's last word on usage was heard
         self._watcher: Watcher | None = None
         self._whole_frames = True
         self.started = False
 
     async def start(self, status: int, headers: Headers) -> None:
+        self._status = status
         self._media = header(headers, b"content-type").partition(b";")[0].strip()
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def body(self, data: bytes, *, more: bool) -> None:
+        if self._size <= READ_LIMIT:
+            self._parts.append(data)
         self._size += len(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
         if b'"tool_use"' in data and len(self._call.tool_uses) < TOOL_USES:
@@ -69,18 +80,18 @@ class Relay:
         self._call.first_byte = self._call.first_byte or time.perf_counter_ns()
         await self.start(response.status, passing.back(response.headers))
         encoding = header(response.headers, b"content-encoding")
-        if self._media == b"text/event-stream" or self._media == b"application/vnd.amazon.eventstream":
+        self._binary = bool(encoding) or self._media == _EVENTSTREAM
+        if self._media == _SSE or self._media == _EVENTSTREAM:
             watcher = self._watcher = answer.opening.watcher or answer.prepared.wire.watcher()
             trim = _trimmer(answer, self._inquiry.body) if not encoding else None
             if trim is not None:
                 await self._trimmed(response, chunk, watcher, trim, seen=bool(held))
             else:
                 await self._streamed(response, chunk, watcher, inflater(encoding), seen=bool(held))
-            self._metered(watcher)
         else:
             whole = await self._copied(response, chunk)
             if response.status < 400:
-                self._call.usage = answer.prepared.wire.usage_of(plain(whole, encoding))
+                self._reported, self._final = answer.prepared.wire.usage_of(plain(whole, encoding)), True
 
     async def _streamed(
         self, response: Response, chunk: bytes, watcher: Watcher, inflate: Inflater | None, *, seen: bool
@@ -129,9 +140,13 @@ class Relay:
         prepared, request = answer.prepared, self._inquiry.request
         body = plain(await answer.response.read(), header(answer.response.headers, b"content-encoding"))
         self._call.first_byte = self._call.first_byte or time.perf_counter_ns()
-        message: Json = prepared.wire.read_answer(_object(body), prepared.reply)
-        self._call.usage = figures.read(message.get("usage"))
-        await self.json(self._inquiry.inbound.write_answer(message, request))
+        with reading.trusting():
+            message: Json = prepared.wire.read_answer(_object(body), prepared.reply)
+            self._reported, self._final = figures.billed(message.get("usage")), True
+            if prepared.dialect == "gemini":
+                self._inquiry.memory().message(message)
+            told = self._inquiry.inbound.write_answer(message, request)
+        await self.json(told)
 
     async def json(self, value: Json, *, headers: Headers | None = None) -> None:
         data = orjson.dumps(value)
@@ -147,6 +162,7 @@ class Relay:
         writer = self._inquiry.inbound.writer(self._inquiry.request)
         await self.start(200, _stream_headers(writer.media, self._call.id))
         pulse = Pulse(self, writer.ping(), self._silence)
+        hear = self._inquiry.memory().listen().hear if answer.prepared.dialect == "gemini" else None
         tally: Json = {}
         try:
             events: Sequence[Event] = answer.opening.events
@@ -157,13 +173,16 @@ class Relay:
                     await self.body(out, more=True)
                     pulse.beat()
                 self._tally(events, tally)
+                if hear is not None:
+                    for event in events:
+                        hear(event)
                 if not chunk:
                     break
                 chunk = await response.chunk()
-                events = reader.feed(chunk) if chunk else reader.end()
+                events = reading.events(reader, chunk)
         finally:
             pulse.stop()
-            self._call.usage = figures.read(tally)
+            self._reported = figures.billed(tally)
         await self.body(b"", more=False)
 
     def _tally(self, events: Sequence[Event], tally: Json) -> None:
@@ -173,6 +192,7 @@ class Relay:
                 tally.update(event["message"].get("usage") or {})
             elif kind == "message_delta":
                 tally.update(figures.merge(tally, event.get("usage")))
+                self._final = True
             elif kind == "error":
                 info = failures.of_event(event)
                 self._call.refusal = Refusal(info.status, info.type, info.message)
@@ -182,7 +202,7 @@ class Relay:
     async def failed(self, refusal: Refusal) -> bool:
         """Tell the client in its own dialect that the stream broke. False where only a broken connection can tell."""
         self._call.refusal = refusal
-        if self._media != b"text/event-stream":
+        if self._media != _SSE:
             return False
         writer = self._inquiry.inbound.writer(Request(hub={}, model=self._inquiry.op.model, stream=True))
         error = {"type": refusal.kind, "message": refusal.message}
@@ -192,27 +212,30 @@ class Relay:
 
     def settle(self) -> None:
         """Whatever happened: what was consumed, as far as it is known."""
+        call, op = self._call, self._inquiry.op
+        if not (self.started and op.charged and self._status < 400):
+            return
+        failed = False
         if self._watcher is not None:
-            self._metered(self._watcher)
+            failed = self._noted(self._watcher)
+        if failed and self._reported is None and not readers.written(b"".join(self._parts)):
+            return  # nothing was done
+        call.usage = truth.settled(
+            self._reported,
+            request=self._inquiry.body,
+            model=call.upstream_model,
+            answer=() if op.method == "embeddings" else self._parts,
+            final=self._final,
+            binary=self._binary,
+        )
 
-    def _metered(self, watcher: Watcher) -> None:
-        usage = watcher.usage
-        if watcher.error is not None and self._call.refusal is None:
-            error = watcher.error
+    def _noted(self, watcher: Watcher) -> bool:
+        """What the watcher of an untouched stream has seen; whether that was a failure."""
+        self._reported, self._final = watcher.usage, watcher.finished
+        error = watcher.error
+        if error is not None and self._call.refusal is None:
             self._call.refusal = Refusal(error.status, error.type, error.message)
-        if not watcher.finished and self._size:
-            seen = usage or Usage(input=len(self._inquiry.body) // 4)
-            output = max(seen.output, self._size // BYTES_A_TOKEN)
-            usage = Usage(
-                seen.input,
-                output,
-                seen.cache_read,
-                seen.cache_write,
-                seen.cache_write_1h,
-                seen.reasoning,
-                True,
-            )
-        self._call.usage = usage
+        return error is not None
 
 
 class Pulse:

@@ -142,7 +142,10 @@ async def test_a_lying_provider_is_not_believed() -> None:
 
 
 async def test_what_the_responses_api_says_twice_is_counted_once() -> None:
-    done = [{"type": "response.output_text.done", "text": TEXT}, {"type": "response.content_part.done", "part": {"text": TEXT}}]
+    done = [
+        {"type": "response.output_text.done", "text": TEXT},
+        {"type": "response.content_part.done", "part": {"text": TEXT}},
+    ]
     usage = {"input_tokens": 400, "output_tokens": 330, "input_tokens_details": {"cached_tokens": 0}}
     record = await metered(streaming(
         {"type": "response.output_text.delta", "delta": TEXT}, *done,

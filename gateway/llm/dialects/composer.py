@@ -12,6 +12,7 @@ from typing import Any
 from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.protocol import ErrorInfo, Event, Json, Reply
+from gateway.metering import truth
 from gateway.metering.usage import Usage
 
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -157,7 +158,7 @@ class Composer:
         self._advance()
         if reason in ("end_turn", "tool_use"):
             reason = "tool_use" if self._called else "end_turn"
-        counted = usage or figures.estimate(self._reply.prompt_estimate, self.characters)
+        counted = usage or truth.judged(None, prompt=self._reply.prompt_estimate, written=self.characters)
         self.out.append({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": stop_sequence},
                          "usage": figures.write(counted)})  # fmt: skip
         self.out.append({"type": "message_stop"})

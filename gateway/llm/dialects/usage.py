@@ -82,8 +82,3 @@ def merge(earlier: Json, later: Mapping[str, Any] | None) -> Json:
     named = {key: value for key, value in (later or {}).items() if value is not None}
     kept = {key: value for key, value in earlier.items() if not named or key != "estimated"}
     return {**kept, **named}  # figures that came are no estimate, unless they say so
-
-
-def estimate(prompt_estimate: int, output_characters: int) -> Usage:
-    """Where a provider reported nothing: about four characters a token, and it says so."""
-    return Usage(input=prompt_estimate, output=-(-output_characters // 4), estimated=True)
