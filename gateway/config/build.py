@@ -38,15 +38,20 @@ def build(loaded: Loaded, resources: Resources) -> Running:
         )
     seen = telemetry(file, folder, resources)
     routes, protected, apps = [], [], []
+    problems: list[str] = []
     for number, section in enumerate(file["routes"]):
         try:
             route, resource, app = _route(section, file, folder, resources)
         except ConfigError as error:
             line = loaded.lines.get(f"routes[{number}].path", 1)
-            raise ConfigError(f"{loaded.source}:{line}: route {_path(section)}: {error}") from None
+            told = str(error).splitlines()
+            problems += [f"{loaded.source}:{line}: route {_path(section)}: {each}" for each in told]
+            continue
         routes.append(route)
         apps.append(app)
         protected += [resource] if resource else []
+    if problems:
+        raise ConfigError("\n".join(problems))
     page = admin(loaded, seen, resources)
     if page is not None and page.route is not None:
         routes.append(page.route)

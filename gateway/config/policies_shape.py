@@ -211,6 +211,7 @@ GUARD = Object(
         "invocation": Key(ListOf(GUARD_RULE), "tool arguments"),
         "result": Key(ListOf(GUARD_RULE), "tool results"),
         "budget": Key(Duration(), "the time that one inspection may take"),
+        "key": Key(Secret(), "what every instance shares, so that masks are the same on each of them"),
         "on_overrun": Key(Choice(("pass", "reject")), "what an inspection that took longer means"),
         "enforce": ENFORCE,
     }

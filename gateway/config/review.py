@@ -84,13 +84,20 @@ def _doors(loaded: Loaded) -> Iterator[tuple[str, str]]:
 
 def _patterns(loaded: Loaded) -> Iterator[tuple[str, str]]:
     for number, route in enumerate(loaded.data["routes"]):
-        for rule in (merged(loaded.data, route).get("guard") or {}).get("request", ()):
+        rules = (merged(loaded.data, route).get("guard") or {}).get("request", ())
+        if "prompt_injection" in map(_scanner, rules):
+            continue
+        for rule in rules:
             if isinstance(rule, Mapping) and "instructions" in str(rule.get("regex", "")):
                 yield (
                     _home(route, number, "guard"),
                     f"the pattern {rule['regex']!r} caught none of 711 published attacks: "
                     "add {scanner: prompt_injection, action: audit}, and reject when you have seen a week of it",
                 )
+
+
+def _scanner(rule: str | Section) -> str:
+    return rule if isinstance(rule, str) else rule.get("scanner", "")
 
 
 def tried(loaded: Loaded) -> list[Tried]:

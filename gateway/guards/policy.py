@@ -36,7 +36,8 @@ class Guard:
 
     `budget` is the seconds that one inspection may take; one that takes longer is refused where a rule of the phase could
     have refused, and passes where all only watch, unless `on_overrun` says `reject` or `pass`. With `enforce=False`
-    nothing is refused or masked, and the verdicts say what would have been. `key` makes placeholders unguessable.
+    nothing is refused or masked, and the verdicts say what would have been. `key` makes placeholders unguessable; instances
+    that share it write the same ones.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Literal
 
 from gateway.errors import ConfigError
@@ -63,6 +64,8 @@ def rules_from(items: Sequence[Mapping[str, Any] | str], *, phase: Phase = "requ
 def guard_from(section: Mapping[str, Any]) -> dict[str, Any]:
     """The section `guard` of a configuration as GuardMiddleware's keywords."""
     problems, built = [], {key: section[key] for key in ("budget", "on_overrun", "enforce") if key in section}
+    if "key" in section:
+        built["key"] = blake2b(section["key"].encode()).digest()
     for phase in PHASES:
         try:
             built[phase] = rules_from(section.get(phase) or (), phase=phase)

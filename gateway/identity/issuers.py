@@ -164,7 +164,8 @@ class FileKeys:
         try:
             self._keys: Sequence[Key] = jwks.read(self._path.read_bytes())
         except (OSError, ValueError) as error:
-            raise ConfigError(f"jwks.file: {self._path} {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(f"jwks.file: {self._path}: {why}") from error
 
     def _stamp(self) -> tuple[int, int]:
         try:

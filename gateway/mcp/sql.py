@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ def require() -> None:
         import sqlglot  # noqa: F401
     except ImportError as exc:
         raise ConfigError("scope.schemas needs the extra `sql` (pip install asgi-gateway[sql])") from exc
+    # It would write statements, and what stands in them, into our log.
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 
 def refuse(arguments: Any, schemas: Sequence[str]) -> str:

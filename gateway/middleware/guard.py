@@ -46,13 +46,14 @@ class GuardMiddleware:
         enforce: bool = True,
         budget: float = 1.0,
         on_overrun: Literal["pass", "reject"] | None = None,
+        key: bytes | None = None,
         defer: bool = False,
         guard: Guard | None = None,
     ) -> None:
         self.app = app
         self.defer = defer
         self.guard = guard or Guard(request=request, response=response, discovery=discovery, invocation=invocation,
-                                    result=result, enforce=enforce, budget=budget, on_overrun=on_overrun)  # fmt: skip
+                                    result=result, enforce=enforce, budget=budget, on_overrun=on_overrun, key=key)  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

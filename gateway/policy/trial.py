@@ -59,6 +59,8 @@ def principal(caller: Mapping[str, Any] | None) -> Principal:
         facts = {"id": "example", "owner": "", **key}
         return Principal(f"key:{facts['id']}", "key", name=str(facts["owner"]), groups=tuple(facts.get("groups", ())),
                          scopes=frozenset(facts.get("scopes", ())), key=facts)  # fmt: skip
+    if isinstance(caller.get("jwt"), Mapping):
+        raise ConfigError("a token's claims stand in `as` themselves: as: {role: user}")
     scope = caller.get("scope", "")
     scopes = scope.split() if isinstance(scope, str) else scope
     groups = caller.get("groups", ())
