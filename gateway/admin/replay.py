@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.admin import past
 from gateway.admin.past import Past
+from gateway.mcp.bounds import Bounds
+from gateway.mcp.server import Agent, Scope, Server
 from gateway.policy.authorization import Authorization, key_limits
 from gateway.policy.possible import TRUE, Outcomes, Part
 from gateway.policy.rules import Rules, foreign
 
 Decision = Literal["allowed", "refused", "undecidable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Of one route: its rules, and how far the servers behind it may be used."""
+
+    authorization: Authorization
+    servers: Mapping[str, Server] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +40,65 @@ class Replayed:
         return self.then != self.now
 
 
-def replay(
-    lines: Iterable[Mapping[str, Any]], authorizations: Mapping[str, Authorization]
-) -> Iterator[Replayed]:
-    """One for each past call of a model or a tool, by its route's policy. What other policies refused stays out."""
+def replay(lines: Iterable[Mapping[str, Any]], routes: Mapping[str, Policies]) -> Iterator[Replayed]:
+    """One for each past call of a model or a tool, by its route's policies. What other policies refused stays out."""
     for line in lines:
         refused = line.get("outcome") == "refused"
         if line.get("event") != "call" or (refused and line.get("policy") not in ("authz", "scope", "key")):
             continue
-        authorization = authorizations.get(line.get("route", ""))
-        if authorization is None:
+        policies = routes.get(line.get("route", ""))
+        if policies is None:
             yield Replayed(line, "refused" if refused else "allowed", "refused", "no such route")
             continue
-        now, rule, lost = decide(past.of_line(line), authorization)
+        now, rule, lost = decide(past.of_line(line), policies)
         yield Replayed(line, "refused" if refused else "allowed", now, rule, lost)
 
 
-def decide(call: Past, authorization: Authorization) -> tuple[Decision, str, tuple[str, ...]]:
+Decided = tuple[Decision, str, tuple[str, ...]]
+
+
+def decide(call: Past, policies: Policies) -> Decided:
+    authorization = policies.authorization
     limited = key_limits(call.call.principal, call.op)
     if limited is not None:
         return "refused", limited.rule, ()
     needed = set(authorization.needed(call.op)) - call.call.principal.scopes
     if needed:
         return "refused", f"scope: {' '.join(sorted(needed))}", ()
-    return ("allowed", "", ()) if authorization.rules is None else _by_rules(call, authorization.rules)
+    by_rules: Decided = (
+        ("allowed", "", ()) if authorization.rules is None else _by_rules(call, authorization.rules)
+    )
+    if by_rules[0] == "refused" or not call.op.server or not policies.servers:
+        return by_rules
+    within = _within(call, policies.servers)
+    return by_rules if within[0] == "allowed" else within
 
 
-def _by_rules(call: Past, rules: Rules) -> tuple[Decision, str, tuple[str, ...]]:
+def _within(call: Past, servers: Mapping[str, Server]) -> Decided:
+    """By what the file allows of a server, to which agent, with which arguments."""
+    server = servers.get(call.op.server)
+    if server is None:
+        return "refused", f"no server {call.op.server}", ()
+    agent = server.agents.get(call.call.attribution.agent)
+    if agent is not None and agent.verified:
+        return "undecidable", "agents", ("whether the agent's name was verified",)
+    bounds = Bounds(servers)
+    refusal = bounds.name(call.call, call.op)
+    if refusal is not None:
+        return "refused", refusal.rule, ()
+    if not _reach(server, agent):
+        return "allowed", "", ()
+    if not call.knows(("mcp", "tool", "arguments")):
+        return "undecidable", "scope", ("mcp.tool.arguments",)
+    refusal = bounds.arguments(call.call, call.op)
+    return ("allowed", "", ()) if refusal is None else ("refused", refusal.rule, ())
+
+
+def _reach(server: Server, agent: Agent | None) -> bool:
+    return bool(server.scope or (agent.scope if agent is not None else Scope()))
+
+
+def _by_rules(call: Past, rules: Rules) -> Decided:
     """Decided only where every way in which the unknown could have stood gives the same answer."""
     doubts: list[Part] = []
     for kind, part in [

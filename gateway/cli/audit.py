@@ -174,12 +174,14 @@ def _verify(args: argparse.Namespace, file: Path) -> int:
 def _replay(args: argparse.Namespace, file: Path) -> int:
     """Exit 1 where anything would change or cannot be told."""
     from gateway.admin.replay import replay
+    from gateway.config.build_replay import replayed
+    from gateway.config.load import load
 
     if args.config is None:
         raise ConfigError("say which policies to replay against: --config new.yaml")
     lines = (line for line in _entries(file) if _wanted(line, args))
     counts: Counter[str] = Counter()
-    for found in replay(lines, _authorizations(args.config)):
+    for found in replay(lines, replayed(load(args.config, secrets=False))):
         counts[found.now if found.changed else "as before"] += 1
         if found.changed:
             told = {"call": found.line.get("call"), "then": found.then, "now": found.now, "rule": found.rule, "unknown": found.lost}  # fmt: skip
@@ -190,18 +192,3 @@ def _replay(args: argparse.Namespace, file: Path) -> int:
                "would be allowed": counts["allowed"], "undecidable": counts["undecidable"]}  # fmt: skip
     print(orjson.dumps(summary).decode() if args.json else ", ".join(f"{n} {what}" for what, n in summary.items()), file=sys.stdout)  # fmt: skip
     return 1 if sum(counts.values()) > counts["as before"] else 0
-
-
-def _authorizations(config: Path) -> Mapping[str, Any]:
-    """The authz policy of each route, by its path."""
-    from gateway.config.load import load
-    from gateway.policy.authorization import Authorization
-
-    file = load(config, secrets=False).data
-    found = {}
-    for route in file["routes"]:
-        path = route["path"] if isinstance(route["path"], str) else route["path"]["exact"]
-        section = {**(file.get("policies") or {}), **(route.get("policies") or {})}.get("authz") or {}
-        rules: dict[str, Any] = {"allow": section} if isinstance(section, list) else dict(section)
-        found[path] = Authorization(**{**rules, "enforce": True})
-    return found

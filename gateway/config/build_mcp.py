@@ -45,9 +45,14 @@ def mcp(section: Section, path: str, file: Section, folder: Path, resources: Res
 
 
 def _server(name: str, section: Section, folder: Path, resources: Resources) -> Server:
+    return bounded(upstream_from(name, section, folder, resources), section)
+
+
+def bounded(upstream: Upstream, section: Section) -> Server:
+    """The server with all that the file says of it but where it is."""
     given = {key: section[key] for key in ("prefix", "max_rows", "max_bytes", "enforce") if key in section}
     return Server(
-        upstream_from(name, section, folder, resources),
+        upstream,
         allow=_names(section.get("allow")),
         agents={agent: _agent(each) for agent, each in (section.get("agents") or {}).items()},
         scope=_scope(section.get("scope")),

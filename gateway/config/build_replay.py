@@ -1,0 +1,38 @@
+"""The policies of a file as a replay needs them: the rules and bounds of each route, with nobody behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from gateway.admin.replay import Policies
+from gateway.config.build_mcp import bounded
+from gateway.config.load import Loaded
+from gateway.mcp.upstream import Upstream
+from gateway.policy.authorization import Authorization
+
+Section = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Nobody:
+    """A server that is only a name."""
+
+    name: str
+
+
+def replayed(loaded: Loaded) -> Mapping[str, Policies]:
+    """By the route's path; `enforce: false` counts as enforced, for that is the question."""
+    file = loaded.data
+    found = {}
+    for route in file["routes"]:
+        path = route["path"] if isinstance(route["path"], str) else route["path"]["exact"]
+        section = {**(file.get("policies") or {}), **(route.get("policies") or {})}.get("authz") or {}
+        rules: dict[str, Any] = {"allow": section} if isinstance(section, list) else dict(section)
+        servers = {
+            name: bounded(cast(Upstream, _Nobody(name)), {**each, "enforce": True})
+            for name, each in ((route.get("mcp") or {}).get("servers") or {}).items()
+        }
+        found[path] = Policies(Authorization(**{**rules, "enforce": True}), servers)
+    return found
