@@ -17,7 +17,7 @@ from gateway.mcp import eras, jsonrpc
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.exchange import Exchange, Wire, split_request_id
-from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Message, RpcError
+from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, Message, RpcError
 from gateway.mcp.listening import Listening
 from gateway.mcp.lists import Lists
 from gateway.mcp.peer import Peer
@@ -25,8 +25,8 @@ from gateway.mcp.relay import METHODS, Relay
 from gateway.mcp.resume import Place, client_id, hop_id
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
-from gateway.mcp.sight import Sight
-from gateway.mcp.tables import KINDS, PROMPTS, TEMPLATES, TOOLS
+from gateway.mcp.sight import SUBJECTS, Sight
+from gateway.mcp.tables import KINDS, PROMPTS, RESOURCES, TEMPLATES, TOOLS, Entry, Kind
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.tasks import METHODS as TASKS
 from gateway.mcp.tasks import Tasks
@@ -54,6 +54,7 @@ class Methods:
         searching: bool,
     ) -> None:
         self._catalog = catalog
+        self._sight = sight
         self._info = {"name": name, "version": version}
         self._streaming = streaming
         self._ids = TaskIds(seal)
@@ -226,13 +227,21 @@ class Methods:
         await self._each(self._catalog.servers.values(), tell)
         return Answer(b"{}")
 
+    async def _sees(self, turn: Turn, kind: Kind, entry: Entry) -> bool:
+        """What is hidden from this caller cannot be completed or followed either."""
+        op = turn.operation(
+            subject=SUBJECTS[kind.method], server=entry.server, name=entry.name, exposed=entry.exposed
+        )
+        try:
+            return await self._sight.judge(turn, op, kind, entry) is None
+        except Refused as exc:
+            raise RpcError(-31000 - exc.refusal.status, exc.refusal.message) from exc
+
     async def _subscribe(self, turn: Turn) -> Answer:
-        method = turn.message.method
-        own = await self._catalog.locate(turn.call, turn.peer, str(turn.tree.get("uri")))
-        if turn.peer.modern or own is None:
-            raise RpcError(
-                METHOD_NOT_FOUND if turn.peer.modern else INVALID_PARAMS, f"Method not found: {method}"
-            )
+        method, uri = turn.message.method, str(turn.tree.get("uri"))
+        own = await self._catalog.locate(turn.call, turn.peer, uri)
+        if own is None or not await self._sees(turn, RESOURCES, Entry(own[0], own[1], uri, b"", {})):
+            raise RpcError(RESOURCE_NOT_FOUND, "Resource not found", {"uri": uri})
         params = {**turn.params, "uri": Raw(orjson.dumps(own[1]))}
         return await asked(turn, self._catalog.servers[own[0]], Ask(turn.call, turn.peer, method, params))
 
@@ -248,7 +257,7 @@ class Methods:
             raise RpcError(INVALID_PARAMS, "params.ref must be an object")
         key, kind = ("name", PROMPTS) if ref.get("type") == "ref/prompt" else ("uri", TEMPLATES)
         entry = await self._catalog.find(turn.call, turn.peer, kind, str(ref.get(key)))
-        if entry is None:
+        if entry is None or not await self._sees(turn, kind, entry):
             raise RpcError(INVALID_PARAMS, f"nothing is called {ref.get(key)!r}")
         params = dict(turn.params)
         if entry.name != entry.exposed:

@@ -301,3 +301,29 @@ async def test_the_credential_upstream_is_the_gateways_own_and_the_clients_never
     for asked in server.asked:
         assert asked.headers["authorization"] == "Bearer ours"
         assert not {"cookie", "x-api-key"} & set(asked.headers)
+
+
+async def test_what_is_hidden_can_be_neither_read_nor_completed() -> None:
+    async def listed(asked: Asked) -> Any:
+        return {"prompts": [{"name": "shut"}]}
+
+    async def resources(asked: Asked) -> Any:
+        return {"resources": [{"uri": "x://shut", "name": "r"}]}
+
+    methods = {"prompts/list": listed, "resources/list": resources}
+    server = Scripted(
+        methods=methods,
+        capabilities={"prompts": {}, "resources": {"subscribe": True}, "completions": {}},
+        modern=False,
+    )
+    rules = under(authz=Authorization(deny=['mcp.prompt.name == "shut"', 'mcp.resource.name == "x://shut"']))
+    async with federation({"s": server}) as app:
+        client = await Legacy(app, prepare=rules).begin()
+        ref = {"ref": {"type": "ref/prompt", "name": "shut"}, "argument": {"name": "a", "value": "b"}}
+        assert (await client.ask("completion/complete", ref))["error"]["code"] == -32602
+        assert (await client.ask("prompts/get", {"name": "shut"}))["error"]["code"] == -32602
+        assert (await client.ask("resources/read", {"uri": "x://shut"}))["error"]["code"] == -32002
+        assert (await client.ask("resources/subscribe", {"uri": "x://shut"}))["error"]["code"] == -32002
+    assert not {"completion/complete", "prompts/get", "resources/read", "resources/subscribe"} & {
+        asked.message["method"] for asked in server.asked
+    }
