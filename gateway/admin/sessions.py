@@ -6,12 +6,13 @@ had, among those of the same caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 from gateway.admin.request import Request
 from gateway.admin.traffic import shown, sums
 from gateway.metering.record import Record
+from gateway.stores import rows
 from gateway.stores.protocols import Ledger
 
 MOST: Final = 1000  # records of a session
@@ -36,8 +37,8 @@ class Sessions:
         found = await self._store.records(since=since, until=until, where=where, limit=MOST)
         asked = {use: record.call for record in found for use in record.tool_uses}
         records = sorted([*found, *(await self._elsewhere(found, asked))], key=lambda record: record.at)
-        told = turns(records, asked)
-        return {"session": request.name, "turns": only(told, request.where()) if request.where() else told}
+        wanted = {record.id for record in records if rows.matches(record, request.where())}
+        return {"session": request.name, "turns": only(turns(records, asked), wanted)}
 
     async def _elsewhere(self, found: Sequence[Record], asked: Mapping[str, str]) -> list[Record]:
         """What the session's own callers did with its tool uses, without naming the session."""
@@ -67,11 +68,7 @@ def turns(records: Sequence[Record], asked: Mapping[str, str]) -> list[dict[str,
     return found
 
 
-def only(told: Sequence[dict[str, Any]], where: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The turns in which something is as wanted: of their tools those, and the model call that led to them."""
-
-    def wanted(record: Mapping[str, Any] | None) -> bool:
-        return record is not None and all(str(record.get(name)) == value for name, value in where.items())
-
-    found = [{**turn, "tools": [tool for tool in turn["tools"] if wanted(tool)]} for turn in told]
-    return [turn for turn in found if turn["tools"] or wanted(turn["call"])]
+def only(told: Sequence[dict[str, Any]], wanted: Set[str]) -> list[dict[str, Any]]:
+    """The turns in which something is wanted: of their tools those, and the model call that led to them."""
+    found = [{**turn, "tools": [tool for tool in turn["tools"] if tool["id"] in wanted]} for turn in told]
+    return [turn for turn in found if turn["tools"] or (turn["call"] and turn["call"]["id"] in wanted)]

@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "usage",
         help="calls, tokens, dollars and refusals by user, model, tool, day …",
-        description="Add up the ledger. Groups and filters: " + ", ".join(GROUPS) + ", label.NAME.",
+        description="Add up the ledger. Groups and filters: " + ", ".join(GROUPS) + ", team, label.NAME.",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration that names the store")
     parser.add_argument("--store", metavar="URL", help="the store itself")

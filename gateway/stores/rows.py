@@ -18,6 +18,7 @@ from gateway.stores.protocols import GROUPS, Total
 
 SUMS = ("calls", "refused", "failed", "input", "output", "cache_read", "cache_write", "reasoning",
          "usd", "estimated", "unpriced")  # fmt: skip
+TEAM, BETWEEN = "team", ", "
 _NONE = Usage()
 
 
@@ -78,9 +79,9 @@ def _day(number: int) -> str:
 def checked(by: Iterable[str]) -> tuple[str, ...]:
     names = tuple(by)
     for name in names:
-        if name not in GROUPS and not name.startswith("label."):
+        if name not in GROUPS and name != TEAM and not name.startswith("label."):
             raise ConfigError(
-                f"cannot group or filter by {name!r}; there are {', '.join(GROUPS)} and label.NAME"
+                f"cannot group or filter by {name!r}; there are {', '.join(GROUPS)}, {TEAM} and label.NAME"
             )
     return names
 
@@ -90,6 +91,8 @@ def value(record: Record, name: str) -> str:
         return day(record.at)
     if name.startswith("label."):
         return record.labels.get(name[6:], "")
+    if name == TEAM:
+        return BETWEEN.join(record.groups)
     if name == "model":
         return record.model or record.upstream_model
     return str(getattr(record, name))

@@ -61,6 +61,9 @@ def column(name: str) -> str:
     if name.startswith("label."):
         path = name[6:].replace("'", "").replace('"', "")
         return f"COALESCE(json_extract(CAST(row AS TEXT), '$.labels.\"{path}\"'), '')"
+    if name == rows.TEAM:
+        groups = "json_each(CAST(row AS TEXT), '$.groups')"
+        return f"COALESCE((SELECT GROUP_CONCAT(value, '{rows.BETWEEN}') FROM {groups}), '')"  # noqa: S608
     return name
 
 

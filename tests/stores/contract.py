@@ -315,6 +315,17 @@ async def test_usage_groups_by_a_label(store: Store) -> None:
     ]
 
 
+async def test_usage_groups_by_team_which_is_all_groups_of_the_caller(store: Store) -> None:
+    both, one = ("platform", "on call"), ("platform",)
+    await store.append(
+        [record(1, groups=both, usd=3.0), record(2, groups=one), record(3, groups=one), record(4)]
+    )
+    teams = await store.usage(since=0, until=NOON * 2, by=["team"])
+    assert {total.group[0]: total.calls for total in teams} == {"platform, on call": 1, "platform": 2, "": 1}
+    (alone,) = await store.usage(since=0, until=NOON * 2, where={"team": "platform"})
+    assert alone.calls == 2
+
+
 async def test_an_unknown_group_is_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match="cannot group or filter"):
         await store.usage(since=0, until=1, by=["user; DROP TABLE records"])

@@ -74,7 +74,7 @@ export function columns({ at, step, lines }, unit, format, label) {
     chosen = index;
     tip.hidden = index < 0;
     if (index < 0) return;
-    const rows = lines.map((line, i) => [line.name || "(none)", line[unit][index], i]).filter((row) => row[1] > 0);
+    const rows = lines.map((line, i) => [line.label, line[unit][index], i]).filter((row) => row[1] > 0);
     tip.replaceChildren(
       h("div", {}, h("b", {}, moment(seconds(at[index]), step)), h("b", {}, format(sums[index]))),
       ...rows.map(([name, value, i]) => h("div", {}, h("span", {}, h("i", { class: `swatch ${shade(lines[i], i)}` }), name), format(value))),
@@ -128,7 +128,7 @@ export function columns({ at, step, lines }, unit, format, label) {
     show(event.key === "Escape" ? -1 : Math.max(0, Math.min(at.length - 1, to)));
   });
   new ResizeObserver(draw).observe(box);
-  const legend = h("div", { class: "legend" }, lines.map((line, i) => h("span", {}, h("i", { class: `swatch ${shade(line, i)}` }), line.name || "(none)")));
+  const legend = h("div", { class: "legend" }, lines.map((line, i) => h("span", {}, h("i", { class: `swatch ${shade(line, i)}` }), line.label)));
   return h("div", {}, box, legend);
 }
 

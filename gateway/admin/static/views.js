@@ -3,7 +3,7 @@ import { api, asked, choice, go, panel, render, say, signIn, state } from "./app
 import { bytes, columns, duration, h, meter, moment, money, number, parts, percent, shade } from "./charts.js";
 
 const UNITS = { usd: ["Dollars", money], tokens: ["Tokens", number], calls: ["Calls", number] };
-const DIMENSIONS = ["model", "user", "agent", "project", "provider", "server", "tool", "route"];
+const DIMENSIONS = ["model", "user", "team", "agent", "project", "provider", "server", "tool", "route"];
 const OUTCOMES = { ok: ["ok", "good", "fgood"], tool_error: ["tool error", "warn", "fwarn"], refused: ["refused", "bad", "f4"], timeout: ["timeout", "bad", "fbad"], upstream_error: ["upstream error", "bad", "fbad"], client_gone: ["client left", "", "f8"], error: ["error", "bad", "fbad"] };
 const ACTIONS = { refuse: ["refused", "bad"], would_refuse: ["would refuse", "warn"], mask: ["masked", "warn"], audit: ["noted", ""], allow: ["allowed", "good"] };
 
@@ -13,6 +13,9 @@ const tag = (text, level = "") => h("span", { class: `tag ${level}` }, text);
 const outcome = (name) => tag(OUTCOMES[name]?.[0] || name, OUTCOMES[name]?.[1]);
 const empty = (text) => h("div", { class: "empty" }, text);
 const pair = (pairs) => h("dl", { class: "pair" }, pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+// What stands where a call has no such thing: a tool call has no model.
+const NOTHING = { model: "tool calls", provider: "tool calls", server: "model calls", tool: "model calls", team: "no team" };
+const nameless = (by) => `(${NOTHING[by] || "none"})`;
 const plain = (dimension) => dimension.replace("label.", "");
 const admin = (button) => (state.session.signed_in ? button : null);
 
@@ -47,6 +50,7 @@ async function overview() {
   ];
   const picker = h("label", { class: "inline" }, "by", h("select", { onchange: (event) => go({ by: event.target.value }) }, [...DIMENSIONS, ...found.labels].map((name) => h("option", { value: name, selected: name === by }, name.replace("label.", "")))));
   const sum = (line) => line[unit].reduce((a, b) => a + b, 0);
+  for (const line of found.series.lines) line.label = line.name || nameless(by);
   found.series.lines = found.series.lines.filter(sum).sort((a, b) => (a.name === "other") - (b.name === "other") || sum(b) - sum(a));
   const chart = found.series.lines.length ? h("div", { class: "body" }, columns(found.series, unit, format, `${title} over time by ${plain(by)}`)) : empty("No traffic in this time.");
   return [
@@ -79,7 +83,7 @@ function groupTable(groups, by, lines) {
     const [name] = group.group;
     const index = names.indexOf(name);
     return [
-      h("div", { class: "name-cell" }, h("i", { class: `swatch ${index < 0 ? "f8" : shade({ name }, index)}` }), h("button", { class: "plain", onclick: () => go({ [by]: name }, "calls") }, name || "(none)")),
+      h("div", { class: "name-cell" }, h("i", { class: `swatch ${index < 0 ? "f8" : shade({ name }, index)}` }), h("button", { class: "plain", onclick: () => go({ [by]: name }, "calls") }, name || nameless(by))),
       number(group.calls), number(group.tokens), group.refused ? tag(number(group.refused), "warn") : "0", group.failed ? tag(number(group.failed), "bad") : "0",
       h("div", {}, money(group.usd), meter(group.usd / most)),
     ];
@@ -279,7 +283,7 @@ async function costs() {
   ];
   const rows = found.tools.map((tool) => [
     h("div", { class: "name-cell" }, h("span", {}, tool.server ? `${tool.server}/${tool.tool}` : tool.tool, tool.server ? null : h("span", { class: "soft small" }, " client's own"))),
-    tool.never_called ? tag(`not in ${days}`, "warn") : number(tool.calls), number(tool.requests),
+    tool.never_called ? tag(`never in ${days}`, "warn") : number(tool.calls), number(tool.requests),
     h("div", {}, number(tool.definition_tokens), h("div", { class: "soft small" }, money(tool.definition_usd))),
     h("div", {}, number(tool.result_tokens), h("div", { class: "soft small" }, money(tool.result_usd))),
     h("div", {}, money(tool.usd), meter(tool.usd / most, tool.never_called ? "warn" : "")),
