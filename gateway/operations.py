@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
+from gateway import body as bodies
 from gateway import endpoints
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest
+from gateway.types import Receive, Scope
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _scalars: dict[type, Any] = {
@@ -26,11 +28,12 @@ _READ = frozenset({"model", "stream", *_LIMITS})
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def of(call: Call, *, method: str, body: bytes) -> Operation:
-    """The operation of a request that holds one; raises BadRequest where the body is none of the dialect's."""
+async def of(call: Call, scope: Scope, receive: Receive) -> tuple[Operation, bytes]:
+    """The operation of a request that holds one, and its body; raises BadRequest where the body is none of the dialect's."""
+    data = call.body if call.body is not None else await bodies.read(scope, receive)
     if call.operation is None:
-        call.operation = _read(call.endpoint, method, body)
-    return call.operation
+        call.operation = _read(call.endpoint, call.verb, data)
+    return call.operation, data
 
 
 def _read(endpoint: endpoints.Endpoint | None, method: str, body: bytes) -> Operation:

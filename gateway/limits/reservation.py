@@ -40,6 +40,10 @@ class Held:
         self.call = call
         self.op = op
 
+    def __bool__(self) -> bool:
+        """Whether anything was taken at all."""
+        return bool(self._parts)
+
     def add(
         self, entity: str, shares: list[Share], takes: list[Take], left: Mapping[str, float], *, local: bool
     ) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway import body as bodies
 from gateway import operations, refusals
 from gateway.call import Call
 from gateway.endpoints import Endpoint
@@ -76,8 +75,7 @@ class LLMApp:
             return await refusals.send_refusal(call, _wrong_method(scope["method"], wanted), send)
         if endpoint.method in _LISTS:
             return await self._models(call, endpoint, send)
-        data = await bodies.read(scope, receive)
-        op = operations.of(call, method="POST", body=data)
+        op, data = await operations.of(call, scope, receive)
         query = passing.query(scope.get("query_string", b""))
         inquiry = Inquiry(call, op, endpoint, data, scope["headers"], query, self._recalled)
         await self._serve(inquiry, receive, send)

@@ -84,14 +84,14 @@ class _Answer:
         self._send = send
         self.started = False
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.started = True
             self._call.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-gateway-call", self._call.id.encode())]
         else:
             self._call.bytes_out += len(message.get("body", b""))
-        await self._send(message)
+        return self._send(message)
 
 
 async def _explain(call: Call, error: Exception, answer: _Answer) -> None:

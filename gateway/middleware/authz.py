@@ -63,8 +63,7 @@ class AuthzMiddleware:
                 return await refusals.send_refusal(call, refused, send)
             return await self.app(scope, receive, send)
         try:
-            read = await body.read(scope, receive)
-            operation = operations.of(call, method=call.verb, body=read)
+            operation, read = await operations.of(call, scope, receive)
         except BadRequest as error:
             refusal = refusals.invalid(str(error), status=error.status)
             return await refusals.send_refusal(call, refusal, send)
@@ -73,4 +72,4 @@ class AuthzMiddleware:
         call.took("authz", started)
         if refused is not None:
             return await refusals.send_refusal(call, refused, send)
-        await self.app(scope, body.Replay(read, receive), send)
+        await self.app(scope, body.replay(read, receive), send)

@@ -78,7 +78,7 @@ class GuardMiddleware:
         if kept is not read:
             call.body = kept
             scope = {**scope, "headers": _resized(scope["headers"], len(kept))}
-        await self._answered(call, scope, body.Replay(kept, receive), send, placeholders)
+        await self._answered(call, scope, body.replay(kept, receive), send, placeholders)
 
     async def _inspect(self, call: Call, read: bytes) -> tuple[bytes, Placeholders]:
         """Inspect what an encoding hides, too; a body that cannot be decoded is refused, not skipped."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gateway import body, operations, refusals
@@ -83,8 +83,7 @@ class RateLimitMiddleware:
             return await self.app(scope, receive, send)
         started = time.perf_counter_ns()
         try:
-            read = await body.read(scope, receive)
-            operation = operations.of(call, method=call.verb, body=read)
+            operation, read = await operations.of(call, scope, receive)
             held = await self.limiter.reserve(call, operation)
         except BadRequest as error:
             refusal = refusals.invalid(str(error), status=error.status)
@@ -92,7 +91,10 @@ class RateLimitMiddleware:
         except Refused as error:
             return await refusals.send_refusal(call, error.refusal, send)
         call.took("ratelimit", started)
-        await self._run(held, scope, body.Replay(read, receive), send)
+        replayed = body.replay(read, receive)
+        if not held:
+            return await self.app(scope, replayed, send)
+        await self._run(held, scope, replayed, send)
 
     async def _run(self, held: Held, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(held, send)
@@ -124,7 +126,7 @@ class _Answer:
         self._size = 0
         self._watcher: Watcher | None = None
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self._start(message)
         elif message["type"] == "http.response.body":
@@ -132,7 +134,7 @@ class _Answer:
             self._size += len(chunk)
             if self._watcher is not None:
                 self._watcher.feed(chunk)
-        await self._send(message)
+        return self._send(message)
 
     def _start(self, message: Message) -> None:
         held, self._status = self._held, message["status"]

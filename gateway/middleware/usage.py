@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING
 
 from gateway import body, operations, refusals
@@ -67,12 +67,11 @@ class UsageMiddleware:
             call.policies.usage = self.meter
             return await self.app(scope, receive, send)
         try:
-            read = await body.read(scope, receive)
-            operation = operations.of(call, method=call.verb, body=read)
+            operation, read = await operations.of(call, scope, receive)
         except BadRequest as error:
             refusal = refusals.invalid(str(error), status=error.status)
             return await refusals.send_refusal(call, refusal, send)
-        await self._meter(call, operation, scope, body.Replay(read, receive), send)
+        await self._meter(call, operation, scope, body.replay(read, receive), send)
 
     async def _meter(self, call: Call, op: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(call, op, send, watch=self.watch)
@@ -113,12 +112,12 @@ class _Answer:
         self.status = 0
         self.size = 0
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self._start(message)
         elif message["type"] == "http.response.body":
             self._body(message.get("body", b""), more=message.get("more_body", False))
-        await self._send(message)
+        return self._send(message)
 
     def _start(self, message: Message) -> None:
         self.status = message["status"]
