@@ -1,0 +1,116 @@
+"""The code of the documents is read, or run, by what it is for."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.config import load
+from gateway.config.build import build
+from gateway.config.resources import Resources
+from gateway.config.shape import FILE
+from tests.docs.pages import ROOT, Block, blocks, every
+from tests.whole.running import demo
+
+FOREIGN = ROOT / "tests/config/foreign"
+MOVED = ROOT / "docs/from-agentgateway.md"
+
+
+class AnyName(defaultdict[str, str]):
+    """An environment in which every variable is set, to what fits most places."""
+
+    def get(self, name: str, default: str | None = None) -> str:  # type: ignore[override]
+        return default or "0123456789abcdef0123456789abcdef"
+
+
+def ours() -> list[Block]:
+    return [block for block in every("yaml") if block.page != MOVED]
+
+
+def whole(text: str) -> str:
+    """A part of a file, as a file: where it is the inside of a route, one around it."""
+    keys = set(yaml.safe_load(text))
+    if keys <= {"llm", "mcp"}:
+        return "routes:\n- path: /\n" + textwrap.indent(text, "  ")
+    return text if "routes" in keys else text + "\nroutes: [{path: /, llm: {providers: {ollama: {}}}}]\n"
+
+
+@pytest.mark.parametrize("block", ours(), ids=str)
+def test_yaml_is_a_file_of_ours_or_a_part_of_one(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "jwt-public.pem").write_text("")
+    resources = Resources(dry=True)
+    build(load.loads(whole(block.text), source=str(block), folder=tmp_path, env=AnyName()), resources)
+
+
+def test_what_is_shown_of_another_gateways_file_is_what_check_prints() -> None:
+    shown = dict(
+        re.findall(r"^`([\w-]+)`, theirs:\n\n```yaml\n.*?^```\n\nours:\n\n```yaml\n(.*?)^```$", MOVED.read_text(), re.M | re.S)
+    )  # fmt: skip
+    theirs = dict(re.findall(r"^`([\w-]+)`, theirs:\n\n```yaml\n(.*?)^```$", MOVED.read_text(), re.M | re.S))
+    assert len(shown) == len(theirs) == len(blocks(MOVED, "yaml")) / 2
+    for name in shown:
+        assert shown[name] == (FOREIGN / f"{name}.ours.yaml").read_text()
+        assert theirs[name].rstrip() == (FOREIGN / f"{name}.theirs.yaml").read_text().rstrip()
+
+
+@pytest.mark.parametrize("block", every("json"), ids=str)
+def test_json_is_json(block: Block) -> None:
+    json.loads(block.text)
+
+
+@pytest.mark.parametrize("block", every("toml"), ids=str)
+def test_toml_is_toml(block: Block) -> None:
+    tomllib.loads(block.text)
+
+
+@pytest.mark.parametrize("block", every("bash"), ids=str)
+def test_shell_is_shell(block: Block) -> None:
+    ran = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("block", every("python"), ids=str)
+def test_python_is_python(block: Block) -> None:
+    compile(textwrap.dedent(block.text), str(block), "exec")
+
+
+def test_the_readmes_python_is_the_examples() -> None:
+    (block,) = blocks(ROOT / "README.md", "python")
+    assert block.text in (ROOT / "examples/embedded/app.py").read_text()
+
+
+def ran(text: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", text], cwd=folder, env={**path, **env}, capture_output=True, text=True, timeout=60
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("block", blocks(ROOT / "docs/embedding.md", "python"), ids=str)
+def test_the_embedding_examples_run(block: Block, tmp_path: Path) -> None:
+    done = ran(block.text, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", blocks(ROOT / "docs/clients.md", "python"), ids=str)
+async def test_the_sdks_examples_run(block: Block, tmp_path: Path) -> None:
+    async with demo(tmp_path) as gateway:
+        text = block.text.replace("http://127.0.0.1:3000", gateway.url)
+        done = await asyncio.to_thread(ran, text, tmp_path, GATEWAY_KEY=gateway.key)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in ("You said: hello", "714")
+
+
+def test_the_schema_for_editors_knows_every_key_of_the_file() -> None:
+    shown: dict[str, Any] = FILE.json()
+    assert set(shown["properties"]) == set(FILE.keys)
