@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
+from msgspec import structs
 
 from gateway.admin.request import DAY, Request, missing
 from gateway.call import Verdict
@@ -207,9 +208,9 @@ def percentiles(values: Sequence[float]) -> list[float]:
 
 
 def shown(record: Record) -> dict[str, Any]:
-    found = asdict(record)
+    found = structs.asdict(record)
     del found["arguments"]
-    return found
+    return {**found, "usage": None if record.usage is None else structs.asdict(record.usage)}
 
 
 def line(seen: Seen) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from gateway.metering.usage import Usage
 
@@ -20,8 +21,9 @@ def outcome_of(status: int, *, policy: str = "") -> Outcome:
     return "upstream_error" if status >= 500 or status == 429 else "error"
 
 
-@dataclass(slots=True)
-class Record:
+class Record(
+    msgspec.Struct, omit_defaults=True
+):  # not a dataclass: it is made and encoded for every operation
     id: str  # unique: a ledger write may be repeated, and counts once
     call: str  # Call.id
     at: float  # seconds since the epoch
@@ -56,7 +58,7 @@ class Record:
     bytes_in: int = 0
     bytes_out: int = 0
     attempts: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     arguments: Any = None  # masked; only for the audit
     trace_id: str = ""
     span_id: str = ""

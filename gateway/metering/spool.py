@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from gateway.stores.protocols import Ledger
 
 log = logging.getLogger("gateway.metering")
-LINGER = 0.02
-BATCH = 100
+LINGER = 0.1
+BATCH = 256
 BOUND = 10_000
 _PAUSES = (0.1, 0.5, 2.0, 5.0)
 

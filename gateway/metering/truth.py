@@ -7,7 +7,8 @@ first a sample of it, and only where that is suspicious all of it and the prompt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gateway.limits import estimate
 from gateway.metering import readers

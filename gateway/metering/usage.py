@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Tokens by kind. `input` excludes what was read from or written to a cache; `output` includes `reasoning`."""
 
     input: int = 0

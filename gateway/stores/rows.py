@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.errors import ConfigError
 from gateway.metering.record import Record
@@ -22,37 +22,11 @@ TEAM, BETWEEN = "team", ", "
 _NONE = Usage()
 
 
-def _default(field: Any) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
-
-
-_DROPPED = frozenset(("arguments",))  # the audit's own
-
-
-class _Kept:
-    """The members of a class that a row has, with their defaults."""
-
-    def __init__(self, kind: type) -> None:
-        found = [field for field in fields(kind) if field.name not in _DROPPED]
-        self.names = tuple(field.name for field in found)
-        self.usual = tuple(_default(field) for field in found)
-        self.read = attrgetter(*self.names)
-
-
-_RECORD, _USAGE = _Kept(Record), _Kept(Usage)
-
-
 def pack(record: Record) -> bytes:
     """JSON without what stands at its default, so that a row stays below DynamoDB's unit of 1 KB."""
-    row = _unusual(record, _RECORD)
-    if record.usage is not None:
-        row["usage"] = _unusual(record.usage, _USAGE)
-    return msgspec.json.encode(row)
-
-
-def _unusual(value: Any, kept: _Kept) -> dict[str, Any]:
-    """The members that do not stand at their default: one read for all of them, for there are many."""
-    return {name: item for name, item, usual in zip(kept.names, kept.read(value), kept.usual, strict=True) if item != usual}  # fmt: skip
+    if record.arguments is not None:  # the audit's own
+        record = replace(record, arguments=None)
+    return msgspec.json.encode(record)
 
 
 _decoder = msgspec.json.Decoder(Record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.errors import StoreError
@@ -24,7 +24,10 @@ CREATE TABLE IF NOT EXISTS documents (kind TEXT, key TEXT, value BLOB, version I
 CREATE TABLE IF NOT EXISTS records (id TEXT UNIQUE, position TEXT PRIMARY KEY, at REAL, row BLOB, {_COLUMNS}) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 """
-INSERT = f"INSERT OR IGNORE INTO records VALUES ({', '.join('?' * (4 + len(GROUPS) + len(_SUMS) - 1))})"  # noqa: S608
+_LINE = f"({', '.join('?' * (4 + len(GROUPS) + len(_SUMS) - 1))})"
+TOGETHER = 32  # records of one statement: for each, the interpreter is let go and must be won back from the event loop
+_ONE = f"INSERT OR IGNORE INTO records VALUES {_LINE}"  # noqa: S608
+_MANY = f"{_ONE}{f', {_LINE}' * (TOGETHER - 1)}"
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -43,6 +46,14 @@ def create(connection: sqlite3.Connection) -> None:
     if found < VERSION:
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
+
+
+def insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+    lines = [row(record) for record in records]
+    whole = len(lines) - len(lines) % TOGETHER
+    for start in range(0, whole, TOGETHER):
+        connection.execute(_MANY, [value for line in lines[start : start + TOGETHER] for value in line])
+    connection.executemany(_ONE, lines[whole:])
 
 
 def row(record: Record) -> tuple[Any, ...]:

@@ -123,12 +123,7 @@ class SqliteStore:
         return [(key, Item(msgspec.json.decode(value), version)) for key, value, version in found]
 
     async def append(self, records: Sequence[Record]) -> None:
-        lines = [schema.row(record) for record in records]
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(schema.INSERT, lines)
-
-        await self._writer.do(work)
+        await self._writer.do(lambda connection: schema.insert(connection, records))
 
     async def usage(
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None

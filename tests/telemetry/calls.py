@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.call import Attribution, Call, Operation, Principal, Verdict
 from gateway.metering.record import Record

@@ -6,10 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from gateway.call import Call, Phase, Verdict
 from gateway.telemetry import w3c
