@@ -19,6 +19,7 @@ from gateway.config.load import Loaded
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
 from gateway.mcp.metadata import Resource
+from gateway.metering.meter import RouteMeters
 from gateway.types import App
 
 if TYPE_CHECKING:
@@ -55,12 +56,12 @@ def build(loaded: Loaded, resources: Resources) -> Running:
     page = admin(loaded, seen, resources)
     if page is not None and page.route is not None:
         routes.append(page.route)
-    meter = resources.meter(
-        (file.get("policies") or {}).get("usage") or {}
-    )  # for what was refused on its way in
-    observers = [meter, *seen.observers, *(page.observers if page is not None else [])]
+    meters = RouteMeters(
+        {_path(each): resources.meter(_merged(file, each).get("usage") or {}) for each in file["routes"]}
+    )
+    observers = [meters, *seen.observers, *(page.observers if page is not None else [])]
     costs = page.costs if page is not None else None
-    flush = Flush(meter, seen.queues, costs=costs, store=resources.store) if resources.serverless else None
+    flush = Flush(meters, seen.queues, costs=costs, store=resources.store) if resources.serverless else None
     app = compose(
         routes,
         observers=observers,
@@ -88,6 +89,10 @@ def _bound(file: Section, resources: Resources) -> Bound:
     return Bound(own)
 
 
+def _merged(file: Section, route: Section) -> Section:
+    return {**(file.get("policies") or {}), **(route.get("policies") or {})}
+
+
 def _path(section: Section) -> str:
     path = section["path"]
     return path["exact"] if isinstance(path, Mapping) else path  # type: ignore[no-any-return]
@@ -109,8 +114,7 @@ def _route(
         trusted_hops=listen.get("trusted_hops", 0),
         address_header=listen.get("address_header", ""),
     )
-    merged = {**(file.get("policies") or {}), **(section.get("policies") or {})}
-    layers, resource = stack(merged, place, resources)
+    layers, resource = stack(_merged(file, section), place, resources)
     exact = isinstance(section["path"], Mapping)
     ports = frozenset([port]) if port else frozenset()
     return Route(path, layers.around(app), exact=exact, ports=ports, mcp=place.mcp), resource, app

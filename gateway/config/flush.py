@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.errors import StoreError
 
 if TYPE_CHECKING:
-    from gateway.metering.meter import UsageMeter
+    from gateway.metering.meter import RouteMeters
     from gateway.stores.protocols import Documents
     from gateway.telemetry.background import Background
     from gateway.telemetry.toolcosts import ToolCosts
@@ -23,21 +23,21 @@ SAVED: Final = 10.0  # seconds between two writings of what tools cost
 
 
 class Flush:
-    """Awaited at the end of each request: `Flush(meter, queues)`.
+    """Awaited at the end of each request: `Flush(meters, queues)`.
 
     Records go to the ledger, spans and audit lines to their receivers. What tools cost is written now and then.
     """
 
     def __init__(
         self,
-        meter: UsageMeter,
+        meters: RouteMeters,
         queues: Sequence[Background[Any]],
         *,
         costs: ToolCosts | None = None,
         store: Documents | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._meter = meter
+        self._meters = meters
         self._queues = queues
         self._costs = costs
         self._store = store
@@ -46,7 +46,7 @@ class Flush:
         self._saved = 0.0
 
     async def __call__(self) -> None:
-        await self._meter.flush()
+        await self._meters.flush()
         now = self._clock()
         if self._costs is not None and self._store is not None and now - self._saved >= SAVED:
             self._saved = now

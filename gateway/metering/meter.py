@@ -113,6 +113,22 @@ class UsageMeter:
             await self._spool.close()
 
 
+class RouteMeters:
+    """Observer of all routes' calls: each is for its own route's meter. `RouteMeters({"/": UsageMeter(store)})`."""
+
+    def __init__(self, meters: Mapping[str, UsageMeter]) -> None:
+        self._meters = meters
+
+    def finished(self, call: Call) -> None:
+        meter = self._meters.get(call.route)
+        if meter is not None:
+            meter.finished(call)
+
+    async def flush(self) -> None:
+        for meter in dict.fromkeys(self._meters.values()):
+            await meter.flush()
+
+
 def _described(call: Call, op: Operation, outcome: Outcome) -> Record:
     who, by = call.principal, call.attribution
     return Record(

@@ -22,6 +22,9 @@ store: "{store}"
 telemetry: {{log: "off"}}
 routes:
   - {{path: /, llm: {{providers: {{demo: {{dialect: anthropic, base_url: "{behind}"}}}}}}}}
+  - path: /other
+    llm: {{providers: {{demo: {{dialect: anthropic, base_url: "{behind}"}}}}}}
+    policies: {{usage: {{labels: {{team: '"other"'}}}}}}
   - {{path: /mcp, mcp: {{servers: {{files: {{url: "{behind}/filesystem"}}}}}}}}
 policies:
   auth:
@@ -55,6 +58,7 @@ async def traffic(running: Whole) -> None:
         call = {"name": "delete_file", "arguments": {"path": "hello.txt"}}
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
         await client.post("/mcp", json=message)
+        await client.post("/other/v1/messages", json=asked("forbidden"))
 
 
 async def test_every_policys_refusals_are_told_with_user_model_tool_and_label(
@@ -66,14 +70,18 @@ async def test_every_policys_refusals_are_told_with_user_model_tool_and_label(
         whole(CONFIG.format(store=store, behind=behind), folder=tmp_path) as running,
     ):
         await traffic(running)
-        await running.records(5, outcome="refused")
+        await running.records(6, outcome="refused")
         records = await running.resources.store.records(where={"outcome": "refused"})
         page = Driver(running.gateway.admin)
         overview = (await page.get("/api/overview?by=user", headers={"host": "localhost"})).json
         metrics = (await Driver(running.gateway.metrics).get("/metrics")).body.decode()
     models = {record.model: record for record in records if record.kind == "llm"}
     assert {name: record.policy for name, record in models.items()} == WHY
-    assert {record.labels["team"] for record in records} == {"blue"}
+    assert {(record.route, record.labels["team"]) for record in records} == {
+        ("/", "blue"),
+        ("/mcp", "blue"),
+        ("/other", "other"),
+    }
     assert {record.user for record in records} == {"ada@example.com"}
     assert all(record.rule and record.duration_ms > 0 for record in models.values())
     assert {group["group"][0] for group in overview["refusals"]} == set(WHY.values())
