@@ -14,19 +14,20 @@ RUN useradd --create-home --uid 10001 gateway && mkdir /data && chown gateway /d
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /app
-COPY gateway.yaml ./
-USER gateway
+# The public key is there where ./deploy.sh has made a pair.
+COPY gateway.yaml jwt-public.pe[m] ./
+USER 10001
 EXPOSE 3000 15020
 CMD ["gateway", "serve", "--config", "gateway.yaml", "--host", "0.0.0.0", "--port", "3000"]
 
 FROM node:22-slim AS node
 
 FROM plain AS with-node
-USER root
+USER 0
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=node /usr/local/lib/node_modules /usr/local/lib/node_modules
 RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
  && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
-USER gateway
+USER 10001
 
 FROM plain

@@ -1,152 +1,227 @@
 #!/usr/bin/env bash
 # Deploy the gateway to Fly.io: ./deploy.sh [app] [provider-key] [jwt-secret]
 #
-# Without arguments it asks. Secrets are best in the environment (ANTHROPIC_API_KEY, MCP_JWT_SECRET) or typed when asked for,
-# where nothing echoes; on the command line they stay in the shell's history. They reach flyctl on standard input only.
+# Without arguments it asks. Secrets are best in the environment (ANTHROPIC_API_KEY, MCP_JWT_SECRET, and whatever else the
+# configuration names as ${NAME}) or typed when asked for, where nothing echoes; on the command line they stay in the shell's
+# history. They reach flyctl on standard input only. Without a secret for tokens a key pair signs them.
 # Safe to run twice. --dry-run says what it would do; --rollback puts the release before this one back.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-config=${GATEWAY_CONFIG:-gateway.yaml}
+config=gateway.yaml
 region=${FLY_REGION:-ams}
-dry=""
-rollback=""
-words=()
-for word in "$@"; do
-  case $word in
-    --dry-run) dry=1 ;;
-    --rollback) rollback=1 ;;
-    -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
-    -*) echo "deploy.sh: $word is no option; see --help" >&2; exit 2 ;;
-    *) words+=("$word") ;;
-  esac
-done
+gateway=.venv/bin/gateway
+dry="" rollback="" words=()
+
+main() {
+  read_words "$@"
+  find_flyctl
+  [ -z "$rollback" ] || { go_back; return; }
+  take_configuration
+  take_secrets
+  check_configuration
+  look_around
+  gather_secrets
+  create_app
+  prepare_store
+  set_secrets
+  deploy
+  await_health
+  say_what_to_paste
+}
 
 say() { printf '\n==> %s\n' "$*"; }
 fail() { printf 'deploy.sh: %s\n' "$*" >&2; exit 1; }
-run() {
-  if [ -n "$dry" ]; then printf 'would run: %s\n' "$*"; else "$@"; fi
+run() { if [ -n "$dry" ]; then printf 'would run: %s\n' "$*"; else "$@"; fi; }
+uses_store() { grep -qE "^store: *[\"']?$1:" "$config"; }
+
+read_words() {
+  local word
+  for word in "$@"; do
+    case $word in
+      --dry-run) dry=1 ;;
+      --rollback) rollback=1 ;;
+      -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' deploy.sh; exit 0 ;;
+      -*) echo "deploy.sh: $word is no option; see --help" >&2; exit 2 ;;
+      *) words+=("$word") ;;
+    esac
+  done
+  [ ${#words[@]} -le 3 ] || { echo "deploy.sh: three arguments at most; see --help" >&2; exit 2; }
+  [ ${#words[@]} -lt 2 ] || echo "warning: secrets on the command line stay in your shell's history; use the environment" >&2
+  app=${words[0]:-${FLY_APP:-}}
+  [ -n "$app" ] || ask app "Name of the app" my-gateway
+  [[ $app =~ ^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$ ]] || fail "'$app' is no name for an app: small letters, digits and hyphens"
 }
+
 ask() { # VARIABLE PROMPT [default]
-  local answer=${3:-}
-  [ -t 0 ] && read -r -p "$2${3:+ [$3]}: " answer
+  local answer=""
+  if [ -t 0 ]; then read -r -p "$2${3:+ [$3]}: " answer; fi
   printf -v "$1" '%s' "${answer:-${3:-}}"
 }
+
 ask_secret() { # VARIABLE PROMPT
   local answer=""
-  if [ -t 0 ]; then
-    read -r -s -p "$2: " answer
-    echo
-  fi
+  if [ -t 0 ]; then read -r -s -p "$2: " answer; echo; fi
   printf -v "$1" '%s' "$answer"
 }
 
-flyctl=$(command -v flyctl || command -v fly || true)
-[ -n "$flyctl" ] || fail "flyctl is missing: install it from fly.io/docs/flyctl/install, then run 'fly auth login'"
-"$flyctl" auth whoami >/dev/null 2>&1 || fail "you are not signed in: run 'fly auth login'"
+find_flyctl() {
+  fly=$(command -v flyctl || command -v fly || true)
+  [ -n "$fly" ] || fail "flyctl is missing: install it from fly.io/docs/flyctl/install, then run 'fly auth login'"
+  "$fly" auth whoami </dev/null >/dev/null 2>&1 || fail "you are not signed in: run 'fly auth login'"
+}
 
-app=${words[0]:-${FLY_APP:-}}
-[ -n "$app" ] || ask app "Name of the app" "my-gateway"
-[[ $app =~ ^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$ ]] || fail "'$app' is no name for an app: small letters, digits and hyphens"
-
-if [ -n "$rollback" ]; then
-  image=$("$flyctl" releases --app "$app" --image --json | python3 -c '
-import json, sys
-done = [r for r in json.load(sys.stdin) if str(r.get("Status", r.get("status"))) == "complete"]
-print((done[1].get("ImageRef") or done[1].get("imageRef")) if len(done) > 1 else "")')
+go_back() {
+  local releases image
+  releases=$("$fly" releases --app "$app" --image --json) || fail "the releases of $app cannot be listed"
+  # The newest first; every whole release has one image, and the second of them is the one before this.
+  image=$(printf '%s' "$releases" | tr -d '\n' | sed 's/}/}\n/g' | grep -iE '"status": *"(complete|succeeded)"' \
+    | sed -nE 's/.*"image_?ref": *"([^"]+)".*/\1/Ip' | sed -n 2p) || true
   [ -n "$image" ] || fail "$app has no release before this one"
   say "Going back to $image"
-  run "$flyctl" deploy --app "$app" --image "$image" --wait-timeout 120
-  exit 0
-fi
-
-key=${words[1]:-${ANTHROPIC_API_KEY:-}}
-secret=${words[2]:-${MCP_JWT_SECRET:-}}
-[ ${#words[@]} -lt 2 ] || echo "warning: secrets on the command line stay in your shell's history; use the environment" >&2
-[ -n "$key" ] || ask_secret key "Provider key (ANTHROPIC_API_KEY; empty keeps what is set)"
-[ -n "$secret" ] || ask_secret secret "Secret that signs MCP tokens, 32 characters or more (empty: a new one)"
-[ -z "$secret" ] || [ ${#secret} -ge 32 ] || fail "the token secret has ${#secret} characters; HS256 needs 32"
-
-gateway=.venv/bin/gateway
-if [ ! -f "$config" ]; then
-  say "No $config: starting from examples/fly"
-  run cp examples/fly/gateway.yaml "$config"
-  [ -z "$dry" ] || config=examples/fly/gateway.yaml
-fi
-if [ -x "$gateway" ]; then
-  say "Checking $config"
-  ANTHROPIC_API_KEY=checked MCP_JWT_SECRET=checked-checked-checked-checked-checked GATEWAY_SEAL_KEY=checked \
-    FLY_APP_NAME=$app "$gateway" check "$config" || fail "$config cannot be used; nothing was created"
-fi
-target=plain
-grep -qE '^[^#]*command: *\[ *"?(npx|node)' "$config" && target=with-node
-
-if "$flyctl" apps list --json 2>/dev/null | grep -q "\"$app\""; then
-  say "$app exists"
-else
-  say "Creating $app"
-  run "$flyctl" apps create "$app"
-fi
-
-if grep -qE '^store: *"?sqlite:' "$config"; then
-  if "$flyctl" volumes list --app "$app" --json 2>/dev/null | grep -q '"gateway_data"'; then
-    say "The volume is there"
-  else
-    say "Creating the volume for SQLite"
-    run "$flyctl" volumes create gateway_data --app "$app" --region "$region" --size 1 --yes
-  fi
-elif grep -qE '^store: *"?dynamodb:' "$config"; then
-  say "DynamoDB: the role in AWS_ROLE_ARN must trust Fly's identity provider (docs/deploy-fly.md has the commands)"
-  [ -n "${AWS_ROLE_ARN:-}" ] || echo "warning: AWS_ROLE_ARN is not set; set it as a secret before the first request" >&2
-fi
-
-say "Setting secrets"
-fresh=""
-if [ -z "$secret" ] && ! "$flyctl" secrets list --app "$app" --json 2>/dev/null | grep -q MCP_JWT_SECRET; then
-  secret=$(head -c 36 /dev/urandom | base64 | tr -d '\n')
-  fresh=1
-fi
-seal=""
-"$flyctl" secrets list --app "$app" --json 2>/dev/null | grep -q GATEWAY_SEAL_KEY || seal=$(head -c 36 /dev/urandom | base64 | tr -d '\n')
-lines() {
-  [ -z "$key" ] || printf 'ANTHROPIC_API_KEY=%s\n' "$key"
-  [ -z "$secret" ] || printf 'MCP_JWT_SECRET=%s\n' "$secret"
-  [ -z "$seal" ] || printf 'GATEWAY_SEAL_KEY=%s\n' "$seal"
-  [ -z "${AWS_ROLE_ARN:-}" ] || printf 'AWS_ROLE_ARN=%s\n' "$AWS_ROLE_ARN"
+  run "$fly" deploy --app "$app" --image "$image" --wait-timeout 120s || fail "going back has failed: 'fly logs -a $app'"
 }
-if [ -z "$(lines)" ]; then
-  echo "nothing new"
-elif [ -n "$dry" ]; then
-  lines | sed 's/=.*/=…/; s/^/would set: /'
-else
-  lines | "$flyctl" secrets import --stage --app "$app"
-fi
 
-say "Deploying ($target)"
-mount=()
-if grep -qE '^store: *"?sqlite:' "$config"; then mount=(--volume-initial-size 1); fi
-run "$flyctl" deploy --app "$app" --config fly.toml --build-target "$target" --primary-region "$region" \
-  --wait-timeout 300 "${mount[@]}"
+take_configuration() {
+  if [ -f "$config" ]; then return; fi
+  say "No gateway.yaml: starting from examples/fly"
+  run cp examples/fly/gateway.yaml gateway.yaml
+  [ -z "$dry" ] || config=examples/fly/gateway.yaml
+}
 
-url="https://$app.fly.dev"
-say "Waiting for $url/healthz"
-if [ -z "$dry" ]; then
-  for attempt in $(seq 1 "${HEALTH_TRIES:-30}"); do
-    if curl -fsS --max-time 5 "${HEALTH_URL:-$url/healthz}" >/dev/null 2>&1; then break; fi
-    [ "$attempt" -lt "${HEALTH_TRIES:-30}" ] || fail "$app does not answer: 'fly logs -a $app'; './deploy.sh $app --rollback' goes back"
-    sleep "${HEALTH_PAUSE:-2}"
+take_secrets() {
+  key=${words[1]:-${ANTHROPIC_API_KEY:-}}
+  secret=${words[2]:-${MCP_JWT_SECRET:-}}
+  [ -n "$key" ] || ask_secret key "Provider key (ANTHROPIC_API_KEY; empty keeps what is set)"
+  [ -n "$secret" ] || ask_secret secret "Secret that signs MCP tokens, 32 characters or more (empty: a key pair)"
+  [ -z "$secret" ] || [ ${#secret} -ge 32 ] || fail "the token secret has ${#secret} characters; HS256 needs 32"
+  if [ -n "$secret" ] && grep -q 'jwks: {file: jwt-public.pem}' "$config" && [ -z "$dry" ]; then
+    # shellcheck disable=SC2016
+    sed -i.before 's/jwks: {file: jwt-public.pem}/secret: "${MCP_JWT_SECRET}"/' "$config" && rm -f "$config.before"
+  elif grep -q 'file: jwt-public.pem' "$config" && [ ! -f jwt-public.pem ]; then
+    say "Making the key pair that signs tokens: jwt-private.pem stays here, jwt-public.pem goes along"
+    [ -x "$gateway" ] || [ -n "$dry" ] || fail "run 'make install' first: the key pair is made by the gateway itself"
+    run "$gateway" token pair
+  fi
+}
+
+# Every ${NAME} without a default that the configuration holds.
+# shellcheck disable=SC2016
+named() { sed 's/#.*//' "$config" | grep -oE '\$\{[A-Z][A-Z0-9_]*\}' | tr -d '${}' | grep -v '^FLY_' | sort -u || true; }
+
+check_configuration() {
+  if [ ! -x "$gateway" ] || { [ -n "$dry" ] && [ ! -f gateway.yaml ]; }; then
+    say "Not checking $config: run 'make install' for that"
+    return
+  fi
+  say "Checking $config"
+  local name
+  ( # a stand-in for each secret: those that Fly keeps already are not known here
+    for name in $(named); do [ -n "${!name:-}" ] || export "$name=a-stand-in-for-the-secret-that-fly-keeps"; done
+    export FLY_APP_NAME=$app
+    "$gateway" check "$config"
+  ) || fail "$config cannot be used; nothing was created"
+}
+
+look_around() {
+  local apps
+  apps=$("$fly" apps list --json) || fail "your apps cannot be listed; nothing was created"
+  exists="" kept="[]"
+  grep -qE "\"(Name|name|ID|id)\": *\"$app\"" <<<"$apps" || return 0
+  exists=1
+  kept=$("$fly" secrets list --app "$app" --json) || fail "the secrets of $app cannot be listed; nothing was changed"
+}
+
+gather_secrets() { # into `lines`, NAME=value each
+  local name value
+  lines=""
+  for name in $(named) AWS_ROLE_ARN; do
+    case $name in
+      ANTHROPIC_API_KEY) value=$key ;;
+      MCP_JWT_SECRET) value=$secret ;;
+      *) value=${!name:-} ;;
+    esac
+    if [ -z "$value" ] && ! grep -q "\"$name\"" <<<"$kept"; then
+      case $name in
+        GATEWAY_SEAL_KEY) value=$(head -c 36 /dev/urandom | base64 | tr -d '\n') ;;
+        AWS_ROLE_ARN) ;;
+        *) [ -n "$dry" ] || fail "$config names $name, and nobody has set it: put it into the environment, and run this again" ;;
+      esac
+    fi
+    [ -z "$value" ] || lines+="$name=$value"$'\n'
   done
-fi
+}
 
-cat <<END
+create_app() {
+  if [ -n "$exists" ]; then say "$app exists"; return; fi
+  say "Creating $app"
+  run "$fly" apps create "$app" || fail "$app cannot be created: is the name taken? Nothing was deployed"
+}
+
+prepare_store() {
+  fly_toml=fly.toml machines=()
+  if uses_store sqlite; then
+    machines=(--ha=false) # one machine holds the file
+    fly_toml=.fly.volume.toml
+    trap 'rm -f .fly.volume.toml' EXIT
+    { cat fly.toml; printf '\n[[mounts]]\nsource = "gateway_data"\ndestination = "/data"\n'; } >"$fly_toml"
+    if [ -z "$dry" ] && "$fly" volumes list --app "$app" --json | grep -q '"gateway_data"'; then say "The volume is there"; return; fi
+    say "Creating the volume for SQLite"
+    run "$fly" volumes create gateway_data --app "$app" --region "$region" --size 1 --yes || fail "the volume cannot be created"
+  elif uses_store memory; then
+    machines=(--ha=false)
+    echo "warning: store: memory: forgets limits, keys and the ledger with each deployment" >&2
+  elif uses_store dynamodb && [ -z "${AWS_ROLE_ARN:-}" ]; then
+    echo "warning: AWS_ROLE_ARN is not set: the machines need a role that trusts Fly (docs/deploy-fly.md has the commands)" >&2
+  fi
+}
+
+set_secrets() {
+  say "Setting secrets"
+  if [ -z "$lines" ]; then
+    echo "nothing new"
+  elif [ -n "$dry" ]; then
+    printf '%s' "$lines" | sed 's/=.*/=…/; s/^/would set: /'
+  else
+    printf '%s' "$lines" | "$fly" secrets import --stage --app "$app" || fail "the secrets cannot be set; nothing was deployed"
+  fi
+}
+
+deploy() {
+  local target=plain
+  if sed 's/#.*//' "$config" | grep -qE 'command: *\[ *"?(npx|node)'; then target=with-node; fi
+  say "Deploying ($target)"
+  run "$fly" deploy --app "$app" --config "$fly_toml" --build-target "$target" --primary-region "$region" \
+    --wait-timeout 300s "${machines[@]}" \
+    || fail "the deployment has failed, the release before it goes on: 'fly logs -a $app'"
+}
+
+await_health() {
+  url=https://$app.fly.dev
+  [ -z "$dry" ] || return 0
+  say "Waiting for $url/healthz"
+  local attempt
+  for attempt in {1..30}; do
+    if curl -fsS --max-time 5 "$url/healthz" >/dev/null 2>&1; then return; fi
+    if [ "$attempt" -lt 30 ]; then sleep 2; fi
+  done
+  fail "$app does not answer: 'fly logs -a $app'; './deploy.sh $app --rollback' goes back"
+}
+
+say_what_to_paste() {
+  [ -z "$dry" ] || { say "Nothing was changed"; return; }
+  cat <<END
 
 $app is live. Make a key, and paste:
 
-  fly ssh console -a $app -C "gateway keys create --owner you@example.com --config gateway.yaml"
+  fly ssh console -a $app --user gateway -C "gateway keys create --owner you@example.com --config /app/gateway.yaml"
 
   export ANTHROPIC_BASE_URL=$url
   export ANTHROPIC_AUTH_TOKEN=gwk_…          # the key that was printed
   claude mcp add --transport http tools $url/mcp --header "Authorization: Bearer gwk_…"
 
-${fresh:+A secret for MCP tokens was made and set; nobody has seen it. }Logs: fly logs -a $app. Back: ./deploy.sh $app --rollback
+Logs: fly logs -a $app. Back: ./deploy.sh $app --rollback
 END
+}
+
+main "$@"

@@ -98,7 +98,7 @@ def test_without_a_region_nobody_can_be_asked() -> None:
 
 
 def test_an_unreachable_service_is_said_to_be_one() -> None:
-    with pytest.raises(ValueError, match="ssm:/x cannot be read: .*refused"):
+    with pytest.raises(ValueError, match=r"ssm:/x cannot be read: .*refused"):
         fetch("ssm", "/x", {**ROLE, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
 
 
