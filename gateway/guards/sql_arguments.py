@@ -10,12 +10,18 @@ import logging
 import re
 from typing import Any
 
-ARGUMENTS = frozenset({"sql", "query", "statement", "sql_query", "sqlquery", "queries", "statements"})
-_STARTS = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*|\()*(select|with|insert|update|delete|merge|create|alter|drop|truncate|grant|revoke|explain|show|describe|desc|pragma"
-                     r"|use|set|call|exec|execute|copy|attach|vacuum|replace|values|table|begin|commit)\b", re.I | re.S)  # fmt: skip
+from gateway.guards.sql_statements import is_statement
+
+STATEMENTS = frozenset({"sql", "sql_query", "sqlquery", "sql_statement"})
+PERHAPS = frozenset({"query", "queries", "statement", "statements"})
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.S)
 _WRITES = re.compile(
     r"\b(?:insert|update|delete|merge|create|alter|drop|truncate|grant|revoke|call|exec|execute|copy|attach|vacuum|replace|into)\b",
+    re.I,
+)
+# With a value it sets, in either of its forms.
+_PRAGMA = re.compile(
+    r"\s*pragma\s+(?:\w+|(?:table_x?info|(?:index|foreign_key)_list|index_x?info)\s*\([^()]*\))\s*;?\s*$",
     re.I,
 )
 LONGEST = 64 * 1024
@@ -23,7 +29,8 @@ LONGEST = 64 * 1024
 
 def is_sql(name: str, text: str) -> bool:
     """Whether the argument of this name holds a statement by right."""
-    return name.lower() in ARGUMENTS and _STARTS.match(text) is not None
+    name = name.lower()
+    return (name in STATEMENTS and bool(text.strip())) or (name in PERHAPS and is_statement(text))
 
 
 def prepare() -> None:
@@ -79,7 +86,7 @@ def _parsed(text: str, read_only: bool) -> str:
     )
     if any(True for _ in statement.find_all(*writing)):
         return "writes"
-    reading = (exp.Query, exp.Describe, exp.Show, exp.Pragma, exp.Values)
+    reading = (exp.Query, exp.Describe, exp.Show, exp.Values)
     if not isinstance(statement, reading) and not _tells(text):
         return f"is not a query ({type(statement).__name__.lower()})"
     return ""
@@ -87,6 +94,8 @@ def _parsed(text: str, read_only: bool) -> str:
 
 def _tells(text: str) -> bool:
     """EXPLAIN, SHOW and DESCRIBE only tell, unless what is to be explained writes: EXPLAIN ANALYZE would run it."""
+    if _PRAGMA.match(text):
+        return True
     match = re.match(r"\s*(?:explain|show|describe|desc)\b(.*)", text, re.I | re.S)
     return match is not None and not _WRITES.search(_QUOTED.sub(" ", match[1]))
 

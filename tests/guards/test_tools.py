@@ -11,6 +11,7 @@ from gateway.errors import Refused
 from gateway.guards.policy import Guard
 from gateway.guards.rules import guard_from
 from tests.guards.apps import GITHUB
+from tests.guards.honest import HONEST
 
 SEED = {
     "discovery": ["prompt_injection", "tool_poisoning", "secrets_in_description"],
@@ -170,3 +171,64 @@ async def test_line_breaks_and_escapes_of_the_caller_do_not_reach_the_log() -> N
     for verdict in asked.verdicts:
         assert verdict.reason.isprintable()
     assert asked.verdicts
+
+
+async def test_no_tool_of_the_common_servers_is_hidden() -> None:
+    shown = [
+        {"name": name, "description": text, "inputSchema": {"type": "object"}}
+        for name, text in HONEST.items()
+    ]
+    now = call()
+    kept = await Guard(**guard_from(SEED), budget=30).definitions(now, shown)
+    assert [verdict.reason for verdict in now.verdicts] == []
+    assert kept is shown
+
+
+PROSE = (
+    "select committee report 2024", "update on the project", "show me the latest news", "create a new page", "describe the flow",
+    "use of force statistics", "set up a react project", "explain how DNS works", "replace a string in python", "with or without you",
+    "copy files with rsync", "grant proposals 2025", "merge sort vs quick sort", "values in life", "delete a git branch locally",
+    "drop shipping from china", "insert image in markdown", "alter ego meaning", "create table in markdown", "table of contents",
+)  # fmt: skip
+WRITES = (
+    "DROP TABLE users", "drop/**/table users", "-- x\nDELETE users", "insert into t values (1)", "UPDATE t SET a = 1", "truncate t",
+    "GRANT ALL ON t TO bob", "exec xp_cmdshell 'dir'", "CALL wipe()", "do $$ begin delete from t; end $$", "copy t to program 'sh'",
+    "CREATE TABLE t AS SELECT 1", "begin; drop table t", "select 1; drop table t", "/*!50000 drop table t */", "pragma x = 1", "pragma journal_mode(off)",
+    "set role admin", "attach 'x' as y", "with a as (delete from t returning *) select * from a", "alter table t add c int",
+    "merge into t using s on a = b when matched then delete", "replace into t values (1)", "explain analyze delete from t",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PROSE)
+async def test_words_for_a_search_are_no_statement(text: str) -> None:
+    arguments = {"query": text}
+    assert await guard().arguments(call(), tool(arguments)) is arguments
+
+
+@pytest.mark.parametrize("text", WRITES)
+async def test_what_is_a_statement_may_only_read(text: str) -> None:
+    for name in ("query", "sql"):
+        with pytest.raises(Refused):
+            await guard().arguments(call(), tool({name: text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1",
+        "pragma table_info(t)",
+        "PRAGMA user_version;",
+        "(select a from t)",
+        "-- top\nselect * from t",
+        "with a as (select 1) select * from a",
+    ],
+)
+async def test_what_reads_passes(text: str) -> None:
+    arguments = {"query": text, "sql": text}
+    assert await guard().arguments(call(), tool(arguments)) is arguments
+
+
+async def test_the_callers_statements_stay_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Refused):
+        await guard().arguments(call(), tool({"sql": "VACUUM hidden_words"}))
+    assert "hidden_words" not in caplog.text
