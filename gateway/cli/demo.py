@@ -71,6 +71,7 @@ def banner(url: str, metrics: str, admin: str, key: str, provider: str) -> str:
     side = "".join(
         f"\n  {name:<9}{place}" for name, place in (("metrics", metrics), ("the page", admin)) if place
     )
+    seen = f"\nWhat was used, by whom and for how much: {admin} (the token signs you in)\n" if admin else ""
     return f"""
 asgi-gateway, with {behind} and demo tools behind it
 
@@ -88,6 +89,11 @@ List the tools:
   curl {url}/mcp -H "authorization: Bearer {key}" -H "content-type: application/json" \\
     -d '{{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}}'
 
+Call one:
+
+  curl {url}/mcp -H "authorization: Bearer {key}" -H "content-type: application/json" \\
+    -d '{{"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {{"name": "add", "arguments": {{"a": 1, "b": 2}}}}}}'
+
 Claude Code:
 
   export ANTHROPIC_BASE_URL={url}
@@ -97,6 +103,6 @@ and its tools, in .mcp.json:
 
   {{"mcpServers": {{"math": {{"type": "http", "url": "{url}/mcp",
     "headers": {{"Authorization": "Bearer {key}"}}}}}}}}
-
+{seen}
 Ctrl-C ends it.
 """

@@ -62,7 +62,7 @@ async def test_the_demo_needs_nothing_and_its_printed_lines_work(tmp_path: Path)
     async with serving("--demo", "--port", "0", cwd=tmp_path, env=clean) as process:
         token = (await process.line("  token ")).split()[-1]
         commands = "\n".join(process.lines).split("\n  curl ")[1:]
-        assert len(commands) == 2
+        assert len(commands) == 3
         for command in commands:
             ended = await asyncio.to_thread(
                 subprocess.run,
@@ -71,8 +71,27 @@ async def test_the_demo_needs_nothing_and_its_printed_lines_work(tmp_path: Path)
                 check=True,
             )
             answer = json.loads(ended.stdout)
-            assert answer.get("stop_reason") == "end_turn" or answer["result"]["tools"]
+            assert answer.get("stop_reason") == "end_turn" or answer["result"].keys() & {"tools", "content"}
+        await _the_page_shows_both_calls((await process.line("the page")).split()[-1], token)
         assert any(f"export ANTHROPIC_AUTH_TOKEN={token}" in line for line in process.lines)
+
+
+async def _the_page_shows_both_calls(page: str, token: str) -> None:
+    async with httpx.AsyncClient(base_url=page) as client:
+        overview = (await client.get("/api/overview")).json()
+        assert {group["group"][0]: group["calls"] for group in overview["groups"]} == {
+            "claude-sonnet-5": 1,
+            "": 1,
+        }
+        (tool,) = (await client.get("/api/tools")).json()["tools"]
+        assert (tool["server"], tool["tool"], tool["outcomes"]) == ("math", "add", {"ok": 1})
+        assert "routes" in (await client.get("/api/configuration")).json()
+        told = (await client.get("/api/configuration")).text
+        assert token not in told
+        switch = {"kind": "tool", "name": "math/add"}
+        signed = {"authorization": f"Bearer {token}"}
+        assert (await client.post("/api/switches", json=switch)).status_code == 401
+        assert (await client.post("/api/switches", json=switch, headers=signed)).status_code == 200
 
 
 async def test_port_comes_from_the_environment(tmp_path: Path) -> None:
