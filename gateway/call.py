@@ -11,9 +11,11 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
+
+import msgspec
 
 from gateway.endpoints import Endpoint, match
 from gateway.metering.record import Record
@@ -88,7 +90,7 @@ class Verdict:
     reason: str = ""
 
 
-class Phase(NamedTuple):
+class Phase(msgspec.Struct, frozen=True):
     """A stretch of a call: `auth`, `authz`, `ratelimit`, `guard`, or one `attempt` at an upstream."""
 
     name: str
@@ -97,8 +99,7 @@ class Phase(NamedTuple):
     detail: str = ""  # of an attempt: which upstream, and what came of it
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One HTTP request on its way. Reached only through `Call.of(scope)`."""
 
     id: str  # access
@@ -110,43 +111,40 @@ class Call:
     query: str = ""  # access: undecoded
     endpoint: Endpoint | None = None  # access: which model API's path this is
     ip: str = ""  # access
-    headers: Mapping[str, str] = field(default_factory=dict)  # access: lower-case names, first value
+    headers: Mapping[str, str] = {}  # access: lower-case names, first value
     route: str = ""  # the router
     principal: Principal = ANONYMOUS  # auth
-    token: str = field(
-        default="", repr=False
-    )  # auth: the verified JWT, only to exchange it for an upstream's
+    token: str = ""  # auth: the verified JWT, only to exchange it for an upstream's
     attribution: Attribution = Attribution()  # auth
     body: bytes | None = None  # whoever reads it first, by `body.read`
     operation: Operation | None = None  # whoever needs it first, by `operations.of`
     policies: Policies | None = None  # each policy's own middleware fills its slot
-    verdicts: list[Verdict] = field(default_factory=list)  # each policy appends
+    verdicts: list[Verdict] = []  # each policy appends
     usage: Usage | None = None  # the handler that saw the provider's own figures, else the usage middleware
     metered: bool = False  # the usage middleware: it reads the usage, nobody else has to
     provider: str = ""  # LLMApp
     upstream_model: str = ""  # LLMApp
     wire: str = ""  # LLMApp: the dialect in which the provider was asked
-    losses: list[str] = field(default_factory=list)  # LLMApp: fields that this wire has no word for
-    disowned: list[str] = field(
-        default_factory=list
-    )  # LLMApp: providers that refused the gateway's credential
+    losses: list[str] = []  # LLMApp: fields that this wire has no word for
+    disowned: list[str] = []  # LLMApp: providers that refused the gateway's credential
     attempts: int = 0  # LLMApp
     first_byte: int = 0  # LLMApp: perf_counter_ns of the upstream's first body byte
     upstream_ns: int = 0  # LLMApp, MCPApp: time spent waiting for upstreams
     status: int = 0  # access: what was sent
     bytes_out: int = 0  # access
     refusal: Refusal | None = None  # `refusals.send`
-    records: list[Record] = field(default_factory=list)  # the usage policy: one an operation
-    phases: list[Phase] = field(default_factory=list)  # whoever spent the time, by `took`
-    tool_uses: list[str] = field(
-        default_factory=list
-    )  # the relay: ids of the tool uses that the model asked for
-    labels: dict[str, str] = field(default_factory=dict)  # the usage policy
+    records: list[Record] = []  # the usage policy: one an operation
+    phases: list[Phase] = []  # whoever spent the time, by `took`
+    tool_uses: list[str] = []  # the relay: ids of the tool uses that the model asked for
+    labels: dict[str, str] = {}  # the usage policy
     trace_id: str = ""  # access
     span_id: str = ""  # access
     parent_span_id: str = ""  # access
     abort: Callable[[], None] | None = None  # the relay: ends the upstream at once
     stopped: Refusal | None = None  # `stop`
+
+    def __repr__(self) -> str:
+        return f"Call({self.id})"  # no header or token gets into a log this way
 
     @classmethod
     def of(cls, scope: Scope) -> Call:
@@ -160,11 +158,10 @@ class Call:
     @classmethod
     def new(cls, scope: Scope) -> Call:
         client, at = scope.get("client"), time.time()
+        # The first of several is the one that counts.
         headers = {
             name.decode("latin-1"): value.decode("latin-1")
-            for name, value in reversed(
-                scope.get("headers", ())
-            )  # the first of several is the one that counts
+            for name, value in reversed(scope.get("headers", ()))
         }
         path = _below(scope.get("root_path", ""), _path(scope))
         endpoint = match(path, headers)

@@ -117,6 +117,8 @@ class Attributing:
 
     def missing(self, attribution: Attribution) -> str:
         """What a refusal says of a call that lacks what is required; empty where nothing is."""
+        if not self.required:
+            return ""
         names = [name for name in self.required if not getattr(attribution, name)]
         if not names:
             return ""

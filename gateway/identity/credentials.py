@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from gateway.errors import BadRequest
 from gateway.types import Headers, Scope
@@ -21,8 +22,7 @@ QUERY_MESSAGE = ("tokens in the query string are not accepted: they end up in lo
                  "Send the header Authorization: Bearer TOKEN")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     header: str  # empty: it came in the query string
     text: str
 
@@ -32,16 +32,23 @@ def read(names: Mapping[str, str], headers: Headers) -> list[Credential]:
     take a different one."""
     found = []
     for name in HEADERS:
-        if name in names:
-            copies = [value for key, value in headers if key == name.encode()]
-            if len(copies) > 1:
-                raise BadRequest(f"the header {name} stands more than once")
-            found += [Credential(name, text) for value in copies if (text := _token(name, value))]
+        value = names.get(name)
+        if value is None:
+            continue
+        if len(names) != len(headers) and _copies(name, headers) > 1:
+            raise BadRequest(f"the header {name} stands more than once")
+        if text := _token(name, value):
+            found.append(Credential(name, text))
     return found
 
 
-def _token(name: str, value: bytes) -> str:
-    text = value.decode("latin-1").strip()
+def _copies(name: str, headers: Headers) -> int:
+    wanted = name.encode()
+    return sum(key == wanted for key, _ in headers)
+
+
+def _token(name: str, value: str) -> str:
+    text = value.strip()
     if name != "authorization":
         return text
     scheme, _, token = text.partition(" ")

@@ -123,7 +123,7 @@ class AuthMiddleware:
                 failed = error if failed is None or looks_like_one(credential.text) else failed
         if failed is not None and not found:
             raise failed
-        if len({principal.id for principal in found.values()}) > 1:
+        if len(found) > 1 and len({principal.id for principal in found.values()}) > 1:
             raise BadRequest("the request carries credentials of two different callers")
         return found
 
@@ -161,7 +161,10 @@ def _hide(call: Call, scope: Scope, names: Collection[str]) -> None:
         call.query = credentials.query_without(call.query)
         scope["query_string"] = call.query.encode("latin-1")
     scope["headers"] = credentials.without(scope["headers"], [name.encode() for name in names])
-    call.headers = {name: value for name, value in call.headers.items() if name not in names}
+    kept = dict(call.headers)
+    for name in names:
+        kept.pop(name, None)
+    call.headers = kept
 
 
 async def _answer(send: Send, body: bytes, media: bytes) -> None:

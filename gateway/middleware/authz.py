@@ -51,8 +51,11 @@ class AuthzMiddleware:
         if self.switches is None:
             return await self._ask(call, scope, receive, send)
         await self.switches.fresh()
-        with self.switches.running(call):
+        self.switches.begin(call)
+        try:
             await self._ask(call, scope, receive, send)
+        finally:
+            self.switches.end(call)
 
     async def _ask(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         if call.policies is None:

@@ -11,9 +11,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+import msgspec
 
 from gateway.call import Call, Operation
 from gateway.errors import StoreError
@@ -95,10 +96,9 @@ def affected(call: Call, op: Operation | None) -> Iterator[str]:
             yield f"server:{op.server}"
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(msgspec.Struct):
     call: Call
-    operations: list[Operation] = field(default_factory=list)
+    operations: list[Operation] = []
 
 
 class Switches:
@@ -176,15 +176,13 @@ class Switches:
                 if refusal is not None and running.call.stopped is None:
                     running.call.stop(refusal)
 
-    @contextmanager
-    def running(self, call: Call) -> Iterator[None]:
-        """While a call runs, a switch can end it."""
+    def begin(self, call: Call) -> None:
+        """From now on, and until `end`, a switch can stop this call."""
         self._running[call.id] = _Running(call)
         self._arm()
-        try:
-            yield
-        finally:
-            del self._running[call.id]
+
+    def end(self, call: Call) -> None:
+        del self._running[call.id]
 
     def refusal(self, call: Call, op: Operation) -> Refusal | None:
         if op is call.operation and call.id in self._running:
