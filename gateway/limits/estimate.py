@@ -12,6 +12,7 @@ import string
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import ceil
 
 import msgspec
 
@@ -29,6 +30,16 @@ _TOOLS = frozenset({"tools", "toolConfig", "tool_config", "functions"})
 _SHAPES = frozenset({"response_format", "text", "output_config", "output_format", "outputConfig", "generationConfig",
                      "additionalModelRequestFields"})  # fmt: skip
 ENCODED = re.compile(rb'"(?:data:[\w/+.-]+;base64,)?([A-Za-z0-9+/_-]{80,}={0,2})"')
+_DESCRIPTION = re.compile(rb'"description":\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_CALLS = (
+    b'"arguments":',
+    b'"functionCall":',
+    b'"functionResponse":',
+    b'"function_call":',
+    b'"function_response":',
+)
+_ID = re.compile(rb'"(?:id|call_id|tool_call_id)":\s*"[^"\\]*",?')
+_SIGNATURE = re.compile(rb'"thought_?[sS]ignature":\s*"([^"\\]*)",?')
 _HEAD = 64 * 1024  # of an image, as much is looked at to find its size
 _UNKNOWN = (1024, 1024)
 _PLAIN = bytes.maketrans(b"-_", b"+/")
@@ -40,43 +51,55 @@ class Weights:
 
     letters: float
     digits: float
-    spaces: float
+    spaces: float  # of several in a row about one counts
     high: float  # not ASCII
     others: float  # punctuation
     escapes: float  # line breaks, as JSON writes them
     base: float
     message: float
-    tools: float  # a byte of the tools' definitions
-    tool: float  # each description in them
+    described: float  # a byte of what the tools' definitions say in words
+    tools: float  # any other byte of them
     toolbox: float  # that there are any
     shape: float  # a byte of the answer's schema
-    image: float  # a pixel
+    image: float = 0.0  # a pixel
     flat_image: float = 0.0  # each, whatever its size
+    tile: float = 0.0  # of an image: 512 pixels square, after it was made to fit
+    call: float = 0.0  # a tool's call or its result; where it is said, their ids are not counted
+    thought: float = 0.0  # a byte of a signature, which stands for the thoughts that it signs
 
 
-_CLAUDE = Weights(0.2, 0.95, 0.11, 0.55, 0.88, 0.54, 8, 2.1, 0.25, 0.2, 460, 0.32, 1 / 750)
-_GPT = Weights(0.16, 0.35, 0.26, 0.4, 0.61, 0.75, 8, 4.3, 0.107, 0.3, 0, 0.136, 1.55 / 1024)
+_CLAUDE = Weights(0.2, 0.95, 0.11, 0.55, 0.88, 0.54, 8, 2.1, 0.25, 0.25, 460, 0.32, 1 / 750)
+_GPT = Weights(0.13, 0.36, 0.56, 0.4, 0.68, 0.73, 6.5, 4, 0.195, 0.062, 12, 0.137, 1.55 / 1024, call=3)
+_GPT_TILED = replace(
+    _GPT, image=0.0, flat_image=85, tile=170
+)  # of 4o, 4.1 and the o models, but for their small ones
+_GPT_5 = replace(_GPT, toolbox=93)
 _GPT_NANO = replace(_GPT, image=2.46 / 1024)
-_GEMINI = Weights(0.18, 0.55, 0.14, 0.35, 0.57, 0.85, 3, 0, 0.166, 1.4, 0, 0.0, 0.0, 258)
-_GEMINI_2_0 = replace(_GEMINI, tools=0.075, tool=0, base=1)
-_GEMINI_3 = replace(_GEMINI, tools=0.08, tool=3, base=1, flat_image=1100)
-_OTHER = Weights(0.2, 0.7, 0.1, 0.5, 0.8, 0.7, 4, 2, 0.25, 3, 10, 0.1, 1 / 750)
-_LLAMA_4 = replace(_OTHER, toolbox=640, image=4.1e-3)
-_NOVA = replace(_OTHER, toolbox=830, image=3.8e-3)
+_GPT_OSS = replace(_GPT, base=66, toolbox=40)
+_GEMINI = Weights(0.09, 1.08, 0.64, 0.5, 0.94, 0.6, 1.3, 0, 0.24, 0.146, 0, 0.0, flat_image=258, call=7)
+_GEMINI_2_0 = replace(_GEMINI, described=0.17, tools=0.03, call=0.6)
+_GEMINI_3 = replace(_GEMINI, flat_image=1100, thought=0.197)
+_GEMINI_3_VERTEX = replace(_GEMINI_2_0, flat_image=1100)
+_OTHER = Weights(0.2, 0.7, 0.1, 0.5, 0.8, 0.7, 4, 2, 0.25, 0.25, 20, 0.1, 1 / 750)
+_LLAMA_4 = replace(_OTHER, toolbox=650, image=4.1e-3)
+_NOVA = replace(_OTHER, toolbox=840, image=3.8e-3)
 _LLAMA = replace(_OTHER, base=40)
+_DEEPSEEK_4 = replace(_OTHER, base=84, toolbox=200)
+_GLM = replace(_OTHER, base=14, toolbox=90)
+_QWEN = replace(_OTHER, base=14, toolbox=120)
 # The first that is found in the model's name; then by the shape of the request.
-_FAMILIES = (("claude", _CLAUDE), ("nano", _GPT_NANO), ("gpt", _GPT), ("gemini-3", _GEMINI_3), ("gemini-2.0", _GEMINI_2_0), ("gemini", _GEMINI), ("gemma", _GEMINI),
-             ("nova", _NOVA), ("llama-4", _LLAMA_4), ("llama-3", _LLAMA))  # fmt: skip
+_FAMILIES = (("claude", _CLAUDE), ("nano", _GPT_NANO), ("gpt-oss", _GPT_OSS), ("gpt-5", _GPT_5), ("gpt-4.1-mini", _GPT), ("gpt", _GPT_TILED), ("gemini-3", _GEMINI_3),
+             ("gemini-2.0", _GEMINI_2_0), ("gemini", _GEMINI), ("gemma", _GEMINI), ("nova", _NOVA), ("llama-4", _LLAMA_4),
+             ("llama-3", _LLAMA), ("llama3.3", _LLAMA), ("deepseek-v4", _DEEPSEEK_4), ("glm", _GLM), ("qwen3", _QWEN), ("qwen-3", _QWEN))  # fmt: skip
 _O_MODELS = re.compile(r"(?:.*/)?o\d")
 _NEWER_CLAUDE = re.compile(r"opus-4[-.][789]|opus-5|sonnet-5|haiku-5|fable|mythos")
 _NEWER = 1.39  # their tokenizer makes so many more
 _THINKING = 28.0  # what is added for an older Claude that is to think
 _SHAPED = 110.0  # what is added for a Claude that is to answer by a schema
-_OSS = 60.0  # what the harmony format of gpt-oss adds
 
 
-def prompt(body: bytes, model: str = "") -> int:
-    """The prompt tokens of a request's JSON, whatever its dialect."""
+def prompt(body: bytes, model: str = "", *, provider: str = "") -> int:
+    """The prompt tokens of a request's JSON, whatever its dialect. Vertex counts otherwise than Gemini's own API."""
     try:
         fields = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -84,15 +107,16 @@ def prompt(body: bytes, model: str = "") -> int:
     words, tools, shapes = (_section(fields, names) for names in (_WORDS, _TOOLS, _SHAPES))
     name, shaped = model.lower(), b"chema" in shapes
     weights = _family(name, fields)
+    if weights is _GEMINI_3 and "vertex" in provider:
+        weights = _GEMINI_3_VERTEX
     times = _NEWER if weights is _CLAUDE and _NEWER_CLAUDE.search(name) else 1.0
+    words, thoughts = _without_ids(words, weights) if weights.call else (words, 0.0)
     words, images = _without_images(words, weights)
-    tokens = _text(words, weights) * times + weights.base + images
+    tokens = _text(words, weights) * times + weights.base + thoughts + images
     if tools:
-        tokens += (
-            weights.toolbox
-            + weights.tool * tools.count(b'"description"')
-            + weights.tools * times * len(tools)
-        )
+        tokens += weights.toolbox + weights.tools * times * len(tools)
+        if more := weights.described - weights.tools:
+            tokens += more * times * sum(map(len, _DESCRIPTION.findall(tools)))
     if shaped:
         tokens += weights.shape * times * len(shapes)
     return max(1, int(tokens + _extra(name, body, shaped=shaped)))
@@ -108,7 +132,7 @@ def _family(name: str, fields: dict[str, msgspec.Raw]) -> Weights:
         if part in name:
             return weights
     if _O_MODELS.match(name):
-        return _GPT
+        return _GPT_TILED
     return _GEMINI if "contents" in fields else _OTHER
 
 
@@ -117,7 +141,7 @@ def _extra(name: str, body: bytes, *, shaped: bool) -> float:
     if "claude" in name:
         thinks = b'"budget_tokens"' in body or (b'"reasoning":{' in body and b"none" not in body)
         return _THINKING * thinks + _SHAPED * shaped
-    return _OSS if "gpt-oss" in name else 0.0
+    return 0.0
 
 
 def _text(words: bytes, weights: Weights) -> float:
@@ -126,6 +150,7 @@ def _text(words: bytes, weights: Weights) -> float:
     high = 0 if words.isascii() else size - len(words.translate(None, _HIGH))
     spaces, escapes = words.count(b" "), 0
     others = size - letters - digits - high - quotes - spaces
+    spaces -= words.count(b"  ") + words.count(b"    ")
     letters -= messages * _OF_MESSAGE + words.count(b'"text":') * _OF_PART
     if b"\\" in words:
         escapes, coded = words.count(b"\\n"), words.count(b"\\u")
@@ -140,6 +165,17 @@ def _text(words: bytes, weights: Weights) -> float:
             + weights.others * others + weights.escapes * escapes + weights.message * messages)  # fmt: skip
 
 
+def _without_ids(words: bytes, weights: Weights) -> tuple[bytes, float]:
+    """The words without what joins calls and results, and the tokens of those, with the thoughts that are signed in them."""
+    tokens = weights.call * sum(map(words.count, _CALLS))
+    if not tokens:
+        return words, 0.0
+    if b"hought" in words:
+        tokens += weights.thought * sum(map(len, _SIGNATURE.findall(words)))
+        words = _SIGNATURE.sub(b"", words)
+    return _ID.sub(b"", words), tokens
+
+
 def _without_images(words: bytes, weights: Weights) -> tuple[bytes, float]:
     """The words without what is encoded in them, and the tokens of the images among that."""
     found = ENCODED.findall(words)
@@ -147,7 +183,16 @@ def _without_images(words: bytes, weights: Weights) -> tuple[bytes, float]:
         return words, 0.0
     sizes = [size for data in found if (size := image_size(data)) is not None]
     pixels = sum(min(width * height, 1_200_000) for width, height in sizes)
-    return ENCODED.sub(b'""', words), weights.image * pixels + weights.flat_image * len(sizes)
+    tokens = weights.image * pixels + weights.flat_image * len(sizes)
+    if weights.tile:
+        tokens += weights.tile * sum(_tiles(*size) for size in sizes)
+    return ENCODED.sub(b'""', words), tokens
+
+
+def _tiles(width: int, height: int) -> int:
+    """Made to fit 2048 each way, then 768 the shorter way, and cut."""
+    scale = min(1.0, 2048 / max(width, height, 1), 768 / max(min(width, height), 1))
+    return ceil(width * scale / 512) * ceil(height * scale / 512)
 
 
 def image_size(encoded: bytes) -> tuple[int, int] | None:

@@ -170,8 +170,8 @@ class RateLimiter:
         return known[1]
 
     def _prompt(self, call: Call, op: Operation) -> int:
-        _, model = self._routes.get(op.model, ("", op.model))
-        return estimate.prompt(call.body or b"", model)
+        provider, model = self._routes.get(op.model, ("", op.model))
+        return estimate.prompt(call.body or b"", model, provider=provider)
 
     def _share_of(self, rule: Rule, call: Call, op: Operation, tokens: int) -> Share:
         if rule.unit == "concurrency":

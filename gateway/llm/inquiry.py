@@ -118,7 +118,7 @@ class Inquiry:
                 f"model: {self.op.model!r} is served in another dialect, and embeddings are not translated"
             )
         provider = candidate.provider
-        hub, guess = self.request.hub, estimate.prompt(self.body, candidate.model)
+        hub, guess = self.request.hub, estimate.prompt(self.body, candidate.model, provider=provider.name)
         options = msgspec.structs.replace(self._options(candidate), prompt_estimate=guess)
         if dialect == "gemini":
             with shaped(self.endpoint.dialect):

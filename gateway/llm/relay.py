@@ -17,7 +17,7 @@ from gateway.llm import headers as passing
 from gateway.llm import reading
 from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
-from gateway.llm.dialects.protocol import Event, Json, Request, Watcher
+from gateway.llm.dialects.protocol import Event, Json, Request, StreamWriter, Watcher
 from gateway.llm.encoding import Inflater, inflater, plain
 from gateway.llm.inquiry import Inquiry
 from gateway.llm.upstream import Answer
@@ -38,7 +38,7 @@ class Relay:
 
     __slots__ = (
         "_binary", "_call", "_final", "_inquiry", "_media", "_parts", "_reported", "_send", "_silence", "_size", "_status", "_watcher",
-        "_whole_frames", "started",
+        "_whole_frames", "_writer", "started",
     )  # fmt: skip
 
     def __init__(self, inquiry: Inquiry, send: Send, *, silence: float = SILENCE) -> None:
@@ -54,6 +54,7 @@ class Relay:
         self._reported: Usage | None = None
         self._final = False  # whether the provider's last word on usage was heard
         self._watcher: Watcher | None = None
+        self._writer: StreamWriter | None = None  # of a translated stream
         self._whole_frames = True
         self.started = False
 
@@ -159,7 +160,7 @@ class Relay:
         """A stream in the client's dialect, with pings where the provider is silent."""
         reader, response = answer.opening.reader, answer.response
         assert reader is not None
-        writer = self._inquiry.inbound.writer(self._inquiry.request)
+        writer = self._writer = self._inquiry.inbound.writer(self._inquiry.request)
         await self.start(200, _stream_headers(writer.media, self._call.id))
         pulse = Pulse(self, writer.ping(), self._silence)
         hear = self._inquiry.memory().listen().hear if answer.prepared.dialect == "gemini" else None
@@ -224,6 +225,7 @@ class Relay:
             self._reported,
             request=self._inquiry.body,
             model=call.upstream_model,
+            provider=call.provider,
             answer=() if op.method == "embeddings" else self._parts,
             final=self._final,
             binary=self._binary,

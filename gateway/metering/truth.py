@@ -54,6 +54,7 @@ def settled(
     *,
     request: bytes,
     model: str,
+    provider: str,
     answer: Sequence[bytes],
     final: bool = True,
     binary: bool = False,
@@ -63,7 +64,10 @@ def settled(
     if reported is not None and final and not _suspicious(reported, len(request), whole, binary=binary):
         return reported
     text = int(len(whole) * BYTES / BINARY_BYTES) if binary else readers.written(whole)
-    return judged(reported, prompt=estimate.prompt(request, model), written=text, final=final)
+    # Vertex counts less: nobody is said to lie for what only Gemini's own API counts.
+    counting = provider if reported is None else "vertex"
+    prompt = estimate.prompt(request, model, provider=counting)
+    return judged(reported, prompt=prompt, written=text, final=final)
 
 
 def _suspicious(reported: Usage, request: int, answer: bytes, *, binary: bool) -> bool:

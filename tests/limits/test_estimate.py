@@ -63,6 +63,8 @@ def test_the_newer_claudes_make_more_tokens_of_the_same_text() -> None:
         ("claude-sonnet-4-5", 1092, 1092, 1590),
         ("claude-opus-4-1", 200, 200, 54),
         ("gemini-2.5-flash", 384, 384, 258),
+        ("gpt-4o", 3008, 2000, 1105),  # six tiles, as documented
+        ("gpt-4.1", 512, 512, 255),
     ],
 )
 def test_an_image_counts_by_its_size_and_not_by_its_bytes(
@@ -73,6 +75,27 @@ def test_an_image_counts_by_its_size_and_not_by_its_bytes(
         {"messages": [{"role": "user", "content": [{"type": "image", "source": source}]}]}
     ).encode()
     assert estimate.prompt(body, model) == pytest.approx(tokens + 15, rel=0.25)
+
+
+def replayed(signature: str, ident: str = "1") -> bytes:
+    call = {"functionCall": {"name": "f", "args": {}, "id": ident}, "thoughtSignature": signature}
+    answer = {"functionResponse": {"name": "f", "response": {}, "id": ident}}
+    return json.dumps(
+        {"contents": [{"role": "model", "parts": [call]}, {"role": "user", "parts": [answer]}]}
+    ).encode()
+
+
+def test_signed_thoughts_count_where_the_provider_counts_them() -> None:
+    thought, none = replayed("A" * 6000), replayed("")
+    ask = estimate.prompt
+    assert ask(thought, "gemini-3-pro") - ask(none, "gemini-3-pro") == pytest.approx(1190, rel=0.05)
+    assert ask(thought, "gemini-3-pro", provider="vertex") == ask(none, "gemini-3-pro", provider="vertex")
+    assert ask(thought, "gemini-2.5-pro") == ask(none, "gemini-2.5-pro")
+
+
+def test_ids_that_join_calls_and_results_are_not_words() -> None:
+    short, long = replayed("", "1"), replayed("", "call_" + "1f2e" * 10)
+    assert estimate.prompt(short, "gemini-2.5-pro") == estimate.prompt(long, "gemini-2.5-pro")
 
 
 def test_tools_are_counted() -> None:
