@@ -27,7 +27,8 @@ _RESPONSE = _HOP | frozenset(
     b"date server set-cookie strict-transport-security alt-svc anthropic-organization-id openai-organization openai-project"
     b" x-gateway-call".split()
 )
-_RESPONSE_LIKE = re.compile(rb"(?:anthropic|x)-ratelimit-|cf-|access-control-|proxy-")
+_RESPONSE_LIKE = re.compile(rb"cf-|access-control-|proxy-")
+_LIMITS = re.compile(rb"(?:anthropic|x)-ratelimit-")
 _QUERY_SECRETS = frozenset(("key", "access_token", "api_key", "token"))
 
 
@@ -41,7 +42,9 @@ def _goes_up(name: bytes) -> bool:
 
 
 @lru_cache(4096)
-def _comes_back(name: bytes) -> bool:
+def _comes_back(name: bytes, passthrough: bool) -> bool:
+    if _LIMITS.match(name):
+        return passthrough
     return not (name in _RESPONSE or _RESPONSE_LIKE.match(name))
 
 
@@ -58,9 +61,10 @@ def up(headers: Iterable[tuple[bytes, bytes]], *, passthrough: bool) -> Headers:
 _CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
 
 
-def back(headers: Headers) -> Headers:
-    """The upstream's headers for the client. The upstream's rate limits are those of everybody together."""
-    return _without_named(headers, [pair for pair in headers if _comes_back(pair[0])])
+def back(headers: Headers, *, passthrough: bool = False) -> Headers:
+    """The upstream's headers for the client. Its rate limits are those of everybody together, unless the credential is the
+    client's own."""
+    return _without_named(headers, [pair for pair in headers if _comes_back(pair[0], passthrough)])
 
 
 def _without_named(headers: Headers, kept: Headers) -> Headers:

@@ -79,7 +79,8 @@ class Relay:
         response, held = answer.response, answer.opening.held
         chunk = held or await response.chunk()
         self._call.first_byte = self._call.first_byte or time.perf_counter_ns()
-        await self.start(response.status, passing.back(response.headers))
+        passthrough = answer.prepared.candidate.provider.passthrough
+        await self.start(response.status, passing.back(response.headers, passthrough=passthrough))
         encoding = header(response.headers, b"content-encoding")
         self._binary = bool(encoding) or self._media == _EVENTSTREAM
         if self._media == _SSE or self._media == _EVENTSTREAM:

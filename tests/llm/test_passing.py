@@ -105,6 +105,15 @@ async def test_answer_headers_pass_but_for_the_upstreams_limits_and_its_hop() ->
         }
 
 
+async def test_the_limits_of_the_callers_own_credential_are_theirs_to_see() -> None:
+    from gateway.llm.signing import Unsigned
+
+    headers = JSON + b"anthropic-ratelimit-unified-status: allowed_warning\r\n"
+    async with gateway(repeat(answer(MESSAGE, headers=headers)), passthrough=True, signer=Unsigned()) as gw:
+        reply = await gw.drive.post("/v1/messages", REQUEST, headers=ANTHROPIC)
+        assert reply.headers["anthropic-ratelimit-unified-status"] == "allowed_warning"
+
+
 async def test_another_model_name_changes_that_and_nothing_else() -> None:
     from gateway.llm.routes import ModelRule, Target
 
