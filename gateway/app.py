@@ -25,6 +25,7 @@ class Running:
     admin_open: bool = False  # it has a credential, and may be reached from elsewhere
     open: Callable[[], Awaitable[None]] | None = None  # warm up: upstreams, switches
     close: Callable[[], Awaitable[None]] | None = None
+    end_streams: Callable[[], None] | None = None  # those that go on until their clients leave
     calls: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,13 +63,23 @@ class Gateway:
         if running.open is not None:
             await running.open()
         old, self.running = self.running, running
+        _end_streams(old)
         task = asyncio.create_task(_retire(old))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def end_streams(self) -> None:
+        """The first step of an end: what would never end by itself is completed, all else goes on."""
+        _end_streams(self.running)
+
     async def close(self) -> None:
         await asyncio.gather(*self._closing)
         await _retire(self.running)
+
+
+def _end_streams(running: Running) -> None:
+    if running.end_streams is not None:
+        running.end_streams()
 
 
 async def _retire(running: Running) -> None:

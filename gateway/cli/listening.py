@@ -45,14 +45,26 @@ class Server(uvicorn.Server):
     """A uvicorn server that says when it accepts requests, and leaves the signals to `run`: uvicorn raises them again
     when it has ended, and the process would be gone before its last records are written."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        ready: Callable[[], None] | None = None,
+        ending: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__(config)
         self.ready = ready
+        self.ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and self.ready is not None:
             self.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.ending is not None:
+            self.ending()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,6 +76,7 @@ def server(
     *,
     grace: float,
     ready: Callable[[], None] | None = None,
+    ending: Callable[[], None] | None = None,
     tls: tuple[str, str] | None = None,
 ) -> Server:
     certificate, key = tls or (None, None)
@@ -83,7 +96,7 @@ def server(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
-    return Server(config, ready=ready)
+    return Server(config, ready=ready, ending=ending)
 
 
 class Certificates:

@@ -137,7 +137,7 @@ async def serve(
         gc.set_threshold(50_000, 20, 50)
         say(url(sockets[0], secure=pair is not None), *places[:2])
 
-    main = listening.server(gateway, grace=GRACE, ready=ready, tls=pair)
+    main = listening.server(gateway, grace=GRACE, ready=ready, ending=gateway.end_streams, tls=pair)
     if gateway.running.open is not None:
         await gateway.running.open()
     watching = [asyncio.create_task(Reloader(gateway, rebuild).watch())] if rebuild else []

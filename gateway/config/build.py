@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gateway.app import Running
 from gateway.body import DEFAULT, Bound
@@ -78,6 +78,7 @@ def build(loaded: Loaded, resources: Resources) -> Running:
         admin=page.app if page is not None else None,
         admin_open=page is not None and page.open,
         open=kept.open,
+        end_streams=kept.end_streams,
         close=kept.close,
     )
 
@@ -151,10 +152,19 @@ def _fixed(protected: list[Resource]) -> dict[str, App]:
     return known
 
 
+@runtime_checkable
+class Lasting(Protocol):
+    """An app that keeps connections of its own (to MCP servers), and streams without an end (to their clients)."""
+
+    async def warm(self) -> None: ...
+
+    def end_streams(self) -> None: ...
+
+
 class Kept:
     """What runs beside the requests of one configuration, and ends with it."""
 
-    def __init__(self, apps: list[App], costs: ToolCosts | None, resources: Resources) -> None:
+    def __init__(self, apps: Sequence[object], costs: ToolCosts | None, resources: Resources) -> None:
         self.apps = apps
         self.costs = costs
         self.resources = resources
@@ -163,6 +173,16 @@ class Kept:
     async def open(self) -> None:
         if self.costs is not None:
             self._saving = asyncio.create_task(keep_saving(self.costs, self.resources.store))
+        await asyncio.gather(*(app.warm() for app in self._lasting()))
+
+    def end_streams(self) -> None:
+        for app in self._lasting():
+            app.end_streams()
+
+    def _lasting(self) -> Iterator[Lasting]:
+        for app in self.apps:
+            if isinstance(app, Lasting):
+                yield app
 
     async def close(self) -> None:
         for app in self.apps:

@@ -121,8 +121,13 @@ class MCPApp:
         """How each server does at this moment."""
         return await statuses.ask(self.catalog, _nobody())
 
+    def end_streams(self) -> None:
+        """Completes the streams that have no end of their own, so that a gateway that ends need not wait for clients."""
+        self._methods.listening.end()
+
     async def close(self) -> None:
         """Ends what was started: the programs of stdio servers."""
+        self.end_streams()
         await asyncio.gather(*(server.upstream.close() for server in self.catalog.servers.values()))
 
     async def _route_method(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

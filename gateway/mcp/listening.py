@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,23 +20,17 @@ from gateway.errors import Refused, UpstreamError
 from gateway.mcp import eras, jsonrpc, resume
 from gateway.mcp import peer as peers
 from gateway.mcp.catalog import Catalog
-from gateway.mcp.exchange import Exchange, Wire
-from gateway.mcp.jsonrpc import Message
+from gateway.mcp.ears import ACKNOWLEDGED, CHANGES, Finished, Follower, Listener, Subscription, accepted
+from gateway.mcp.exchange import Wire
 from gateway.mcp.peer import Peer
 from gateway.mcp.resume import Place
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.turn import Turn
-from gateway.mcp.upstream import Ask, Hello, is_answer
+from gateway.mcp.upstream import Ask
 
-CHANGES = {"toolsListChanged": "tools", "promptsListChanged": "prompts", "resourcesListChanged": "resources"}
-ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
-UPDATED = "notifications/resources/updated"
 LASTING = 5.0  # seconds
-
-
-Finished = Callable[[Call, Peer, Wire, Place, Message], Awaitable[bytes]]  # the answer of a resumed request
 
 
 class Listening:
@@ -47,20 +41,39 @@ class Listening:
         self._ids = ids
         self._seal = seal
         self._finished = finished
+        self._over = asyncio.Event()
+        self._listeners: set[asyncio.Task[None]] = set()
+
+    def end(self) -> None:
+        """The streams that would go on until their clients leave are completed now."""
+        self._over.set()
+        for listener in self._listeners:
+            listener.cancel()
+
+    def _begin(self, works: Iterable[Coroutine[Any, Any, None]]) -> list[asyncio.Task[None]]:
+        listeners = [asyncio.create_task(work) for work in works]
+        self._listeners.update(listeners)
+        for listener in listeners:
+            listener.add_done_callback(self._listeners.discard)
+        return listeners
 
     # -- legacy: GET
 
     async def stream(self, call: Call, peer: Peer, wire: Wire, after: str) -> None:
-        """Until the client leaves; with `after`, what came after that event, until the server ends it."""
+        """Until the client leaves or the gateway ends; with `after`, what came after that event, until the server ends it."""
         await wire.start()
         place = resume.unseal(self._seal, call, after) if after else None
         if place is not None and place.server in peer.handles and place.server in self._catalog.servers:
             await self._resume(call, peer, wire, place)
             return
-        await asyncio.gather(
-            *(self._keep(call, peer, wire, server) for server in self._catalog.servers.values())
+        listeners = self._begin(
+            self._keep(call, peer, wire, server) for server in self._catalog.servers.values()
         )
-        await asyncio.Event().wait()
+        try:
+            await self._over.wait()
+        finally:
+            await _ended(listeners)
+        await wire.finish()
 
     async def _resume(self, call: Call, peer: Peer, wire: Wire, place: Place) -> None:
         ear = self._ear(call, wire, peer, place)
@@ -81,8 +94,8 @@ class Listening:
 
         await again(listen)
 
-    def _ear(self, call: Call, wire: Wire, peer: Peer, place: Place) -> _Ear:
-        ear = _Ear(wire, peer, self._catalog)
+    def _ear(self, call: Call, wire: Wire, peer: Peer, place: Place) -> Listener:
+        ear = Listener(wire, peer, self._catalog)
         ear.server = place.server
         ear.place = place
         ear.changed = self._catalog.forget
@@ -94,38 +107,34 @@ class Listening:
     # -- modern: subscriptions/listen
 
     async def subscribe(self, turn: Turn) -> None:
-        """Until the client leaves, or all servers have ended."""
+        """Until the client leaves, all servers have ended, or the gateway ends."""
         wanted = turn.tree.get("notifications")
         wanted = wanted if isinstance(wanted, Mapping) else {}
         if not turn.exchange.wire.streaming:
             await self._acknowledge(turn, {})
             return
-        subscription = _Subscription(turn, self._catalog)
-        listeners = [
-            asyncio.ensure_future(self._follow(turn, server, wanted, subscription))
-            for server in self._catalog.servers.values()
-        ]
+        subscription = Subscription(turn, self._catalog)
+        listeners = self._begin(
+            self._follow(turn, server, wanted, subscription) for server in self._catalog.servers.values()
+        )
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._catalog.deadline):
                     await asyncio.gather(*(ear.agreed.wait() for ear in subscription.ears))
             await self._acknowledge(turn, subscription.accepted())
             await subscription.open()
-            await asyncio.gather(*listeners)
-            if subscription.accepted():
-                return
-            await asyncio.Event().wait()
-        finally:
-            for listener in listeners:
-                listener.cancel()
             await asyncio.gather(*listeners, return_exceptions=True)
+            if not subscription.accepted():
+                await self._over.wait()
+        finally:
+            await _ended(listeners)
 
     async def _acknowledge(self, turn: Turn, agreed: Mapping[str, Any]) -> None:
         params = {"_meta": {eras.SUBSCRIPTION: orjson.loads(turn.message.id)}, "notifications": agreed}
         await turn.exchange.wire.event(jsonrpc.notification(ACKNOWLEDGED, orjson.dumps(params)))
 
     async def _follow(
-        self, turn: Turn, server: Server, wanted: Mapping[str, Any], subscription: _Subscription
+        self, turn: Turn, server: Server, wanted: Mapping[str, Any], subscription: Subscription
     ) -> None:
         ear = subscription.ear(server.name)
         try:
@@ -143,7 +152,7 @@ class Listening:
             ear.agreed.set()
 
     async def _follow_legacy(
-        self, turn: Turn, server: Server, share: Mapping[str, Any], ear: _Follower
+        self, turn: Turn, server: Server, share: Mapping[str, Any], ear: Follower
     ) -> None:
         """A session of its own, because a server sends what it says on its own account to one stream a session."""
         peer = peers.fresh(eras.LEGACY[0], turn.peer.info, {})
@@ -171,6 +180,12 @@ class Listening:
         return share
 
 
+async def _ended(listeners: Iterable[asyncio.Task[None]]) -> None:
+    for listener in listeners:
+        listener.cancel()
+    await asyncio.gather(*listeners, return_exceptions=True)
+
+
 async def again(listen: Callable[[], Awaitable[None]]) -> None:
     """Listen, and once more whenever a stream breaks that had lasted; what ends at once is not offered."""
     clock = asyncio.get_running_loop().time
@@ -181,136 +196,3 @@ async def again(listen: Callable[[], Awaitable[None]]) -> None:
         if clock() - began < LASTING:
             return
         began = clock()
-
-
-def accepted(hello: Hello, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the filter the server says that it can do."""
-    agreed: dict[str, Any] = {}
-    for flag, capability in CHANGES.items():
-        offered = hello.capabilities.get(capability)
-        if wanted.get(flag) and isinstance(offered, Mapping) and offered.get("listChanged"):
-            agreed[flag] = True
-    resources = hello.capabilities.get("resources")
-    if wanted.get("resourceSubscriptions") and isinstance(resources, Mapping) and resources.get("subscribe"):
-        agreed["resourceSubscriptions"] = wanted["resourceSubscriptions"]
-    return agreed
-
-
-class _Ear(Exchange):
-    """Puts what a server says into the client's names, whatever its era."""
-
-    __slots__ = ("_catalog", "call", "finished", "place", "subscription")
-
-    def __init__(self, wire: Wire, peer: Peer, catalog: Catalog, subscription: bytes = b"") -> None:
-        super().__init__(wire, peer, {})
-        self._catalog = catalog
-        self.subscription = subscription
-        self.place = Place("", "")
-        self.call: Call | None = None
-        self.finished: Finished | None = None
-
-    async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
-        if is_answer(message) and self.finished is not None and self.call is not None:
-            data = await self.finished(self.call, self.peer, self.wire, self.place, message)
-            await self.wire.event(data, id=self.event_id(event_id) if event_id is not None else "")
-        else:
-            await super().hear(message, event_id, retry)
-
-    def _translate(self, message: Message) -> bytes:
-        if message.method == ACKNOWLEDGED:
-            return b""
-        if message.method.endswith("list_changed"):
-            self.changed(self.server)
-        if message.method not in {UPDATED} and not message.method.endswith("list_changed"):
-            return super()._translate(message)
-        return jsonrpc.notification(message.method, self._params(message))
-
-    def _params(self, message: Message) -> bytes:
-        params = jsonrpc.members(message.params)
-        meta = jsonrpc.members(bytes(params.get("_meta", b"")))
-        meta.pop(eras.SUBSCRIPTION, None)
-        if self.subscription:
-            meta[eras.SUBSCRIPTION] = Raw(self.subscription)
-        params.pop("_meta", None)
-        if meta:
-            params["_meta"] = Raw(jsonrpc.join(meta))
-        if "uri" in params:
-            uri = orjson.loads(bytes(params["uri"]))
-            params["uri"] = Raw(orjson.dumps(self._catalog.shown_uri(self.server, uri)))
-        return jsonrpc.join(params) if params else b""
-
-
-class _Follower(_Ear):
-    """One server of a subscription: nothing of it is passed on before the acknowledgement."""
-
-    __slots__ = ("_held", "_open", "accepted", "agreed")
-
-    def __init__(self, wire: Wire, peer: Peer, catalog: Catalog, subscription: bytes) -> None:
-        super().__init__(wire, peer, catalog, subscription)
-        self.accepted: dict[str, Any] = {}
-        self.agreed = asyncio.Event()
-        self._held: list[bytes] = []
-        self._open = False
-
-    async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
-        if message.method == ACKNOWLEDGED:
-            tree = orjson.loads(bytes(jsonrpc.members(message.params).get("notifications", b"{}")))
-            self.agree(tree if isinstance(tree, Mapping) else {})
-            return
-        if not (message.method.endswith("list_changed") or message.method == UPDATED):
-            return
-        data = self._translate(message)
-        if self._open:
-            await self.wire.event(data)
-        else:
-            self._held.append(data)
-
-    def agree(self, share: Mapping[str, Any]) -> None:
-        self.accepted = dict(share)
-        own = share.get("resourceSubscriptions")
-        uris = (
-            [self._catalog.shown_uri(self.server, str(uri)) for uri in own] if isinstance(own, list) else []
-        )
-        if uris:
-            self.accepted["resourceSubscriptions"] = uris
-        self.agreed.set()
-
-    async def open(self) -> None:
-        held, self._held, self._open = self._held, [], True
-        for data in held:
-            await self.wire.event(data)
-
-
-class _Subscription:
-    """The servers of one subscription together."""
-
-    def __init__(self, turn: Turn, catalog: Catalog) -> None:
-        self._turn = turn
-        self._ears = {
-            name: _Follower(turn.exchange.wire, turn.peer, catalog, turn.message.id)
-            for name in catalog.servers
-        }
-        for name, ear in self._ears.items():
-            ear.server = name
-            ear.changed = catalog.forget
-
-    @property
-    def ears(self) -> list[_Follower]:
-        return list(self._ears.values())
-
-    def ear(self, name: str) -> _Follower:
-        return self._ears[name]
-
-    def accepted(self) -> dict[str, Any]:
-        agreed: dict[str, Any] = {}
-        uris: list[str] = []
-        for ear in self._ears.values():
-            agreed |= {flag: True for flag in CHANGES if ear.accepted.get(flag)}
-            uris += ear.accepted.get("resourceSubscriptions", ())
-        if uris:
-            agreed["resourceSubscriptions"] = uris
-        return agreed
-
-    async def open(self) -> None:
-        for ear in self._ears.values():
-            await ear.open()

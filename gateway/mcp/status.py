@@ -57,6 +57,6 @@ async def ask(
 
 
 async def warm(catalog: Catalog, call: Call) -> None:
-    """Connect to every server before the first client comes; whoever does not answer is tried again by the first call."""
-    for kind in (TOOLS, PROMPTS, RESOURCES):
-        await catalog.view(call, Peer(), kind)
+    """Connect to every server before the first client comes, within the catalog's deadline; whoever has not answered by
+    then is tried again by the first call."""
+    await asyncio.gather(*(catalog.view(call, Peer(), kind) for kind in (TOOLS, PROMPTS, RESOURCES)))

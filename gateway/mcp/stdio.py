@@ -23,6 +23,7 @@ from gateway.mcp.upstream import DISCOVER, GATEWAY, Answer, Ask, Ear, Hello, dec
 
 FIRST_DELAY, LAST_DELAY, HEALTHY = 0.5, 30.0, 60.0
 PROBE = 5.0
+START = 30.0  # a program that is fetched first (npx, uvx) may need long, whatever one call may
 
 
 class StdioUpstream:
@@ -53,7 +54,7 @@ class StdioUpstream:
         self._clock = clock
         self._child: Child | None = None
         self._hello: Hello | None = None
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[Hello] | None = None
         self._ids = itertools.count(1)
         self._pending = Pending(name)
         self._began = 0.0
@@ -75,26 +76,28 @@ class StdioUpstream:
         return await self._running()
 
     async def _running(self) -> Hello:
-        if self._hello is None or self._child is None or self._child.ended.done():
-            async with self._starting:
-                if self._hello is None or self._child is None or self._child.ended.done():
-                    self._hello = await self._start()
-        return self._hello
+        if self._hello is not None and self.pid:
+            return self._hello
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(_heard_of)
+        return await asyncio.shield(self._starting)  # whoever gives up waiting does not end the start
 
     async def _start(self) -> Hello:
         if self._clock() < self._not_before:
             raise UpstreamClosed(f"server {self.name!r} keeps ending; it is started again later", sent=False)
+        self._hello = None
         if self._child is not None:
             await self._child.stop(self._grace)
         self._began = self._clock()
         self._child = await Child.start(self._command, env=self._env, cwd=self._cwd, heard=self._heard)
         self._child.ended.add_done_callback(lambda _: self._ended())
         try:
-            hello = await self._discover() or await self._initialize()
+            self._hello = await self._discover() or await self._initialize()
         except UpstreamError:
             await self._child.stop(self._grace)
             raise
-        return hello
+        return self._hello
 
     def _ended(self) -> None:
         if self._clock() - self._began > HEALTHY:
@@ -105,14 +108,14 @@ class StdioUpstream:
 
     async def _discover(self) -> Hello | None:
         try:
-            message = await self._request("server/discover", DISCOVER, min(PROBE, self._timeout))
+            message = await self._request("server/discover", DISCOVER, PROBE)
         except UpstreamTimeout:
             return None  # some legacy servers stay silent
         return Hello.of_discover(message)
 
     async def _initialize(self) -> Hello:
         params = {"protocolVersion": eras.LEGACY[0], "capabilities": {}, "clientInfo": GATEWAY}
-        message = await self._request("initialize", orjson.dumps(params), self._timeout)
+        message = await self._request("initialize", orjson.dumps(params), max(START, self._timeout))
         hello = Hello.of_initialize(message)
         await self._write(jsonrpc.notification("notifications/initialized"))
         return hello
@@ -170,6 +173,9 @@ class StdioUpstream:
                 await self._cancel(number, "the client left")
 
     async def close(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
         if self._child is not None:
             await self._child.stop(self._grace)
 
@@ -189,3 +195,9 @@ class StdioUpstream:
                 self._child.write_soon(declined(message))
         except (ValueError, jsonrpc.RpcError):
             return  # a program that prints other things on its output goes on being heard
+
+
+def _heard_of(start: asyncio.Task[Hello]) -> None:
+    """A start that failed while nobody waited for it any more is tried again by the next request."""
+    if not start.cancelled():
+        start.exception()

@@ -12,6 +12,8 @@ import time
 how = sys.argv[1]
 if how == "dies":
     sys.exit(3)
+if how == "slow":
+    time.sleep(1)
 if how in {"never exits", "has children"}:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if how == "has children":
