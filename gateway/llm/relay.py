@@ -170,7 +170,7 @@ class Relay:
             events: Sequence[Event] = answer.opening.events
             chunk = b"."
             while True:
-                out = b"".join([writer.write(event) for event in events])
+                out = reading.told(writer, events)
                 if out:
                     await self.body(out, more=True)
                     pulse.beat()
@@ -178,7 +178,7 @@ class Relay:
                 if hear is not None:
                     for event in events:
                         hear(event)
-                if not chunk:
+                if not chunk or any(event["type"] == "error" for event in events):
                     break
                 chunk = await response.chunk()
                 events = reading.events(reader, chunk)
@@ -206,7 +206,9 @@ class Relay:
         self._call.refusal = refusal
         if self._media != _SSE:
             return False
-        writer = self._inquiry.inbound.writer(Request(hub={}, model=self._inquiry.op.model, stream=True))
+        writer = self._writer or self._inquiry.inbound.writer(
+            Request(hub={}, model=self._inquiry.op.model, stream=True)
+        )
         error = {"type": refusal.kind, "message": refusal.message}
         data = writer.write({"type": "error", "error": error, "status": refusal.status})
         await self.body(data if self._whole_frames else b"\n\n" + data, more=False)

@@ -17,6 +17,7 @@ import orjson
 from gateway.errors import BadRequest
 from gateway.llm.dialects import betas, failures, names
 from gateway.llm.dialects.anthropic_fit import fit
+from gateway.llm.dialects.anthropic_form import checked
 from gateway.llm.dialects.anthropic_watch import Watcher as watcher
 from gateway.llm.dialects.anthropic_watch import forward, usage_of
 from gateway.llm.dialects.composer import CUT
@@ -108,7 +109,7 @@ class Reader:
         events = []
         for _, event in frames:
             if not self._over and isinstance(event.get("type"), str):
-                self._over = event["type"] in ("message_stop", "error")
+                self._over = checked(event)["type"] in ("message_stop", "error")
                 events.append(self._restored(event) if self._names else event)
         return events
 

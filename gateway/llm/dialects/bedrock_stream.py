@@ -8,6 +8,7 @@ import orjson
 
 from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
+from gateway.llm.dialects.anthropic_form import checked
 from gateway.llm.dialects.aws_errors import of_frame
 from gateway.llm.dialects.composer import CUT
 from gateway.llm.dialects.converse_figures import STOPS, usage_of
@@ -53,7 +54,7 @@ class Reader:
             for frame in self._splitter.feed(chunk):
                 event = event_of(frame)
                 if event is not None and not self._over:
-                    self._take(event, events)
+                    self._take(checked(event), events)
         except (ValueError, KeyError, TypeError) as error:
             self._fail(f"the upstream sent a broken frame: {error}", events)
         return events

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
+
 from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.protocol import ErrorInfo, Event, Json, Reply
@@ -125,6 +127,7 @@ class Composer:
 
     def tool(self, key: Any, *, name: str, id: str = "") -> None:
         """A tool call begins; `key` is how the upstream refers to it later."""
+        _must_be(name, str)
         if self._called and self._reply.one_call:
             self._skipped.add(key)
             return
@@ -137,6 +140,10 @@ class Composer:
     def arguments(self, key: Any, piece: str) -> None:
         if piece and key not in self._skipped:
             self._grow(self._call(key), piece)
+
+    def given(self, key: Any, arguments: Any) -> None:
+        """The same where they come as an object."""
+        self.arguments(key, whole_input(arguments))
 
     def done(self, key: Any) -> None:
         """That tool call's arguments are complete."""
@@ -194,6 +201,7 @@ class Composer:
         raise KeyError(key)
 
     def _grow(self, block: _Block, piece: str) -> None:
+        _must_be(piece, str)
         self.characters += len(piece)
         block.pieces.append(piece)
         self._advance()
@@ -234,3 +242,14 @@ class Composer:
 
     def _delta(self, delta: Json) -> None:
         self.out.append({"type": "content_block_delta", "index": self._index, "delta": delta})
+
+
+def whole_input(arguments: Any) -> str:
+    """A call's arguments, given as an object, in the form in which they are streamed."""
+    _must_be(arguments or {}, dict)
+    return orjson.dumps(arguments or {}).decode()
+
+
+def _must_be(value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"the upstream sent {type(value).__name__} where {kind.__name__} belongs")

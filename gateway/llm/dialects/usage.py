@@ -51,18 +51,24 @@ _ASIDE = ("compaction", "advisor_message")
 
 def _read(usage: Mapping[str, Any]) -> Usage:
     creation = usage.get("cache_creation") or {}
-    hour = creation.get("ephemeral_1h_input_tokens") or 0
-    written = usage.get("cache_creation_input_tokens") or 0
+    hour = _figure(creation, "ephemeral_1h_input_tokens")
+    written = _figure(usage, "cache_creation_input_tokens")
     details = usage.get("output_tokens_details") or {}
     return Usage(
-        input=usage.get("input_tokens") or 0,
-        output=usage.get("output_tokens") or 0,
-        cache_read=usage.get("cache_read_input_tokens") or 0,
+        input=_figure(usage, "input_tokens"),
+        output=_figure(usage, "output_tokens"),
+        cache_read=_figure(usage, "cache_read_input_tokens"),
         cache_write=max(0, written - hour),
         cache_write_1h=hour,
-        reasoning=usage.get("reasoning_tokens") or details.get("thinking_tokens") or 0,
+        reasoning=_figure(usage, "reasoning_tokens") or _figure(details, "thinking_tokens"),
         estimated=bool(usage.get("estimated")),
     )
+
+
+def _figure(usage: Any, name: str) -> int:
+    """Nothing where a provider sends something else than a number of tokens."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

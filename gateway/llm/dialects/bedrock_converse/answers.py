@@ -11,7 +11,7 @@ import orjson
 from gateway.llm.dialects import reduce
 from gateway.llm.dialects.aws_errors import of_frame
 from gateway.llm.dialects.bedrock_converse import family
-from gateway.llm.dialects.composer import Composer
+from gateway.llm.dialects.composer import Composer, whole_input
 from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.converse_figures import STOPS, usage_of
 from gateway.llm.dialects.eventstream import Frame, Splitter
@@ -152,7 +152,7 @@ def _replay(whole: Reader, index: int, block: Json) -> None:
     if "toolUse" in block:
         call = block["toolUse"]
         whole.take("contentBlockStart", {**at, "start": {"toolUse": call}})
-        deltas: list[Json] = [{"toolUse": {"input": orjson.dumps(call.get("input") or {}).decode()}}]
+        deltas: list[Json] = [{"toolUse": {"input": whole_input(call.get("input"))}}]
     elif "reasoningContent" in block:
         reasoning = block["reasoningContent"]
         parts = reasoning.get("reasoningText") or {"redactedContent": reasoning.get("redactedContent")}

@@ -106,7 +106,7 @@ class Answer:
             self.composer.sign(thoughts.wrap(thoughts.CALL, signature))
         self._calls += 1
         self.composer.tool(self._calls, name=call.get("name") or "", id=call.get("id") or "")
-        self.composer.arguments(self._calls, orjson.dumps(call.get("args") or {}).decode())
+        self.composer.given(self._calls, call.get("args"))
         self.composer.done(self._calls)
 
 

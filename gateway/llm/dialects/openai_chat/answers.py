@@ -60,13 +60,12 @@ class Reader:
         return self._composer.drain()
 
     def end(self) -> list[Event]:
-        if not self._composer.over:
-            try:
-                for _, data in self._frames.end():
-                    self.take(data)
-            except MISSHAPEN as error:
-                self._composer.fail(openai_errors.malformed(error))
-        self._close() if self._finish else self._composer.cut()
+        try:
+            for _, data in self._frames.end():
+                self.take(data)
+            self.take({"done": True})
+        except MISSHAPEN as error:
+            self._composer.fail(openai_errors.malformed(error))
         return self._composer.drain()
 
     def take(self, data: Json) -> None:
