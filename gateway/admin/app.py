@@ -33,7 +33,17 @@ from gateway.types import Headers, Receive, Scope, Send
 
 log = logging.getLogger("gateway.admin")
 LARGEST: Final = 65_536
-PAGE: Final = {"": "index.html", "app.js": "app.js", "charts.js": "charts.js", "views.js": "views.js", "style.css": "style.css"}  # fmt: skip
+SCRIPTS: Final = (
+    "app.js",
+    "blocks.js",
+    "calls.js",
+    "charts.js",
+    "overview.js",
+    "policies.js",
+    "tools.js",
+    "views.js",
+)
+PAGE: Final = {"": "index.html", "style.css": "style.css"} | {name: name for name in SCRIPTS}
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"

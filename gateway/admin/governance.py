@@ -101,11 +101,7 @@ class Governance:
             return {"answer": "error", "why": str(error), "reads": []}
         then = past.of_seen(seen, self._masking)
         answer, why = past.answer(expression, then)
-        known = past.Known(then)
-        reads = [
-            {"path": ".".join(path), "value": repr(known.at(path))[:200] if then.knows(path) else "unknown"}
-            for path in expression.reads
-        ]
+        reads = [{"path": ".".join(path), "value": past.shown(path, then)} for path in expression.reads]
         return {"answer": answer, "why": why, "reads": reads}
 
     def _note(self, request: Request, action: str, target: str, reason: str) -> None:

@@ -150,6 +150,14 @@ class Known(Values):
         return super().at(path) if self._knows(path) else Missing(min(1, len(path) - 1))
 
 
+def shown(path: Path, past: Past) -> str:
+    """What a rule read there, for people."""
+    if not past.knows(path):
+        return "unknown"
+    found = Known(past).at(path)
+    return "absent" if isinstance(found, Missing) else repr(found)[:200]
+
+
 def unknown(expression: Expression, past: Past) -> list[str]:
     """What this expression reads and nobody wrote down."""
     return [".".join(path) for path in expression.reads if not past.knows(path)]

@@ -46,7 +46,7 @@ async def ask(driver: Driver, expression: str, call: str) -> Any:
     return reply.json
 
 
-@pytest.mark.parametrize("by", ["user", "model", "provider", "server", "tool", "project", "label.team"])
+@pytest.mark.parametrize("by", ["user", "model", "provider", "server", "tool", "project", "team", "label.team"])
 @pytest.mark.parametrize("days", [1, 30])
 async def test_the_series_of_a_chart_add_up_to_its_total(driver: Driver, by: str, days: int) -> None:
     since = time.time() - days * 86_400
@@ -233,6 +233,13 @@ async def test_the_playground_evaluates_a_rule_against_a_past_call(
     assert "hunter2" not in str(said)
     if answer == "undecidable":
         assert "not written down, or masked" in said["why"]
+
+
+async def test_the_playground_says_what_a_rule_read_and_what_was_not_there(driver: Driver) -> None:
+    calls = (await get(driver, "/api/calls?kind=mcp"))["calls"]
+    said = await ask(driver, 'jwt.role == "a" || jwt.nothing == "b" || request.body == "c"', calls[0]["call"])
+    read = {each["path"]: each["value"] for each in said["reads"]}
+    assert read == {"jwt.role": "'developer'", "jwt.nothing": "absent", "request.body": "unknown"}
 
 
 async def test_the_playground_changes_nothing_and_another_site_may_not_ask_it(driver: Driver) -> None:

@@ -39,6 +39,17 @@ export function say(text) {
   say.timer = setTimeout(() => ($("said").textContent = ""), 5000);
 }
 
+export async function change(path, options, done) {
+  try {
+    await api(path, options);
+    say(done);
+    $("panel").close();
+    await render({ quiet: true });
+  } catch (error) {
+    say(error.message);
+  }
+}
+
 export function panel(title, ...content) {
   const dialog = $("panel");
   dialog.className = "";
