@@ -6,7 +6,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEAD = 64 * 1024  # bytes of a request's first line and headers
+HEAD = 64 * 1024  # bytes of a head beyond its first piece, which is what one read of the socket gave
 PATIENCE = 30.0  # seconds for a head, and for each silence inside of a body
 
 
@@ -17,7 +17,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._size: int | None = 0  # of an unfinished head; None: no head is awaited
+        self._size: int | None = 0  # of an unfinished head beyond its first piece; None: no head is awaited
         self._finished = False
         self._timer: asyncio.TimerHandle | None = None
         self._wait()
@@ -44,13 +44,6 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._finished = False
         self._size = 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._size is not None:
-            self._size += len(name) + len(value)
-            if self._size > HEAD:
-                raise ValueError("the head is too large")  # to the parser, which makes a 400 of it
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._size = None
