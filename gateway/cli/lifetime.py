@@ -25,7 +25,10 @@ def end(text: str, now: float) -> float:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is neither a duration (2h, 7d) nor a date (2027-01-31, 2027-01-31T12:00:00Z)") from None  # fmt: skip
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    ends = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    if ends <= now:
+        raise ConfigError(f"{text} is over already")
+    return ends
 
 
 def shown(moment: float | None) -> str:

@@ -78,7 +78,8 @@ class AuthMiddleware:
             refusal = await self._identify(call, scope)
             call.took("auth", started)
             if refusal is not None:
-                call.verdicts.append(Verdict("auth", "refuse" if self.enforce else "would_refuse", reason=refusal.message))  # fmt: skip
+                action: Literal["refuse", "would_refuse"] = "refuse" if self.enforce else "would_refuse"
+                call.verdicts.append(Verdict("auth", action, refusal.rule or refusal.kind, refusal.message))
                 if self.enforce:
                     return await refusals.send_refusal(call, refusal, send)
         if network.KEY_HEADER in call.headers:

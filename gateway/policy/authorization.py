@@ -130,6 +130,7 @@ def _named(denial: Denial) -> str:
 
 
 def _noted(call: Call, op: Operation, refusal: Refusal, action: str) -> Refusal:
-    if not op.method.endswith("/list"):
-        call.verdicts.append(Verdict(refusal.policy, action, refusal.rule, refusal.message))  # type: ignore[arg-type]
+    verdict = Verdict(refusal.policy, action, refusal.rule, refusal.message)  # type: ignore[arg-type]
+    if not op.method.endswith("/list") and verdict not in call.verdicts:
+        call.verdicts.append(verdict)
     return refusal

@@ -1,6 +1,7 @@
 """`gateway check`, as it is typed."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,8 +40,7 @@ def test_a_good_file_is_ok(check: Check) -> None:
 def test_the_examples_are_good(file: Path, tmp_path: Path) -> None:
     for each in file.parent.iterdir():
         (tmp_path / each.name).write_bytes(each.read_bytes())
-    names = {"GEMINI_API_KEY", "ANTHROPIC_API_KEY", "FILESYSTEM_MCP_TOKEN", "POSTGRES_MCP_CLIENT_ID",
-             "POSTGRES_MCP_CLIENT_SECRET", "GITHUB_PAT"}  # fmt: skip
+    names = re.findall(r"(?<!\$)\$\{(\w+)\}", file.read_text())
     env = {**os.environ, **dict.fromkeys(names, "set")}
     gateway = [sys.executable, "-m", "gateway"]
     subprocess.run(
@@ -132,3 +132,13 @@ def test_the_schema_names_every_key_that_a_file_may_have() -> None:
     assert {"request", "response", "discovery", "invocation", "result", "budget", "key"} <= set(
         policies["guard"]["properties"]
     )
+
+
+@pytest.mark.parametrize(
+    ("store", "key", "warned"),
+    [("dynamodb://T", "", True), ("dynamodb://T", ", seal_key: " + "k" * 32, False), ("memory:", "", False)],
+)
+def test_a_shared_store_wants_a_shared_seal_key(store: str, key: str, warned: bool) -> None:
+    text = f'store: "{store}"\nroutes:\n  - path: /mcp\n    mcp: {{servers: {{s: {{url: "http://127.0.0.1:1/mcp"}}}}{key}}}\n'
+    said = advice(loads(text, source="gateway.yaml", folder=Path("."), env={}))
+    assert any("gateway.yaml:4: without a seal_key" in each for each in said) is warned

@@ -116,3 +116,11 @@ def test_a_switch_of_nothing_is_wrong_usage(capsys: pytest.CaptureFixture[str]) 
     told(capsys, "kill", *STORE, code=2)
     told(capsys, "kill", "--user", "x", "--for", "soon", *STORE, code=2)
     told(capsys, "kill", "--user", "x", "--store", "memory:", code=2)
+
+
+@pytest.mark.parametrize("words", [("keys", "create", "--owner", "ada", "--expires"), ("kill", "--user", "x", "--for"), ("token", "--sub", "x", "--expires")])  # fmt: skip
+def test_what_would_end_in_the_past_is_refused(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    where = () if words[0] == "token" else STORE
+    told(capsys, *words, "2020-01-01", *where, code=2)
