@@ -11,12 +11,13 @@ from typing import Any
 
 from gateway.call import Call
 from gateway.config.build_llm import provider_from
-from gateway.config.build_mcp import upstream_from
+from gateway.config.build_mcp import bounded, upstream_from
 from gateway.config.load import Loaded
 from gateway.config.resources import Resources
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.llm.models import listed
-from gateway.mcp.peer import Peer
+from gateway.mcp import status as statuses
+from gateway.mcp.catalog import Catalog
 from gateway.types import Scope
 
 SECONDS = 15.0
@@ -76,13 +77,14 @@ async def _provider(name: str, section: Section, resources: Resources) -> str:
 
 
 async def _server(name: str, section: Section, folder: Path, resources: Resources) -> str:
-    upstream = upstream_from(name, section, folder, resources)
+    server = bounded(upstream_from(name, section, folder, resources), section)
     try:
-        hello = await upstream.hello(_nobody(), Peer())
+        [status] = await statuses.ask(Catalog([server], deadline=SECONDS), _nobody())
     finally:
-        await upstream.close()
-    told = hello.info.get("name", name)
-    return f"{told} speaks {hello.version}"
+        await server.upstream.close()
+    if status.error:
+        raise UpstreamError(status.error)
+    return f"speaks {status.version}, {status.tools} tools" + statuses.unscoped(status)
 
 
 async def _keys(section: Section) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.cli.opening import DEFAULT
+from gateway.mcp import status as statuses
 from gateway.mcp.status import Status
 
 
@@ -69,8 +70,4 @@ def _line(route: str, status: Status) -> str:
     if status.error:
         return f"down    {route} {status.server}: {status.error}"
     line = f"{status.era:7} {route} {status.server}: {status.tools} tools, {status.latency_ms:.0f} ms, {status.version}"
-    if status.unscoped:
-        line += (
-            f"\n        no path found in: {', '.join(status.unscoped)} (name them in scope.path_arguments)"
-        )
-    return line
+    return line + statuses.unscoped(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from gateway.mcp.server import Agent, Retries, Scope, Server
 from gateway.mcp.upstream import Upstream
 
 Section = Mapping[str, Any]
+log = logging.getLogger("gateway")
 
 
 def mcp(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> MCPApp:
     listen = file.get("listen") or {}
     public = urlsplit(file.get("public_url", "")).netloc
     key = section.get("seal_key")
+    if not key and resources.serverless:
+        log.warning(
+            "route %s has no seal_key: no other instance knows the sessions that this one begins", path
+        )
     given = {
         ours: section[key]
         for ours, key in (

@@ -25,7 +25,7 @@ class Tried:
 
 def advice(loaded: Loaded) -> list[str]:
     """Warnings, each with the line that it is about."""
-    found = [*_rules(loaded), *_doors(loaded), *_patterns(loaded)]
+    found = [*_rules(loaded), *_doors(loaded), *_patterns(loaded), *_seals(loaded)]
     return [f"{loaded.source}:{loaded.lines.get(where, 1)}: {text}" for where, text in dict.fromkeys(found)]
 
 
@@ -80,6 +80,19 @@ def _doors(loaded: Loaded) -> Iterator[tuple[str, str]]:
         for name, provider in (route.get("llm") or {}).get("providers", {}).items():
             if provider.get("api_key") == "passthrough":
                 yield f"routes[{number}].llm", f"provider {name} is shown the callers' own credentials"
+
+
+def _seals(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """A store that instances share is how a file says that there are several."""
+    if not str(loaded.data.get("store", "")).startswith("dynamodb:"):
+        return
+    for number, route in enumerate(loaded.data["routes"]):
+        if "mcp" in route and not route["mcp"].get("seal_key"):
+            yield (
+                f"routes[{number}].mcp",
+                "without a seal_key each instance seals sessions and cursors by a key of its own, and answers those of "
+                'the others 404; give all of them the same one: seal_key: "${SEAL_KEY}", 32 bytes or more',
+            )
 
 
 def _patterns(loaded: Loaded) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,7 @@ PENDING = "pin-pending"
 FIELDS = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 _APPROVED_TTL = 60.0
 _HELD_TTL = 1.0
+_REMEMBERED = 10_000
 
 
 def definition(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,12 +71,16 @@ class Pins:
             held = await self._look_up(entry, key[2])
         except StoreError:
             return known[0] if known is not None else True
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
         self._known[key] = held, self._clock() + (_HELD_TTL if held else _APPROVED_TTL)
         return held
 
     def _digest(self, entry: Entry) -> str:
         known = self._digests.get(id(entry.tree))
         if known is None or known[0] is not entry.tree:
+            if len(self._digests) >= _REMEMBERED:
+                self._digests.clear()
             known = self._digests[id(entry.tree)] = entry.tree, digest(entry.tree)
         return known[1]
 

@@ -27,6 +27,13 @@ class Status:
     unscoped: tuple[str, ...] = ()  # tools in which a rule for paths finds none
 
 
+def unscoped(status: Status) -> str:
+    """What an operator is told of tools that a rule for paths does not reach; "" where there is none."""
+    if not status.unscoped:
+        return ""
+    return f"\n        no path found in: {', '.join(status.unscoped)} (name theirs in scope.path_arguments)"
+
+
 async def ask(
     catalog: Catalog, call: Call, *, clock: Callable[[], float] = time.perf_counter
 ) -> list[Status]:

@@ -74,3 +74,20 @@ async def test_a_warm_gateway_has_asked_before_the_first_client_comes() -> None:
         assert await Modern(app).tools() == ["t"]
         await Modern(app).call("t")
     assert len(server.asked) == before + 1
+
+
+async def test_check_live_says_which_tools_a_rule_for_paths_does_not_reach(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with served(math.app()) as url:
+        config = tmp_path / "gateway.yaml"
+        servers = {
+            "math": {"url": url, "scope": {"path_prefix": "/x/"}},
+            "dead": {"url": "http://127.0.0.1:9/mcp"},
+        }
+        config.write_text(json.dumps({"routes": [{"path": "/mcp", "mcp": {"servers": servers}}]}))
+        code = await asyncio.to_thread(main, ["check", str(config), "--live"])
+    shown = capsys.readouterr().out
+    assert code == 1
+    assert "ok    server math: speaks 2026-07-28, 2 tools\n        no path found in: add, multiply" in shown
+    assert "FAIL  server dead: " in shown

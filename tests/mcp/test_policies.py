@@ -222,7 +222,7 @@ async def test_an_oversized_result_arrives_cut_valid_and_marked() -> None:
     assert "10 of 50" in result["content"][-1]["text"]
 
 
-async def test_a_changed_definition_is_held_back_until_it_is_approved() -> None:
+async def test_row_28_a_changed_definition_is_held_back_until_it_is_approved() -> None:
     from gateway.mcp import pins
 
     store = MemoryStore()
@@ -242,7 +242,7 @@ async def test_a_changed_definition_is_held_back_until_it_is_approved() -> None:
     assert len(server.calls()) == 0
 
 
-async def test_with_approve_nothing_is_seen_before_an_operator_has_seen_it() -> None:
+async def test_row_28_with_approve_nothing_is_seen_before_an_operator_has_seen_it() -> None:
     from gateway.mcp import pins
 
     store = MemoryStore()

@@ -319,7 +319,7 @@ async def test_rows_33_and_34_a_server_that_resets_or_hangs_is_an_error_and_no_s
         await pool.close()
 
 
-async def test_row_28_and_31_parameter_headers_are_made_for_who_cannot_and_kept_for_who_did() -> None:
+async def test_row_31_parameter_headers_are_made_for_who_cannot_and_kept_for_who_did() -> None:
     schema = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
     invalid = {"type": "object", "properties": {"a": {"type": "number", "x-mcp-header": "A"}}}
     server = Scripted([tool("t", inputSchema=schema), tool("bad", inputSchema=invalid)], legacy=False)
