@@ -19,20 +19,26 @@ class JoiningProtocol(PatientProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         if self.cycle is not None:  # its task has not begun yet
-            self.cycle.send = Answer(self.cycle, self.loop)  # type: ignore[assignment]
+            answer = Answer(self.cycle, self.transport, self.loop)
+            self.cycle.send = self.cycle.transport = answer  # type: ignore[assignment]
 
 
 class Answer:
-    """The `send` of one request: uvicorn's own, for apps that keep to ASGI (lower-case names, one start, one end).
+    """The `send` of one request: uvicorn's own, for apps that keep to ASGI (lower-case names, one start, one end); and as much
+    of a transport as uvicorn uses then.
 
     A head waits for what is written next, but no longer than this turn of the loop: of a stream that is silent at first, it
     goes out alone.
     """
 
-    __slots__ = ("_cycle", "_head", "_loop")
+    __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
 
-    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, cycle: RequestResponseCycle, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._cycle = cycle
+        self._transport = transport
+        self.is_closing = transport.is_closing
         self._loop = loop
         self._head = b""
 
@@ -72,12 +78,12 @@ class Answer:
             cycle.expected_content_length = 0
         elif cycle.chunked_encoding:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            self._write(chunk if more else chunk + b"0\r\n\r\n")
+            self.write(chunk if more else chunk + b"0\r\n\r\n")
         else:
             cycle.expected_content_length -= len(body)
             if cycle.expected_content_length < 0 or (cycle.expected_content_length and not more):
                 raise RuntimeError("the answer is not as long as its content-length")
-            self._write(body)
+            self.write(body)
         if not more:
             self._complete()
 
@@ -86,18 +92,21 @@ class Answer:
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            self._flush()
-            cycle.transport.close()
+            self.close()
         cycle.on_response()
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         head, self._head = self._head, b""
         if head or data:
-            self._cycle.transport.write(head + data)
+            self._transport.write(head + data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
 
     def _flush(self) -> None:
         if self._head:
-            self._write(b"")
+            self.write(b"")
 
 
 def _head(status: int, headers: Headers) -> bytes:
