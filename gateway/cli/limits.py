@@ -14,7 +14,8 @@ import orjson
 
 from gateway.cli.opening import configuration, store_url
 from gateway.cli.usage import printable
-from gateway.limits import demand, spend, standing
+from gateway.identity import keys
+from gateway.limits import demand, standing
 from gateway.limits.demand import Rule
 from gateway.limits.rules import Budget, Limit
 from gateway.middleware.expressions import callable_of
@@ -42,7 +43,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    rows = asyncio.run(_read(store_url(args), rules_of(configuration(args))))
+    file = configuration(args)
+    rows = asyncio.run(_read(store_url(args), rules_of(file), keys.listed(file)))
     rows = [
         row for row in rows if 100 * row["used"] >= args.near * row["of"] and row["who"].startswith(args.who)
     ]
@@ -53,15 +55,11 @@ def run(args: argparse.Namespace) -> int:
     return 0 if rows else 1
 
 
-async def _read(url: str, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+async def _read(url: str, rules: Sequence[Rule], listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     store = open_store(url)
     try:
-        given = [
-            spend.rule(item.value)
-            for _, item in await store.list(spend.KIND)
-            if item.value["amount"] is not None
-        ]
-        return await standing.standings(store, [*rules, *given], now=time.time())
+        known = await keys.every(store, listed)
+        return await standing.standings(store, rules, now=time.time(), keys=known)
     finally:
         await store.close()
 

@@ -76,13 +76,15 @@ def admin(loaded: Loaded, seen: Telemetry, resources: Resources) -> Admin | None
 
 
 async def _standings(file: Section, resources: Resources) -> Sequence[Mapping[str, Any]]:
-    """Of every limit that the file names."""
+    """Of every limit that the file names, of keys' own and of those that an administrator has set."""
+    from gateway.identity import keys
     from gateway.limits.standing import standings
 
     merged = [{**(file.get("policies") or {}), **(route.get("policies") or {})} for route in file["routes"]]
     limiters = [resources.limiter(policies) for policies in merged]
     rules = {(rule.group, rule.name): rule for limiter in limiters for rule in limiter.rules}
-    return await standings(resources.store, rules.values(), now=time.time())
+    known = await keys.every(resources.store, keys.listed(file))
+    return await standings(resources.store, rules.values(), now=time.time(), keys=known)
 
 
 def _as_written(loaded: Loaded) -> Section:

@@ -73,6 +73,25 @@ async def revoke(store: Documents, key_id: str, *, at: float, reason: str = "rev
     return True
 
 
+def listed(file: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The keys that stand in a configuration, in whatever place."""
+    found: list[Mapping[str, Any]] = []
+    for place in (file, *file.get("routes", ())):
+        keys = ((place.get("policies") or {}).get("auth") or {}).get("keys")
+        found += keys if isinstance(keys, list) else []
+    return found
+
+
+async def every(store: Documents, listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The documents of all keys: those of the store, and those that stand in a file's `auth.keys`."""
+    found = [*ListedKeys(listed).documents]
+    after = ""
+    while page := await store.list(DOCUMENTS, after=after):
+        found += [item.value for _, item in page]
+        after = page[-1][0]
+    return found
+
+
 class Found(Protocol):
     """Where keys are looked up. Raises StoreError."""
 
@@ -89,6 +108,10 @@ class ListedKeys:
             hashed = digest(entry["key"])
             facts = {name: value for name, value in entry.items() if name != "key"}
             self._keys[hashed] = {"id": hashed[:10], "owner": "", **facts, "hash": hashed}
+
+    @property
+    def documents(self) -> Sequence[Mapping[str, Any]]:
+        return list(self._keys.values())
 
     async def find(self, text: str) -> Principal | None:
         hashed = digest(text)

@@ -127,3 +127,21 @@ def rule(limit: Document) -> Rule:
         warn=WARN,
         fixed=None,
     )
+
+
+def shared(limits: Sequence[Document]) -> list[Rule]:
+    """For those who have none of their own, one for each period: the organisation's, else the tightest of a group."""
+    found: dict[str, Document] = {}
+    for limit in sorted(limits, key=lambda each: (each["scope"]["type"] != "organization", _tightness(each))):
+        if limit["scope"]["type"] != "user" and limit["amount"] is not None:
+            found.setdefault(limit["period"], limit)
+    return [rule(limit) for limit in found.values()]
+
+
+def of_users(limits: Sequence[Document]) -> dict[str, list[Rule]]:
+    """By the entity that each takes from."""
+    found: dict[str, list[Rule]] = {}
+    for limit in limits:
+        if limit["scope"]["type"] == "user" and limit["amount"] is not None:
+            found.setdefault(f"{GROUP}={limit['scope']['user_id']}", []).append(rule(limit))
+    return found

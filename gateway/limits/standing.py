@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gateway.limits import bucket, rules
+from gateway.limits import bucket, demand, rules, spend
 from gateway.limits.bucket import MICRO, Take
 from gateway.limits.demand import Rule
 
 if TYPE_CHECKING:
-    from gateway.stores.protocols import Buckets
+    from gateway.stores.protocols import Store
 
 PAGE = 1000
 MOST = 20_000  # entities looked at
 
 
+Document = Mapping[str, Any]
+
+
 async def standings(
-    store: Buckets, known: Iterable[Rule], *, now: float, prefix: str = ""
+    store: Store, known: Iterable[Rule], *, now: float, keys: Iterable[Document] = (), prefix: str = ""
 ) -> list[dict[str, Any]]:
-    """`{limit, who, used, of, unit, resets}` for each bucket in use, the fullest first. `resets` is None where it refills."""
-    by_group: dict[str, dict[str, Rule]] = {}
-    for rule in known:
-        by_group.setdefault(rule.group, {})[rule.name] = rule
+    """`{limit, who, used, of, unit, resets}` for each bucket in use, the fullest first. `resets` is None where it refills.
+
+    `keys` are the virtual keys that may carry limits of their own; spend limits are read from the store.
+    """
+    spends = [item.value for _, item in await store.list(spend.KIND, limit=spend.MOST)]
+    owners = _Owners([*known, *spend.shared(spends)], {**_of_keys(keys), **spend.of_users(spends)})
     found: list[dict[str, Any]] = []
     seen, after = 0, ""
     while seen < MOST and (page := await store.buckets(prefix=prefix, after=after, limit=PAGE)):
         for entity, state in page:
-            rules_of, who = _owner(by_group, entity)
+            rules_of, who = owners.of(entity)
             found += [
                 _row(rules_of[name], who, value, now) for name, value in state.items() if name in rules_of
             ]
@@ -35,14 +40,31 @@ async def standings(
     return sorted(found, key=lambda row: -row["used"] / row["of"])
 
 
-def _owner(by_group: Mapping[str, dict[str, Rule]], entity: str) -> tuple[dict[str, Rule], str]:
-    """The rules of an entity's key, and whose it is. A key may be an expression with equality signs of its own."""
-    at = entity.find("=")
-    while at >= 0:
-        if entity[:at] in by_group:
-            return by_group[entity[:at]], entity[at + 1 :]
-        at = entity.find("=", at + 1)
-    return by_group.get(entity, {}), ""
+def _of_keys(keys: Iterable[Document]) -> dict[str, Sequence[Rule]]:
+    return {f"principal.id=key:{key['id']}": demand.own(key["limits"]) for key in keys if key.get("limits")}
+
+
+class _Owners:
+    """Whose an entity is, and the rules that its buckets belong to: those of its key, and those of it alone."""
+
+    def __init__(self, known: Iterable[Rule], alone: Mapping[str, Iterable[Rule]]) -> None:
+        self._by_group: dict[str, dict[str, Rule]] = {}
+        for rule in known:
+            self._by_group.setdefault(rule.group, {})[rule.name] = rule
+        self._alone = {entity: {rule.name: rule for rule in found} for entity, found in alone.items()}
+
+    def of(self, entity: str) -> tuple[Mapping[str, Rule], str]:
+        group, who = self._split(entity)
+        return {**self._by_group.get(group, {}), **self._alone.get(entity, {})}, who
+
+    def _split(self, entity: str) -> tuple[str, str]:
+        """A key may be an expression with equality signs of its own."""
+        at = first = entity.find("=")
+        while at >= 0:
+            if entity[:at] in self._by_group:
+                return entity[:at], entity[at + 1 :]
+            at = entity.find("=", at + 1)
+        return (entity[:first], entity[first + 1 :]) if entity in self._alone else (entity, "")
 
 
 def _row(rule: Rule, who: str, value: Any, now: float) -> dict[str, Any]:

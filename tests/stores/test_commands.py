@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import limits, store, usage
+from gateway.identity import keys
+from gateway.limits import demand, spend
 from gateway.limits.bucket import Take
 from gateway.limits.rules import period
 from gateway.metering.record import Record
@@ -129,6 +131,39 @@ def test_limits_show_who_is_near(url: str, tmp_path: Path, capsys: pytest.Captur
     first, second = json.loads(capsys.readouterr().out)
     assert (first["limit"], first["used"], first["of"], first["unit"]) == ("daily", 16.0, 20.0, "usd")
     assert (second["limit"], second["of"], second["resets"]) == ("calls", 100.0, None)
+
+
+async def govern(url: str) -> None:
+    """A key with limits of its own, in the store, and spend limits: one user's, and the organisation's for all others."""
+    opened, now = open_store(url), time.time()
+    key = keys.make(owner="bob", limits=[{"requests": 4, "per": 60}], at=now)
+    await keys.add(opened, key)
+    limits_of = {"user_id": "ann", "type": "user"}, {"type": "organization"}
+    for scope, cents in zip(limits_of, ("2000", "50000"), strict=True):
+        limit = {"scope": scope, "period": "daily", "amount": cents}
+        await opened.put(spend.KIND, str(scope), limit)
+    (own,) = demand.own(key.document["limits"])
+    await opened.take(f"principal.id=key:{key.id}", [Take(own.name, own.rate, own.burst, 3)])
+    for user in ("ann", "bob"):
+        name, since = "the daily spend limit", period("day", now)[0]
+        await opened.take(f"user={user}", [Take(name, 0.0, 500.0, 10.0, since=since)])
+    await opened.close()
+
+
+def test_limits_of_keys_and_of_administrators_are_shown_too(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(govern(url))
+    config = tmp_path / "gateway.yaml"
+    config.write_text(CONFIG.format(path=tmp_path / "gateway.db"))
+    run(limits, "--config", str(config), "--json")
+    rows = {
+        (row["limit"], row["who"]): (row["used"], row["of"]) for row in json.loads(capsys.readouterr().out)
+    }
+    assert rows["the daily spend limit", "ann"] == (10.0, 20.0)
+    assert rows["the daily spend limit", "bob"] == (10.0, 500.0)
+    (own,) = (figures for (limit, _), figures in rows.items() if "own" in limit)
+    assert own == (pytest.approx(3, abs=0.5), 4.0)
 
 
 def test_the_store_is_made_once_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
