@@ -83,7 +83,7 @@ def _composed(text: str) -> yaml.Node | None:
     for event in yaml.parse(text, Loader=loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise _TooDeep(event.start_mark.line + 1)
+            raise _TooDeep(event.start_mark.line + 1 if event.start_mark else 1)
     return yaml.compose(text, Loader=loader)
 
 

@@ -52,12 +52,17 @@ def _scalar(node: Node, where: str, reading: Reading, wanted: str) -> str | None
         return None
 
 
+def _or_reference(schema: Json) -> Json:
+    """A value may come from the environment: what it will be is not known to an editor."""
+    return {"anyOf": [schema, {"type": "string", "pattern": r"\$\{"}]}
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string; `check` says what is wrong with it, or nothing."""
+    """A string; `check` says what is wrong with it, or nothing; `pattern` tells editors of it as far as they can know."""
 
     check: Callable[[str], str | None] | None = None
-    format: str = ""
+    pattern: str = ""
 
     def read(self, node: Node, where: str, reading: Reading) -> str | None:
         value = _scalar(node, where, reading, "a string")
@@ -66,7 +71,7 @@ class Text:
         return value
 
     def json(self) -> Json:
-        return {"type": "string"} | ({"format": self.format} if self.format else {})
+        return {"type": "string"} | ({"pattern": rf"{self.pattern}|\$\{{"} if self.pattern else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Number:
             out["minimum"] = self.least
         if self.most != float("inf"):
             out["maximum"] = self.most
-        return out
+        return _or_reference(out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class Flag:
         return text.lower() == "true"
 
     def json(self) -> Json:
-        return {"type": "boolean"}
+        return _or_reference({"type": "boolean"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,9 @@ class Choice:
 
     def json(self) -> Json:
         # YAML 1.1 editors read a bare `off` as false
-        return {"enum": [*self.values, *self.aliases, *([False] if "off" in self.values else [])]}
+        return _or_reference(
+            {"enum": [*self.values, *self.aliases, *([False] if "off" in self.values else [])]}
+        )
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
@@ -166,7 +173,7 @@ class Duration:
         return float(found[1]) * _UNITS[found[2]]
 
     def json(self) -> Json:
-        return {"type": ["string", "number"], "pattern": f"^{_DURATION.pattern}$"}
+        return _or_reference({"type": ["string", "number"], "pattern": f"^{_DURATION.pattern}$"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ from gateway.config.schema import (
 PORT = Number(0, 65535, whole=True)
 
 
+URL = "^https?://"
+
+
 def _url(value: str) -> str | None:
     return None if value.startswith(("http://", "https://")) else "must begin with https:// or http://"
 
@@ -83,7 +86,7 @@ PROVIDER = Object(
             Choice(("anthropic", "openai-chat", "openai-responses", "gemini", "bedrock", "vertex")),
             "the wire format, for an endpoint that no row describes",
         ),
-        "base_url": Key(Text(_url), "where the API stands"),
+        "base_url": Key(Text(_url, URL), "where the API stands"),
         "api_key": Key(Secret(), "the credential; passthrough sends the client's own on"),
         "headers": Key(MapOf(Secret()), "headers that every request to it carries"),
         "project": Key(Text(), "Google Cloud project"),
@@ -107,7 +110,7 @@ PROVIDER = Object(
             "how long the provider may be silent",
         ),
         "retries": Key(Number(0, 5, whole=True), "further attempts before the first byte"),
-        "proxy": Key(Text(_url), "an HTTP proxy for this provider"),
+        "proxy": Key(Text(_url, URL), "an HTTP proxy for this provider"),
     }
 )
 
@@ -144,7 +147,10 @@ LLM = Object(
 ROUTE = Object(
     {
         "path": Key(
-            Either(Text(_path), mapping=Object({"exact": Key(Text(_path), "this path only", required=True)})),
+            Either(
+                Text(_path, "^/"),
+                mapping=Object({"exact": Key(Text(_path, "^/"), "this path only", required=True)}),
+            ),
             "where it stands; the longest match by whole segments wins",
             required=True,
         ),
@@ -165,14 +171,16 @@ TELEMETRY = Object(
                         Choice(("otlp", "xray", "sdk", "none")),
                         "where they go; sdk: to any exporter of opentelemetry-sdk, named below",
                     ),
-                    "endpoint": Key(Text(_url), "the receiver; /v1/traces is added"),
+                    "endpoint": Key(Text(_url, URL), "the receiver; /v1/traces is added"),
                     "protocol": Key(
                         Choice(("http/protobuf", "grpc"), {"http": "http/protobuf"}),
                         "of otlp; grpc needs the extra otel",
                     ),
                     "headers": Key(MapOf(Secret()), "the receiver's credentials"),
                     "service": Key(Text(), "what the gateway is called there"),
-                    "sdk": Key(Text(_member), "package.module:ExporterClass, for exporter: sdk"),
+                    "sdk": Key(
+                        Text(_member, "^[^:]+:[^:]+$"), "package.module:ExporterClass, for exporter: sdk"
+                    ),
                     "options": Key(MapOf(Anything()), "keyword arguments of that class"),
                     "sample": Key(Number(0, 1), "the share of calls; errors and refusals always"),
                     "arguments": Key(Flag(), "tool arguments on spans, masked"),
@@ -204,7 +212,7 @@ TELEMETRY = Object(
                     "otlp": Key(
                         Object(
                             {
-                                "endpoint": Key(Text(_url), "the receiver"),
+                                "endpoint": Key(Text(_url, URL), "the receiver"),
                                 "headers": Key(MapOf(Secret()), "sent with every batch"),
                             }
                         ),
@@ -221,16 +229,19 @@ TELEMETRY = Object(
 ADMIN = Object(
     {
         "token": Key(Secret(), "the credential for changing anything, and for being reached from elsewhere"),
-        "path": Key(Text(_path), "serve the page under this path of the main port too"),
+        "path": Key(Text(_path, "^/"), "serve the page under this path of the main port too"),
         "content": Key(Flag(), "keep the newest requests' bodies, masked, for the inspector"),
     }
 )
 
 FILE = Object(
     {
-        "public_url": Key(Text(_url), "the address that clients type"),
+        "public_url": Key(Text(_url, URL), "the address that clients type"),
         "listen": Key(LISTEN, "where to listen"),
-        "store": Key(Text(_store), "memory:, sqlite:///PATH or dynamodb://TABLE?region=REGION"),
+        "store": Key(
+            Text(_store, "^memory:$|^sqlite:///|^dynamodb://"),
+            "memory:, sqlite:///PATH or dynamodb://TABLE?region=REGION",
+        ),
         "policies": Key(POLICIES, "the policies of every route"),
         "routes": Key(ListOf(ROUTE), "what is served where", required=True),
         "telemetry": Key(TELEMETRY, "what is told, and to whom"),

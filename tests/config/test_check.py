@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import orjson
 import pytest
+import yaml
 
 from gateway.cli import main
-from gateway.config.load import loads
+from gateway.config.load import Broken, loads
 from gateway.config.review import advice
 from gateway.config.shape import json_schema
 
@@ -124,6 +126,44 @@ def test_a_pattern_is_no_substitute_for_the_scanner(rules: str, warned: bool) ->
     text = f"policies: {{guard: {{request: [{rules}]}}}}\n{SERVED}"
     said = advice(loads(text, source="gateway.yaml", folder=Path("."), env={}))
     assert [line.split(":")[:2] for line in said] == ([["gateway.yaml", "1"]] if warned else [])
+
+
+class Yaml12(yaml.SafeLoader):
+    """As editors read: `on` and `off` are words."""
+
+
+Yaml12.yaml_implicit_resolvers = {
+    first: [(tag, word) for tag, word in rules if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.parent.name)
+def test_an_editor_accepts_the_examples(file: Path) -> None:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.load(file.read_text(), Yaml12), schema)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stor: 'memory:'\nroutes: []",
+        "store: mongo\nroutes: []",
+        "routes: [{path: mcp, mcp: {servers: {}}}]",
+        "routes: []\nlisten: {port: 99999}",
+        "routes: []\npublic_url: ftp://x",
+        "routes: []\npolicies: {guard: {request: [{scnner: pii}]}}",
+        "routes: []\npolicies: {guard: {request: [promt_injection]}}",
+        "routes: []\npolicies: {auth: {mode: strikt}}",
+        "routes: [{path: /, mcp: {servers: {a: {command: [x], timeout: soon}}}}]",
+    ],
+)
+def test_an_editor_and_the_reader_refuse_the_same(text: str) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.load(text, Yaml12), json_schema())
+    with pytest.raises(Broken):
+        loads(text, source="gateway.yaml", folder=Path("."), env={})
 
 
 def test_the_schema_names_every_key_that_a_file_may_have() -> None:
