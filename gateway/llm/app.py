@@ -10,7 +10,7 @@ import orjson
 from gateway import operations, refusals
 from gateway.call import Call
 from gateway.endpoints import Endpoint
-from gateway.errors import Refused, UpstreamError, UpstreamTimeout
+from gateway.errors import BadRequest, Refused, UpstreamError, UpstreamTimeout
 from gateway.limits import estimate
 from gateway.llm import headers as passing
 from gateway.llm import reading
@@ -19,7 +19,8 @@ from gateway.llm.inquiry import Inquiry
 from gateway.llm.models import Catalog
 from gateway.llm.presence import Presence
 from gateway.llm.providers import Provider
-from gateway.llm.relay import SILENCE, Relay, refuse
+from gateway.llm.pulse import SILENCE
+from gateway.llm.relay import Relay
 from gateway.llm.routes import Candidate, ModelRule, Table
 from gateway.llm.upstream import Answer, Upstream
 from gateway.llm.wires import wire
@@ -92,8 +93,8 @@ class LLMApp:
         relay = Relay(inquiry, send, silence=self._silence)
         try:
             async with Presence(inquiry.call, receive):
-                await self._relay(inquiry, relay, send)
-        except (UpstreamError, Refused) as error:
+                await self._relay(inquiry, relay)
+        except (UpstreamError, Refused, BadRequest) as error:
             if isinstance(error, AnswerFailed) and not relay.started:
                 raise Refused(_refusal(error)) from error
             if not (relay.started and await relay.failed(_refusal(error))):
@@ -101,29 +102,27 @@ class LLMApp:
         finally:
             relay.settle()
 
-    async def _relay(self, inquiry: Inquiry, relay: Relay, send: Send) -> None:
+    async def _relay(self, inquiry: Inquiry, relay: Relay) -> None:
         candidates = self.table.candidates(inquiry.call, inquiry.op)
         if inquiry.counts:
-            return await self._counted(inquiry, candidates, relay, send)
+            return await self._counted(inquiry, candidates, relay)
+        if inquiry.op.stream and not any(inquiry.passes(each) for each in candidates):
+            relay.expect()
         try:
-            await self._once(inquiry, candidates, relay, send)
+            await self._once(inquiry, candidates, relay)
         except AnswerFailed as error:
             if not error.retry:
                 raise
-            await self._once(inquiry, candidates, relay, send)
+            await self._once(inquiry, candidates, relay)
 
-    async def _once(
-        self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay, send: Send
-    ) -> None:
+    async def _once(self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay) -> None:
         answer = await self._upstream.open(inquiry, candidates)
         try:
-            await _told(inquiry, answer, relay, send)
+            await _told(inquiry, answer, relay)
         finally:
             answer.response.close()
 
-    async def _counted(
-        self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay, send: Send
-    ) -> None:
+    async def _counted(self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay) -> None:
         """The provider's own count; where it has none, an estimate that says so."""
         able = [each for each in candidates if inquiry.dialect(each) not in _UNCOUNTED]
         if able:
@@ -131,7 +130,7 @@ class LLMApp:
             try:
                 status, dialect = answer.response.status, answer.prepared.dialect
                 if status not in _NO_SUCH and (status != 400 or dialect != _NO_COUNTER):
-                    return await _told(inquiry, answer, relay, send)
+                    return await _told(inquiry, answer, relay)
             finally:
                 answer.response.close()
         tokens = estimate.prompt(inquiry.body)
@@ -150,15 +149,15 @@ class LLMApp:
         await _json(send, shown)
 
 
-async def _told(inquiry: Inquiry, answer: Answer, relay: Relay, send: Send) -> None:
+async def _told(inquiry: Inquiry, answer: Answer, relay: Relay) -> None:
     """Give the client this answer, in the way that fits it."""
     prepared = answer.prepared
     if answer.credential_refused:
-        await refuse(inquiry.call, answer, send)
+        await relay.refuse(await reading.refusal(answer))
     elif prepared.reply is None:
         await relay.untouched(answer)
     elif answer.status >= 400:
-        await refuse(inquiry.call, answer, send)
+        await relay.refuse(await reading.refusal(answer))
     elif inquiry.counts:
         body = await answer.response.read()
         with reading.trusting():
@@ -170,9 +169,11 @@ async def _told(inquiry: Inquiry, answer: Answer, relay: Relay, send: Send) -> N
         await relay.whole(answer)
 
 
-def _refusal(error: UpstreamError | Refused) -> Refusal:
+def _refusal(error: UpstreamError | Refused | BadRequest) -> Refusal:
     if isinstance(error, Refused):
         return error.refusal
+    if isinstance(error, BadRequest):
+        return refusals.invalid(str(error), status=error.status)
     if isinstance(error, AnswerFailed):
         info = error.info
         return Refusal(info.status, info.type, info.message, retry_after=info.retry_after)

@@ -84,6 +84,10 @@ class Inquiry:
         """The wire that this candidate is asked on."""
         return candidate.provider.dialect(candidate.model, self.endpoint.dialect)
 
+    def passes(self, candidate: Candidate) -> bool:
+        """This candidate speaks the client's dialect: nothing has to be translated."""
+        return self.dialect(candidate) == self.endpoint.dialect
+
     async def prepare(self, candidate: Candidate) -> Prepared:
         provider, dialect = candidate.provider, self.dialect(candidate)
         self.call.wire, self.call.losses = dialect, []

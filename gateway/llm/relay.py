@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from typing import Any
 import orjson
 
 from gateway import refusals
-from gateway.call import Call
 from gateway.errors import UpstreamError
 from gateway.llm import headers as passing
 from gateway.llm import reading
@@ -20,6 +18,7 @@ from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.protocol import Event, Json, Request, StreamWriter, Watcher
 from gateway.llm.encoding import Inflater, inflater, plain
 from gateway.llm.inquiry import Inquiry
+from gateway.llm.pulse import SILENCE, Pulse
 from gateway.llm.upstream import Answer
 from gateway.metering import readers, truth
 from gateway.metering.usage import Usage
@@ -27,7 +26,6 @@ from gateway.net.client import READ_LIMIT, Response, header
 from gateway.refusals import Refusal
 from gateway.types import Headers, Send
 
-SILENCE = 12.0  # seconds after which a translated stream gets a ping
 TOOL_USES = 64  # remembered of one answer, to join its trace to those of its tools
 _SSE, _EVENTSTREAM = b"text/event-stream", b"application/vnd.amazon.eventstream"
 _TOOL_USE = re.compile(rb'"type": ?"tool_use", ?"id": ?"([\w.:-]{1,200})"')
@@ -37,8 +35,8 @@ class Relay:
     """One request's answer. `started`: the client has its head, so that a failure can no longer have a status."""
 
     __slots__ = (
-        "_binary", "_call", "_final", "_inquiry", "_media", "_parts", "_reported", "_send", "_silence", "_size", "_status", "_watcher",
-        "_whole_frames", "_writer", "started",
+        "_binary", "_call", "_final", "_inquiry", "_media", "_parts", "_pulse", "_reported", "_send", "_silence", "_size", "_status",
+        "_watcher", "_whole_frames", "_writer", "started",
     )  # fmt: skip
 
     def __init__(self, inquiry: Inquiry, send: Send, *, silence: float = SILENCE) -> None:
@@ -55,6 +53,7 @@ class Relay:
         self._final = False  # whether the provider's last word on usage was heard
         self._watcher: Watcher | None = None
         self._writer: StreamWriter | None = None  # of a translated stream
+        self._pulse: Pulse | None = None  # likewise
         self._whole_frames = True
         self.started = False
 
@@ -157,13 +156,37 @@ class Relay:
         await self.start(200, head)
         await self.body(data, more=False)
 
+    def expect(self) -> StreamWriter:
+        """A translated stream is to come. From now on the client gets a ping in every silence; the first one brings the
+        head, and from then on a failure is an event."""
+        if self._writer is None:
+            self._writer = self._inquiry.inbound.writer(self._inquiry.request)
+            if self._writer.ping():
+                self._pulse = Pulse(self._ping, self._silence)
+        return self._writer
+
+    async def _ping(self) -> None:
+        writer = self.expect()
+        await self._begin(writer)
+        await self.body(writer.ping(), more=True)
+
+    async def _begin(self, writer: StreamWriter) -> None:
+        if not self.started:
+            head = [
+                (b"content-type", writer.media.encode()),
+                (b"cache-control", b"no-cache"),
+                (b"request-id", self._call.id.encode()),
+            ]
+            await self.start(200, head)
+
     async def events(self, answer: Answer) -> None:
-        """A stream in the client's dialect, with pings where the provider is silent."""
+        """A stream in the client's dialect."""
         reader, response = answer.opening.reader, answer.response
         assert reader is not None
-        writer = self._writer = self._inquiry.inbound.writer(self._inquiry.request)
-        await self.start(200, _stream_headers(writer.media, self._call.id))
-        pulse = Pulse(self, writer.ping(), self._silence)
+        writer, pulse = self.expect(), self._pulse
+        if pulse is not None:
+            await pulse.pause()
+        await self._begin(writer)
         hear = self._inquiry.memory().listen().hear if answer.prepared.dialect == "gemini" else None
         tally: Json = {}
         try:
@@ -173,7 +196,8 @@ class Relay:
                 out = reading.told(writer, events)
                 if out:
                     await self.body(out, more=True)
-                    pulse.beat()
+                    if pulse is not None:
+                        pulse.beat()
                 self._tally(events, tally)
                 if hear is not None:
                     for event in events:
@@ -183,7 +207,7 @@ class Relay:
                 chunk = await response.chunk()
                 events = reading.events(reader, chunk)
         finally:
-            pulse.stop()
+            self._silent()
             self._reported = figures.billed(tally)
         await self.body(b"", more=False)
 
@@ -199,11 +223,21 @@ class Relay:
                 info = failures.of_event(event)
                 self._call.refusal = Refusal(info.status, info.type, info.message)
 
+    def _silent(self) -> None:
+        if self._pulse is not None:
+            self._pulse.stop()
+
     # -- when it goes wrong
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Instead of an answer: as a status where the client has none yet."""
+        if not (self.started and await self.failed(refusal)):
+            await refusals.send_refusal(self._call, refusal, self._send)
 
     async def failed(self, refusal: Refusal) -> bool:
         """Tell the client in its own dialect that the stream broke. False where only a broken connection can tell."""
         self._call.refusal = refusal
+        self._silent()
         if self._media != _SSE:
             return False
         writer = self._writer or self._inquiry.inbound.writer(
@@ -216,13 +250,13 @@ class Relay:
 
     def settle(self) -> None:
         """Whatever happened: what was consumed, as far as it is known."""
+        self._silent()
         call, op = self._call, self._inquiry.op
         if not (self.started and op.charged and self._status < 400):
             return
-        failed = False
         if self._watcher is not None:
-            failed = self._noted(self._watcher)
-        if failed and self._reported is None and not readers.written(b"".join(self._parts)):
+            self._noted(self._watcher)
+        if call.refusal is not None and self._reported is None and not readers.written(b"".join(self._parts)):
             return  # nothing was done
         call.usage = truth.settled(
             self._reported,
@@ -234,58 +268,17 @@ class Relay:
             binary=self._binary,
         )
 
-    def _noted(self, watcher: Watcher) -> bool:
-        """What the watcher of an untouched stream has seen; whether that was a failure."""
+    def _noted(self, watcher: Watcher) -> None:
+        """What the watcher of an untouched stream has seen."""
         self._reported, self._final = watcher.usage, watcher.finished
         error = watcher.error
         if error is not None and self._call.refusal is None:
             self._call.refusal = Refusal(error.status, error.type, error.message)
-        return error is not None
-
-
-class Pulse:
-    """Sends a ping whenever nothing was sent for a while: one lazy timer, as on the upstream's side."""
-
-    __slots__ = ("_last", "_loop", "_ping", "_relay", "_silence", "_task", "_timer")
-
-    def __init__(self, relay: Relay, ping: bytes, silence: float) -> None:
-        self._silence = silence
-        self._loop = asyncio.get_running_loop()
-        self._relay = relay
-        self._ping = ping
-        self._last = self._loop.time()
-        self._task: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(silence, self._tick) if ping else None
-
-    def beat(self) -> None:
-        self._last = self._loop.time()
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _tick(self) -> None:
-        due = self._last + self._silence
-        if self._loop.time() >= due:
-            self.beat()
-            self._task = self._loop.create_task(self._relay.body(self._ping, more=True))
-            due = self._last + self._silence
-        self._timer = self._loop.call_at(due, self._tick)
 
 
 def _trimmer(answer: Answer, body: bytes) -> Any:
     make = getattr(answer.prepared.wire, "trimmer", None)
     return make(body) if make is not None else None
-
-
-def _stream_headers(media: str, call_id: str) -> Headers:
-    return [
-        (b"content-type", media.encode()),
-        (b"cache-control", b"no-cache"),
-        (b"request-id", call_id.encode()),
-    ]
 
 
 def _object(body: bytes) -> Json:
@@ -296,20 +289,3 @@ def _object(body: bytes) -> Json:
     if not isinstance(value, dict):
         raise UpstreamError("the upstream's answer is not a JSON object")
     return value
-
-
-async def refuse(call: Call, answer: Answer, send: Send) -> None:
-    """An upstream's error, or its refusal of our own credential, in the client's dialect."""
-    body = plain(
-        await answer.response.read(1024 * 1024), header(answer.response.headers, b"content-encoding")
-    )
-    if answer.credential_refused:
-        text = "the gateway's own credential for this provider was refused; its operator has been told"
-        return await refusals.send_refusal(
-            call, Refusal(500, "api_error", text, rule="upstream_credential"), send
-        )
-    names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.response.headers}
-    info = answer.opening.error or answer.prepared.wire.read_error(answer.response.status, names, body)
-    await refusals.send_refusal(
-        call, Refusal(info.status, info.type, info.message, retry_after=info.retry_after), send
-    )
