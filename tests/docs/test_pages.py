@@ -81,3 +81,13 @@ def test_the_security_page_has_every_row() -> None:
 
 def test_the_changelog_has_this_version() -> None:
     assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_readmes_figures_are_those_of_the_pages_that_measure() -> None:
+    told = (ROOT / "README.md").read_text().split("## Honest figures")[1].split("\n## ")[0]
+    measured = (ROOT / "docs/performance.md").read_text() + (ROOT / "docs/guard.md").read_text()
+    figures = re.findall(r"(?<![\w.])\d+(?:\.\d+)?", told)
+    assert figures
+    assert not [
+        figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", measured)
+    ]
