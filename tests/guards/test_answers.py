@@ -125,7 +125,7 @@ async def test_a_whole_answer_is_masked_in_place_or_refused() -> None:
     assert (refused.status, refused.json["error"]["type"]) == (403, "permission_error")
 
 
-async def test_an_answer_in_an_encoding_that_cannot_be_read_is_not_passed_on() -> None:
+async def test_row_19_an_answer_in_an_encoding_that_cannot_be_read_is_not_passed_on() -> None:
     app = Echo(b"\x1f\x8b", headers=[(b"content-encoding", b"gzip")])
     reply = await Driver(guarded(app, MASK)).post(
         "/v1/messages", ASK, headers={"accept-encoding": "gzip, br"}

@@ -141,7 +141,7 @@ HOSTILE = ["a" * 60000, "../" * 20000, "%25" * 20000, "&#38;" * 12000, "A1b2" * 
 
 
 @pytest.mark.parametrize("name", registry.NAMES)
-def test_hostile_texts_cost_no_more_than_their_length(name: str) -> None:
+def test_row_41_hostile_texts_cost_no_more_than_their_length(name: str) -> None:
     """Twice the text may cost twice the time and some, never its square."""
     scan = registry.scanner(name).scan
     for text in HOSTILE:

@@ -164,7 +164,7 @@ async def test_observing_shows_every_tool() -> None:
     assert {v.action for v in asked.verdicts} == {"would_refuse"}
 
 
-async def test_line_breaks_and_escapes_of_the_caller_do_not_reach_the_log() -> None:
+async def test_row_43_line_breaks_and_escapes_of_the_caller_do_not_reach_the_log() -> None:
     asked = call()
     rule = {"scanner": "path_traversal", "action": "audit"}
     await guard({"invocation": [rule]}).arguments(asked, tool({"k\r\n\x1b[31mADMIN": "../../x\x1b[0m y"}))

@@ -74,7 +74,7 @@ def token() -> str:
     )
 
 
-async def test_no_secret_comes_out_anywhere_but_where_it_belongs(
+async def test_row_43_no_secret_comes_out_anywhere_but_where_it_belongs(
     tmp_path: Path, token: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -52,8 +52,11 @@ async def test_a_body_that_is_no_request_is_400_and_reaches_nobody() -> None:
     assert (await guarded(allow=["true"]).post("/v1/messages", b"{")).status == 400
 
 
-async def test_a_model_named_twice_is_refused_before_a_rule_could_read_the_wrong_one() -> None:
-    body = b'{"model": "claude-haiku", "model": "claude-opus-5", "messages": []}'
+@pytest.mark.parametrize("second", ["model", "Model", "MODEL", r"mod\u0065l"])
+async def test_row_22_a_model_named_twice_is_refused_before_a_rule_could_read_the_wrong_one(
+    second: str,
+) -> None:
+    body = b'{"model": "claude-haiku", "%s": "claude-opus-5", "messages": []}' % second.encode()
     assert (await guarded(allow=['llm.model == "claude-haiku"']).post("/v1/messages", body)).status == 400
 
 
