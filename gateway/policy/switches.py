@@ -91,7 +91,8 @@ def affected(call: Call, op: Operation | None) -> Iterator[str]:
     if op.kind == "llm":
         yield from (f"model:{name}" for name in {op.model, call.upstream_model} if name)
     elif op.kind == "mcp":
-        yield from (f"tool:{name}" for name in {op.name, op.exposed} if name and op.subject == "tool")
+        named = {op.name, op.exposed, f"{op.server}/{op.name}"} if op.subject == "tool" else ()
+        yield from (f"tool:{name}" for name in named if name)
         if op.server:
             yield f"server:{op.server}"
 

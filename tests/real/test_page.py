@@ -7,13 +7,17 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.admin.world import HOSTILE, TOKEN, Pinned, world
+from tests.whole.process import serving
+from tests.whole.running import until
 
 pytestmark = pytest.mark.real
 VIEWS = ("overview", "live", "calls", "sessions", "tools", "costs", "findings", "limits", "switches", "rules", "configuration")  # fmt: skip
@@ -208,3 +212,72 @@ async def test_a_site_elsewhere_can_neither_read_nor_change_nor_frame_the_page(o
     assert not found["framed"]
     await opened.show(page, "switches")
     assert await page.locator("tr", has_text="alice@example.com").count() == 0
+
+
+async def ask(client: httpx.AsyncClient, text: str, **headers: str) -> httpx.Response:
+    tools = [{"name": "mcp__math__add", "description": "Adds.", "input_schema": {"type": "object"}}]
+    body = {
+        "model": "claude-sonnet-5",
+        "max_tokens": 99,
+        "tools": tools,
+        "messages": [{"role": "user", "content": text}],
+    }
+    return await client.post("/v1/messages", json=body, headers=headers)
+
+
+async def add(client: httpx.AsyncClient, use: str = "") -> Any:
+    params = {"name": "add", "arguments": {"a": 1, "b": 2}, "_meta": {"claudecode/toolUseId": use}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return (await client.post("/mcp", json=message)).json()["result"]
+
+
+async def test_the_demos_page_shows_an_agents_turn_and_switches_its_tool_off(tmp_path: Path) -> None:
+    program = shutil.which("chromium")
+    assert program, "chromium is missing: run scripts/tools/debian"
+    async with (
+        serving("--demo", "--port", "0", cwd=tmp_path, env={"GATEWAY_DEMO_KEY": TOKEN}) as demo,
+        async_playwright() as playwright,
+        httpx.AsyncClient(base_url=demo.url, headers={"authorization": f"Bearer {TOKEN}"}) as client,
+    ):
+        url = (await demo.line("the page")).split()[-1]
+        answer = await ask(
+            client, 'call mcp__math__add {"a": 1, "b": 2}', **{"x-claude-code-session-id": "turn-1"}
+        )
+        assert (await add(client, answer.json()["content"][0]["id"]))["content"][0]["text"] == "3"
+        await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        opened = Opened(browser, url, Pinned())
+        page = await opened.page()
+        await opened.show(page, "sessions", "open=turn-1")
+        turn = page.locator(".turns .card")
+        assert "claude-sonnet-5" in await turn.locator("> .line").inner_text()
+        assert "math/add" in await turn.locator(".turn .line").inner_text()
+        await turn.get_by_role("button", name="claude-sonnet-5").click()
+        for told in ("guard", "attempt: demo 200", "Not shown: "):
+            await page.locator("dialog[open]").get_by_text(told).first.wait_for()
+        assert "call mcp__math__add" in await page.locator("dialog pre").inner_text()
+        await page.keyboard.press("Escape")
+        await opened.show(page, "costs")
+        await page.locator("tr", has_text="math/add").get_by_text("never in a day").wait_for()
+        await opened.show(page, "tools")
+        await page.locator("tr", has_text="math/multiply").get_by_text("approved").wait_for()
+        await opened.show(page, "configuration")
+        assert TOKEN not in await page.locator("main").inner_text()
+        await page.get_by_role("button", name="Sign in", exact=True).click()
+        await page.get_by_label("Admin credential").fill(TOKEN)
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Sign out").wait_for()
+        await opened.show(page, "switches")
+        await page.get_by_label("What").select_option("tool")
+        await page.get_by_label("Name").fill("math/add")
+        await page.get_by_role("button", name="Switch off").click()
+        await page.locator("tr", has_text="math/add").wait_for()
+
+        async def off() -> bool:
+            return bool((await add(client)).get("isError"))
+
+        await until(off)
+        await opened.show(page, "findings")
+        await page.locator("tr", has_text="kill").first.wait_for(timeout=5000)
+        assert opened.said == []
+        await browser.close()

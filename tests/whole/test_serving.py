@@ -12,7 +12,7 @@ import pytest
 
 from gateway.types import Receive, Scope, Send
 from tests.whole.process import serving
-from tests.whole.running import KEY, POLICIES, served
+from tests.whole.running import KEY, POLICIES, served, until
 
 QUIET = "listen: {port: 0, metrics: 0, admin: 0}\ntelemetry: {log: 'off'}\n"
 ASKED = {"model": "claude-demo", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
@@ -72,11 +72,11 @@ async def test_the_demo_needs_nothing_and_its_printed_lines_work(tmp_path: Path)
             )
             answer = json.loads(ended.stdout)
             assert answer.get("stop_reason") == "end_turn" or answer["result"].keys() & {"tools", "content"}
-        await _the_page_shows_both_calls((await process.line("the page")).split()[-1], token)
+        await _the_page_shows_both_calls((await process.line("the page")).split()[-1], process.url, token)
         assert any(f"export ANTHROPIC_AUTH_TOKEN={token}" in line for line in process.lines)
 
 
-async def _the_page_shows_both_calls(page: str, token: str) -> None:
+async def _the_page_shows_both_calls(page: str, gateway: str, token: str) -> None:
     async with httpx.AsyncClient(base_url=page) as client:
         overview = (await client.get("/api/overview")).json()
         assert {group["group"][0]: group["calls"] for group in overview["groups"]} == {
@@ -92,6 +92,14 @@ async def _the_page_shows_both_calls(page: str, token: str) -> None:
         signed = {"authorization": f"Bearer {token}"}
         assert (await client.post("/api/switches", json=switch)).status_code == 401
         assert (await client.post("/api/switches", json=switch, headers=signed)).status_code == 200
+        call = {"name": "add", "arguments": {"a": 1, "b": 2}}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+
+        async def off() -> bool:
+            answer = await client.post(f"{gateway}/mcp", json=message, headers=signed)
+            return bool(answer.json()["result"]["isError"])
+
+        await until(off)
 
 
 async def test_port_comes_from_the_environment(tmp_path: Path) -> None:

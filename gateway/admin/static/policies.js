@@ -28,11 +28,13 @@ export async function limits() {
   return card("Limits and budgets in use", limitTable(found.limits, "Nothing was counted against a limit yet."));
 }
 
+const NAMED = { user: "name, e-mail or id", key: "the key's id", model: "as asked for, or as billed", tool: "tool, or server/tool", server: "as the file names it", route: "its path" };
+
 export async function switches() {
   const found = await api("switches");
   const rows = found.switches.map((one) => [h("span", {}, tag(one.kind), " ", one.name), one.reason || "–", moment(one.since), one.until ? new Date(one.until * 1000).toLocaleString("en-GB") : "until restored", admin(h("button", { onclick: () => change("switches", { method: "DELETE", body: { kind: one.kind, name: one.name } }, "Restored.") }, "Restore")) || ""]);
-  const kind = h("select", {}, found.kinds.map((name) => h("option", {}, name)));
-  const name = h("input", { required: true });
+  const kind = h("select", { onchange: () => name.setAttribute("placeholder", NAMED[kind.value]) }, found.kinds.map((name) => h("option", {}, name)));
+  const name = h("input", { required: true, placeholder: NAMED[found.kinds[0]] });
   const reason = h("input");
   const minutes = h("input", { type: "number", min: "1", placeholder: "for ever" });
   const form = h("form", { class: "fields body", onsubmit: (event) => {
