@@ -204,11 +204,14 @@ class Metrics:
 
 def _own(call: Call, now: int) -> float:
     """What the gateway itself took: up to the first byte of an answer that streams, else of the whole call."""
-    attempts = [phase for phase in call.phases if phase.name == "attempt"]
-    if not attempts:
-        return max(0.0, (now - call.started - call.upstream_ns) / 1e9)
-    waited = sum(phase.ended - phase.started for phase in attempts)
-    return max(0.0, (attempts[-1].ended - call.started - waited) / 1e9)
+    waited, ended = 0, 0
+    for phase in call.phases:
+        if phase.name == "attempt":
+            waited += phase.ended - phase.started
+            ended = phase.ended
+    if not ended:
+        waited, ended = call.upstream_ns, now
+    return max(0.0, (ended - call.started - waited) / 1e9)
 
 
 def _kind(call: Call) -> str:
