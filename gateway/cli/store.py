@@ -86,7 +86,7 @@ def _check(url: str) -> list[str]:
 
 def _file(url: str) -> Path | None:
     if url.startswith("sqlite:///"):
-        return Path(url.removeprefix("sqlite:///"))
+        return Path(url.removeprefix("sqlite:///").partition("?")[0])
     if url.startswith("memory:"):
         return None
     raise ConfigError(

@@ -38,7 +38,12 @@ def unpack(row: bytes | str) -> Record:
 
 def position(record: Record) -> str:
     """Sorts by time; unique."""
-    return f"{int(record.at * 1_000_000):017d}#{record.id}"
+    return f"{moment(record.at)}#{record.id}"
+
+
+def moment(at: float) -> str:
+    """Before the position of all records since then."""
+    return f"{int(at * 1_000_000):017d}"
 
 
 def day(at: float) -> str:

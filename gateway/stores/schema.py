@@ -29,6 +29,8 @@ TOGETHER = 32  # records of one statement: for each, the interpreter is let go a
 _ONE = f"INSERT OR IGNORE INTO records VALUES {_LINE}"  # noqa: S608
 _MANY = f"{_ONE}{f', {_LINE}' * (TOGETHER - 1)}"
 
+PRUNE = "DELETE FROM records WHERE position IN (SELECT position FROM records WHERE position < ? ORDER BY position LIMIT ?)"
+
 
 def connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
@@ -79,8 +81,7 @@ def column(name: str) -> str:
 
 
 def condition(since: float, until: float, where: Mapping[str, str] | None) -> tuple[str, list[Any]]:
-    first = f"{int(since * 1_000_000):017d}"
-    last = f"{int(until * 1_000_000):017d}" if until < 1e10 else "~"
+    first, last = rows.moment(since), rows.moment(until) if until < 1e10 else "~"
     parts, values = ["position >= ?", "position < ?"], [first, last]
     for name, wanted in (where or {}).items():
         rows.checked([name])

@@ -13,21 +13,26 @@ import msgspec
 from gateway.errors import StoreError
 from gateway.limits import bucket
 from gateway.metering.record import Record
-from gateway.stores import rows, schema
+from gateway.stores import KEPT, rows, schema
 from gateway.stores.protocols import Item, Take, Taken, Total
 from gateway.stores.writer import Writer
 
 T = TypeVar("T")
+PRUNED = 200  # records past their time that leave with a batch of new ones
 SWEEP = 60.0  # seconds between two looks for buckets that may be forgotten
 
 _state = msgspec.json.Decoder(dict[str, int | dict[str, int]])
 
 
 class SqliteStore:
-    """`SqliteStore("gateway.db")`. Reads see what was committed; every write goes through one thread."""
+    """`SqliteStore("gateway.db")`. Reads see what was committed; every write goes through one thread.
 
-    def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
+    `retention` is for how many seconds the ledger keeps a record; those past it leave a few at a time, when new ones come.
+    """
+
+    def __init__(self, path: str, *, retention: float = KEPT, clock: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._retention = retention
         self._clock = clock
         try:
             self._reader = schema.connect(path)
@@ -123,7 +128,11 @@ class SqliteStore:
         return [(key, Item(msgspec.json.decode(value), version)) for key, value, version in found]
 
     async def append(self, records: Sequence[Record]) -> None:
-        await self._writer.do(lambda connection: schema.insert(connection, records))
+        def work(connection: sqlite3.Connection) -> None:
+            schema.insert(connection, records)
+            connection.execute(schema.PRUNE, (rows.moment(self._clock() - self._retention), PRUNED))
+
+        await self._writer.do(work)
 
     async def usage(
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None

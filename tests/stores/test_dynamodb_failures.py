@@ -256,6 +256,13 @@ async def test_what_a_batch_left_unwritten_is_written_again(pool: Pool) -> None:
         assert [len(request["RequestItems"]["t"]) for request in stub.requests] == [25, 1, 1]
 
 
+async def test_the_table_forgets_a_record_when_its_time_is_over(pool: Pool) -> None:
+    async with Stub([(200, {})]) as stub:
+        await DynamoLedger(client(pool, stub.url), "t", retention=90 * 86_400.0).append([row(1)])
+        (put,) = stub.requests[0]["RequestItems"]["t"]
+        assert put["PutRequest"]["Item"]["expires"] == {"N": str(int(1.8e9) + 90 * 86_400)}
+
+
 async def test_a_record_appended_twice_in_one_batch_is_sent_once(pool: Pool) -> None:
     async with Stub([(200, {})]) as stub:
         await DynamoLedger(client(pool, stub.url), "t").append([row(1), row(1)])

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreError
+from gateway.metering.record import Record
+from gateway.stores import open_store
 from gateway.stores.protocols import Store
 from gateway.stores.sqlite import SqliteStore
 from tests.stores.contention import ROOT, contend
@@ -108,6 +110,23 @@ async def test_a_file_that_another_process_holds_is_a_store_error_and_settlement
     other.close()
     assert (await store.take("e", [requests(0.5)])).remaining["requests"] < 5
     await store.close()
+
+
+async def test_records_past_their_time_leave_when_new_ones_come(tmp_path: Path, clock: Clock) -> None:
+    def record(name: str, days: float) -> Record:
+        return Record(name, "c", clock.now - days * 86_400, "llm", "messages", "/", "ok")
+
+    path = str(tmp_path / "gateway.db")
+    opened = SqliteStore(path, retention=90 * 86_400.0, clock=clock)
+    await opened.append([record("old", 91), record("young", 89)])
+    assert [found.id for found in await opened.records()] == ["young"]
+    clock.now += 2 * 86_400
+    await opened.append([record("new", 0)])
+    assert [found.id for found in await opened.records()] == ["new"]
+    await opened.close()
+    named = open_store(f"sqlite:///{path}?retention=90d")
+    assert [found.id for found in await named.records()] == ["new"]
+    await named.close()
 
 
 async def test_a_directory_that_is_not_there_is_a_store_error(tmp_path: Path) -> None:

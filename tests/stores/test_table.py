@@ -41,7 +41,8 @@ def test_the_policy_allows_exactly_what_the_store_calls() -> None:
 
 
 @pytest.mark.parametrize("url", ["redis://x", "sqlite:gateway.db", "sqlite:///", "", "dynamodb://t?regoin=x",
-                                 "dynamodb://t?region=r&mode=fast", "dynamodb://?region=r"])  # fmt: skip
+                                 "dynamodb://t?region=r&mode=fast", "dynamodb://?region=r", "sqlite:///g.db?retention=1y",
+                                 "sqlite:///g.db?keep=90d", "dynamodb://t?region=r&retention=0d"])  # fmt: skip
 def test_what_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         open_store(url)

@@ -1,4 +1,4 @@
-"""`dynamodb://TABLE?region=eu-west-1`, with `endpoint`, `mode` (server or lambda), `leases`, `skew` and `timeout`."""
+"""`dynamodb://TABLE?region=eu-west-1`, with `endpoint`, `mode` (server or lambda), `leases`, `skew`, `timeout` and `retention`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from gateway.errors import ConfigError
 from gateway.net.pool import Pool
+from gateway.stores import retention
 from gateway.stores.dynamodb import credentials
 from gateway.stores.dynamodb.buckets import SKEW
 from gateway.stores.dynamodb.client import BUDGET, DynamoClient
@@ -20,10 +21,7 @@ def open_table(
     table: str, options: Mapping[str, str], environment: Mapping[str, str] = os.environ
 ) -> DynamoStore:
     """The store of a URL's parts. On Lambda (`mode=lambda`, found by itself) settlements are written at once, without leases."""
-    if unknown := set(options) - set(_OPTIONS):
-        raise ConfigError(
-            f"dynamodb:// has no option {sorted(unknown)[0]!r}; there are {', '.join(_OPTIONS)}"
-        )
+    kept = retention("dynamodb://", options, *_OPTIONS)
     region, endpoint = place(options, environment)
     if not table:
         raise ConfigError("dynamodb://TABLE?region=REGION needs a table")
@@ -44,6 +42,7 @@ def open_table(
         settle_now=mode == "lambda",
         leases=Leases(size=size) if size > 1 and mode == "server" else None,
         skew=float(options.get("skew", SKEW)),
+        retention=kept,
     )
 
 

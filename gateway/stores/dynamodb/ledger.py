@@ -13,25 +13,35 @@ from zlib import crc32
 
 from gateway.errors import StoreError
 from gateway.metering.record import Record
-from gateway.stores import rows
+from gateway.stores import KEPT, rows
 from gateway.stores.dynamodb.client import DynamoClient
 from gateway.stores.protocols import Total
 
 SHARDS = 8
-KEPT = 400 * 86_400  # seconds that a record is kept
 BATCH = 25  # the most that one BatchWriteItem takes
 TRIES = 6
 PAGE = 200
 
 
 class DynamoLedger:
-    def __init__(self, client: DynamoClient, table: str, *, clock: Callable[[], float] = time.time) -> None:
+    """A record is gone `retention` seconds after its call: by the table's time to live, and here from then on at once."""
+
+    def __init__(
+        self,
+        client: DynamoClient,
+        table: str,
+        *,
+        retention: float = KEPT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._retention = retention
         self._client = client
         self._table = table
         self._clock = clock
 
     async def append(self, records: Sequence[Record]) -> None:
-        unique = {(key["pk"]["S"], key["sk"]["S"]): put for key, put in map(_put, records)}
+        puts_of = (self._put(record) for record in records)
+        unique = {(key["pk"]["S"], key["sk"]["S"]): put for key, put in puts_of}
         puts = list(unique.values())
         for start in range(0, len(puts), BATCH):
             await self._append(puts[start : start + BATCH])
@@ -83,11 +93,19 @@ class DynamoLedger:
                     return found
         return found
 
+    def _put(self, record: Record) -> tuple[dict[str, Any], dict[str, Any]]:
+        shard = crc32(record.id.encode()) % SHARDS
+        key = {"pk": {"S": f"l#{_month(record.at)}#{shard}"}, "sk": {"S": rows.position(record)}}
+        expires = {"N": str(int(record.at + self._retention))}
+        return key, {
+            "PutRequest": {"Item": {**key, "record": {"S": rows.pack(record).decode()}, "expires": expires}}
+        }
+
     def _bounds(self, since: float, until: float) -> tuple[str, str]:
         """Positions: nothing is older than what is kept, or newer than the day after tomorrow."""
         now = self._clock()
-        first, last = max(since, now - KEPT), min(until, now + 2 * 86_400)
-        return f"{int(first * 1_000_000):017d}", f"{int(last * 1_000_000):017d}"
+        first, last = max(since, now - self._retention), min(until, now + 2 * 86_400)
+        return rows.moment(first), rows.moment(last)
 
     async def _shard(self, month: str, shard: int, first: str, last: str) -> list[Record]:
         return [record async for record in self._query(month, shard, first, last, forward=True)]
@@ -131,15 +149,6 @@ async def _merged(pages: list[AsyncIterator[Record]]) -> AsyncIterator[Record]:
         following = await anext(pages[index], None)
         if following is not None:
             heads[index] = following
-
-
-def _put(record: Record) -> tuple[dict[str, Any], dict[str, Any]]:
-    shard = crc32(record.id.encode()) % SHARDS
-    key = {"pk": {"S": f"l#{_month(record.at)}#{shard}"}, "sk": {"S": rows.position(record)}}
-    expires = {"N": str(int(record.at) + KEPT)}
-    return key, {
-        "PutRequest": {"Item": {**key, "record": {"S": rows.pack(record).decode()}, "expires": expires}}
-    }
 
 
 def _month(at: float) -> str:

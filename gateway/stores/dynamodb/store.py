@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.metering.record import Record
+from gateway.stores import KEPT
 from gateway.stores.dynamodb import writes
 from gateway.stores.dynamodb.buckets import SKEW, DynamoBuckets
 from gateway.stores.dynamodb.client import DynamoClient
@@ -21,7 +22,7 @@ class DynamoStore:
 
     `settle_now` writes each settlement before the response ends (on Lambda), instead of with the entity's next write.
     `leases` lets a long-running process take several calls' worth of a busy entity at once. `skew` is by how many seconds
-    machines' clocks may disagree.
+    machines' clocks may disagree, `retention` for how many the ledger keeps a record.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class DynamoStore:
         settle_now: bool = False,
         leases: Leases | None = None,
         skew: float = SKEW,
+        retention: float = KEPT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.client = client
@@ -41,7 +43,7 @@ class DynamoStore:
             client, table, skew=skew, settle_now=settle_now, leases=leases, clock=clock
         )
         self._documents = DynamoDocuments(client, table, clock=clock)
-        self._ledger = DynamoLedger(client, table, clock=clock)
+        self._ledger = DynamoLedger(client, table, retention=retention, clock=clock)
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
         return await self._buckets.take(entity, takes)
