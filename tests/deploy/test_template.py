@@ -112,6 +112,19 @@ def test_streaming_and_buffered_are_two_functions_of_one_package(made: Any) -> N
     assert (ROOT / "infra/lambda/stream").stat().st_mode & 0o111
 
 
+@pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
+def test_each_architecture_is_built_from_a_folder_of_its_own(
+    written: Any, architecture: str, machine: str
+) -> None:
+    assert str(written["Globals"]["Function"]["CodeUri"]) in str({"Fn::Sub": "infra/lambda/${Architecture}"})
+    assert written["Parameters"]["Architecture"]["Default"] == "arm64"
+    assert all(written["Resources"][name]["Metadata"] == {"BuildMethod": "makefile"} for name in FUNCTIONS)
+    folder = ROOT / "infra/lambda" / architecture
+    assert f"MACHINE = {machine}" in (folder / "Makefile").read_text()
+    shared = ("build.mk", "gateway", "gateway.yaml", "requirements.txt", "stream")
+    assert all((folder / name).is_symlink() and (folder / name).exists() for name in shared)
+
+
 def test_a_stream_may_last_as_long_as_lambda_lets_it(made: Any) -> None:
     lasting = {name: made[name]["Properties"]["Timeout"] for name in FUNCTIONS}
     assert lasting == {"Buffered": 30, "StreamingByUrl": 900, "StreamingByRest": 900}
