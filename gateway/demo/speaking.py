@@ -36,13 +36,16 @@ class Tool:
 
     def definition(self) -> dict[str, Any]:
         signature = inspect.signature(self.run, eval_str=True)
-        properties = {name: {"type": _TYPES[each.annotation]} for name, each in signature.parameters.items()}
+        parameters = {name: each.annotation for name, each in signature.parameters.items()}
         required = [name for name, each in signature.parameters.items() if each.default is each.empty]
+        answer = signature.return_annotation
+        structured = {} if answer is str else {"outputSchema": _object({"result": answer}, ["result"])}
         return {
             "name": self.name,
             "title": self.title,
             "description": inspect.getdoc(self.run) or "",
-            "inputSchema": {"type": "object", "properties": properties, "required": required},
+            "inputSchema": _object(parameters, required),
+            **structured,
             "annotations": {"readOnlyHint": self.read_only},
         }
 
@@ -51,10 +54,17 @@ class Tool:
         if not isinstance(arguments, Mapping) or not set(arguments) <= set(properties):
             raise RpcError(INVALID_PARAMS, f"{self.name} takes {', '.join(properties) or 'nothing'}")
         try:
-            text, failed = str(self.run(**arguments)), False
+            answer = self.run(**arguments)
         except (ToolFailed, TypeError, ValueError, OSError) as exc:
-            text, failed = str(exc), True
-        return {"content": [{"type": "text", "text": text}], "isError": failed}
+            return {"content": [{"type": "text", "text": str(exc)}], "isError": True}
+        # Gemini CLI takes a text that is JSON for the structured answer where there is none, and then wants an object.
+        structured = {} if isinstance(answer, str) else {"structuredContent": {"result": answer}}
+        return {"content": [{"type": "text", "text": str(answer)}], **structured, "isError": False}
+
+
+def _object(members: Mapping[str, type], required: Sequence[str]) -> dict[str, Any]:
+    properties = {name: {"type": _TYPES[each]} for name, each in members.items()}
+    return {"type": "object", "properties": properties, "required": list(required)}
 
 
 class SpeakingApp:

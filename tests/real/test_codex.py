@@ -23,6 +23,12 @@ base_url = "{url}/v1"
 wire_api = "responses"
 env_key = "GATEWAY_KEY"
 """
+TOOLS_CONFIG = """
+[mcp_servers.{name}]
+url = "{url}"
+bearer_token_env_var = "GATEWAY_KEY"
+default_tools_approval_mode = "approve"
+"""
 
 
 @pytest.fixture
@@ -32,9 +38,11 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Whole]:
         yield running
 
 
-async def codex(home: Path, url: str, key: str, prompt: str, *options: str) -> list[dict[str, Any]]:
+async def codex(
+    home: Path, url: str, key: str, prompt: str, *options: str, more: str = ""
+) -> list[dict[str, Any]]:
     """The events that it prints."""
-    (home / "config.toml").write_text(CONFIG.format(url=url))
+    (home / "config.toml").write_text(CONFIG.format(url=url) + more)
     ended = await run(
         [CODEX, "exec", "--json", "--skip-git-repo-check", "-s", "danger-full-access", *options, prompt],
         env={"HOME": str(home), "CODEX_HOME": str(home), "GATEWAY_KEY": key},
@@ -72,3 +80,24 @@ async def test_a_bad_key_ends_the_turn_with_what_the_gateway_says(gateway: Whole
     events = await codex(tmp_path, gateway.url, "wrong", "hello there")
     assert events[-1]["type"] == "turn.failed"
     assert "401" in events[-1]["error"]["message"]
+
+
+async def test_it_calls_mcp_tools_by_the_gateway(gateway: Whole, tmp_path: Path) -> None:
+    events = await codex(
+        tmp_path, gateway.url, gateway.key, 'call mcp__math__multiply {"a": 42, "b": 17}',
+        more=TOOLS_CONFIG.format(name="math", url=gateway.url + "/mcp"),
+    )  # fmt: skip
+    [called] = items(events, "mcp_tool_call")
+    assert (called["server"], called["tool"], called["status"]) == ("math", "multiply", "completed")
+    assert "714" in items(events, "agent_message")[-1]["text"]
+    [record] = await gateway.records(1, tool="multiply")
+    assert (record.server, record.outcome) == ("math", "ok")
+
+
+async def test_a_refused_mcp_tool_lets_it_go_on(gateway: Whole, tmp_path: Path) -> None:
+    events = await codex(
+        tmp_path, gateway.url, gateway.key, 'call mcp__files__read_file {"path": "../../etc/passwd"}',
+        more=TOOLS_CONFIG.format(name="files", url=gateway.url + "/mcp/filesystem"),
+    )  # fmt: skip
+    assert "The tool answered" in items(events, "agent_message")[-1]["text"]
+    assert events[-1]["type"] == "turn.completed"

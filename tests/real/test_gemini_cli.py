@@ -29,9 +29,11 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Whole]:
         yield running
 
 
-async def gemini(home: Path, url: str, key: str, prompt: str, *options: str) -> dict[str, Any]:
+async def gemini(
+    home: Path, url: str, key: str, prompt: str, *options: str, servers: dict[str, Any] | None = None
+) -> dict[str, Any]:
     (home / ".gemini").mkdir(exist_ok=True)
-    (home / ".gemini/settings.json").write_text(json.dumps(SETTINGS))
+    (home / ".gemini/settings.json").write_text(json.dumps({**SETTINGS, "mcpServers": servers or {}}))
     ended = await run(
         [GEMINI, "-p", prompt, "--output-format", "json", "-m", "gemini-3-flash-preview", *options],
         env={"HOME": str(home), "GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": key, "NO_COLOR": "1",
@@ -56,3 +58,15 @@ async def test_it_uses_its_own_tools(gateway: Whole, tmp_path: Path, route: str)
     said = await gemini(tmp_path, gateway.url + route, gateway.key, prompt, "--approval-mode", "yolo")
     assert "the note's words" in said["response"]
     assert said["stats"]["tools"]["byName"]["read_file"]["success"] == 1
+
+
+async def test_it_calls_mcp_tools_by_the_gateway(gateway: Whole, tmp_path: Path) -> None:
+    server = {"httpUrl": gateway.url + "/mcp", "headers": gateway.bearer, "trust": True}
+    said = await gemini(
+        tmp_path, gateway.url, gateway.key, 'call mcp_math_multiply {"a": 42, "b": 17}',
+        "--approval-mode", "yolo", servers={"math": server},
+    )  # fmt: skip
+    assert "714" in said["response"], said["response"]
+    assert said["stats"]["tools"]["byName"]["mcp_math_multiply"]["success"] == 1
+    [record] = await gateway.records(1, tool="multiply")
+    assert (record.server, record.outcome) == ("math", "ok")

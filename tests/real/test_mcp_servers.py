@@ -1,10 +1,7 @@
-"""Other people's servers behind the gateway, and other people's clients before it."""
+"""Other people's servers behind the gateway."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from gateway.demo import math
 from gateway.mcp.app import MCPApp
 from gateway.mcp.http import HttpUpstream
 from gateway.mcp.server import Scope, Server
@@ -20,8 +16,7 @@ from gateway.mcp.sse_upstream import SseUpstream
 from gateway.mcp.stdio import StdioUpstream
 from gateway.net.pool import Pool
 from tests.mcp.clients import Legacy, Modern
-from tests.mcp.servers import served
-from tests.real.mcp_programs import ENVIRONMENT, MCP, MODULES, NODE, everything, free_port, running
+from tests.real.mcp_programs import ENVIRONMENT, MCP, MODULES, NODE, free_port, running
 from tests.real.programs import run
 
 pytestmark = pytest.mark.real
@@ -140,115 +135,3 @@ async def test_a_streamable_http_server_of_the_typescript_sdk() -> None:
             legacy = await Legacy(app).begin()
             assert "Echo: ho" in str(await legacy.call("echo", {"message": "ho"}))
         await pool.close()
-
-
-@asynccontextmanager
-async def gateway() -> AsyncIterator[str]:
-    """Math and the everything-server, behind the gateway, on a port."""
-    async with everything() as first, served(math.app()) as second:
-        pool = Pool()
-        app = MCPApp(
-            [
-                Server(HttpUpstream(name, url, client=pool))
-                for name, url in (("everything", first), ("math", second))
-            ]
-        )
-        async with served(app) as url:
-            yield url
-        await pool.close()
-
-
-PYTHON_NEW = """
-import asyncio, sys
-from mcp import Client
-async def main():
-    async with Client(sys.argv[1]) as client:
-        print(sorted(tool.name for tool in (await client.list_tools()).tools)[:2])
-        print((await client.call_tool("add", {"a": 2, "b": 3})).content[0].text)
-asyncio.run(main())
-"""
-PYTHON_OLD = """
-import asyncio, sys
-from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
-async def main():
-    async with streamablehttp_client(sys.argv[1]) as (read, write, _):
-        async with ClientSession(read, write) as session:
-            await session.initialize()
-            print(sorted(tool.name for tool in (await session.list_tools()).tools)[:2])
-            print((await session.call_tool("add", {"a": 2, "b": 3})).content[0].text)
-asyncio.run(main())
-"""
-FASTMCP = """
-import asyncio, sys
-from fastmcp import Client
-async def main():
-    async with Client(sys.argv[1]) as client:
-        print(sorted(tool.name for tool in await client.list_tools())[:2])
-        print((await client.call_tool("add", {"a": 2, "b": 3})).content[0].text)
-asyncio.run(main())
-"""
-TYPESCRIPT = """
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-const client = new Client({ name: "test", version: "1" });
-await client.connect(new StreamableHTTPClientTransport(new URL(process.argv[2])));
-console.log((await client.listTools()).tools.map((tool) => tool.name).sort().slice(0, 2));
-console.log((await client.callTool({ name: "add", arguments: { a: 2, b: 3 } })).content[0].text);
-await client.close();
-"""
-
-
-@pytest.mark.parametrize(
-    ("interpreter", "script"),
-    [
-        (Path(sys.executable), PYTHON_NEW),
-        (MCP / "older/bin/python", PYTHON_OLD),
-        (MCP / "fastmcp/bin/python", FASTMCP),
-        (NODE, TYPESCRIPT),
-    ],
-    ids=["python-2", "python-1", "fastmcp", "typescript"],
-)
-async def test_the_sdks_list_and_call_through_the_gateway(interpreter: Path, script: str) -> None:
-    file = (
-        MCP / f"client-{os.getpid()}.{'mjs' if interpreter == NODE else 'py'}"
-    )  # beside the modules that it imports
-    file.write_text(script)
-    try:
-        async with gateway() as url:
-            ended = await run([interpreter, file, url])
-    finally:
-        file.unlink()
-    assert ended.out.strip().splitlines()[-1] == "5", ended.err
-    assert "add" in ended.out
-
-
-@pytest.mark.parametrize("bridge", ["mcp-remote", "supergateway"])
-async def test_a_desktop_client_comes_by_a_bridge_over_stdio(bridge: str, tmp_path: Path) -> None:
-    """As Claude Desktop starts them: messages on standard input, answers on standard output."""
-    async with gateway() as url:
-        words = {
-            "mcp-remote": [str(MODULES / ".bin/mcp-remote"), url, "--allow-http"],
-            "supergateway": [str(MODULES / ".bin/supergateway"), "--streamableHttp", url],
-        }
-        env = {**ENVIRONMENT, "HOME": str(tmp_path), "MCP_REMOTE_CONFIG_DIR": str(tmp_path)}
-        upstream = StdioUpstream("bridge", words[bridge], env=env, timeout=40.0)
-        app = MCPApp([Server(upstream)], list_timeout=40.0)
-        try:
-            client = await Legacy(app).begin()
-            assert "add" in await client.tools()
-            assert (await client.call("add", {"a": 2, "b": 3}))["content"][0]["text"] == "5"
-        finally:
-            await app.close()
-
-
-async def test_the_inspector_lists_and_calls() -> None:
-    async with gateway() as url:
-        command = [MODULES / ".bin/mcp-inspector", "--cli", url, "--transport", "http"]
-        listed = await run([*command, "--method", "tools/list"], env=ENVIRONMENT)
-        called = await run(
-            [*command, "--method", "tools/call", "--tool-name", "add", "--tool-arg", "a=2", "b=3"],
-            env=ENVIRONMENT,
-        )
-    assert "add" in [each["name"] for each in json.loads(listed.out)["tools"]], listed.err
-    assert json.loads(called.out)["content"][0]["text"] == "5", called.err
