@@ -15,6 +15,7 @@ from gateway.llm import headers as passing
 from gateway.llm import reading
 from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
+from gateway.llm.dialects.composer import CUT
 from gateway.llm.dialects.protocol import Event, Json, Request, StreamWriter, Watcher
 from gateway.llm.encoding import Inflater, inflater, plain
 from gateway.llm.inquiry import Inquiry
@@ -97,16 +98,16 @@ class Relay:
     async def _streamed(
         self, response: Response, chunk: bytes, watcher: Watcher, inflate: Inflater | None, *, seen: bool
     ) -> None:
-        while True:
-            ended = response.ended
-            await self.body(chunk, more=not ended)
+        while not response.ended:
+            await self.body(chunk, more=True)
             self._whole_frames = chunk.endswith((b"\n\n", b"\n\r\n"))
             if not seen:
                 watcher.feed(chunk if inflate is None else inflate.feed(chunk))
             seen = False
-            if ended:
-                return
             chunk = await response.chunk()
+        if not seen:
+            watcher.feed(chunk if inflate is None else inflate.feed(chunk))
+        await self._last(chunk, cut=inflate is None and _cut(watcher))
 
     async def _trimmed(
         self, response: Response, chunk: bytes, watcher: Watcher, trim: Any, *, seen: bool
@@ -119,7 +120,14 @@ class Relay:
             if kept := trim.feed(chunk):
                 await self.body(kept, more=True)
             chunk = await response.chunk()
-        await self.body(trim.end(), more=False)
+        await self._last(trim.end(), cut=_cut(watcher))
+
+    async def _last(self, chunk: bytes, *, cut: bool) -> None:
+        """A stream that ends in the middle must not look finished: an error event will follow."""
+        await self.body(chunk, more=cut)
+        if cut:
+            self._whole_frames = chunk.endswith((b"\n\n", b"\n\r\n")) if chunk else self._whole_frames
+            raise UpstreamError(CUT)
 
     async def _copied(self, response: Response, chunk: bytes) -> bytes:
         """An answer that is no stream, however many pieces it comes in; returns it for its usage."""
@@ -274,6 +282,10 @@ class Relay:
         error = watcher.error
         if error is not None and self._call.refusal is None:
             self._call.refusal = Refusal(error.status, error.type, error.message)
+
+
+def _cut(watcher: Watcher) -> bool:
+    return not (watcher.finished or watcher.stop_reason or watcher.error)
 
 
 def _trimmer(answer: Answer, body: bytes) -> Any:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from gateway.compose import Route, compose
 from gateway.llm.app import LLMApp
-from gateway.llm.routes import ModelRule
 from gateway.llm.upstream import Upstream
+from gateway.middleware.access import Observer
 from gateway.net.client import DEFAULT_TIMEOUTS, Response, Timeouts
 from gateway.types import App, Headers
+from tests.driver import Driver
 from tests.llm.gateways import provider
 
 MEDIA = {
@@ -71,11 +72,12 @@ def whole(body: bytes) -> Given:
     return Given([body], [(b"content-type", b"application/json")])
 
 
-def scripted(wire: str, *, models: Sequence[ModelRule] = ()) -> tuple[App, Scripted]:
-    """A gateway in front of one provider that speaks this wire, and what it will answer."""
+def scripted(wire: str) -> tuple[LLMApp, Scripted]:
+    """In front of one provider that speaks this wire, and what it will answer."""
     client = Scripted()
     one = provider("one", "http://provider.invalid", wire, retries=0)
-    app = LLMApp(
-        providers={"one": one}, models=models, client=client, upstream=Upstream(client, sleep=_at_once)
-    )
-    return compose([Route("/", app)]), client
+    return LLMApp(providers={"one": one}, client=client, upstream=Upstream(client, sleep=_at_once)), client
+
+
+def driver(app: App, *observers: Observer) -> Driver:
+    return Driver(compose([Route("/", app)], observers=observers))

@@ -24,9 +24,8 @@ from tests.dialects import (
     specified_responses,
 )
 from tests.dialects.driving import sse as gemini_frames
-from tests.driver import Driver
 from tests.llm.gateways import MESSAGE
-from tests.llm.scripted import scripted, streamed, whole
+from tests.llm.scripted import driver, scripted, streamed, whole
 from tests.llm.test_translating import ASKED, CLIENTS, COMPLETION, CONVERSED, RESPONDED
 
 GENERATED = {
@@ -145,7 +144,7 @@ async def test_a_stream_of_another_form(client: str, wire: str, data: st.DataObj
     app, provider = scripted(wire)
     path, body = CLIENTS[client]
     provider.answers = [streamed(wire, spoilt_stream(data, wire)) for _ in range(2)]
-    reply = await Driver(app).post(path, body)
+    reply = await driver(app).post(path, body)
     assert b"its log has the reason" not in reply.body
     if reply.status == 200:
         fine(client, wire, reply.body)
@@ -153,7 +152,7 @@ async def test_a_stream_of_another_form(client: str, wire: str, data: st.DataObj
         assert reply.status in (400, 429, 500, 502, 504, 529), reply.body
         assert reply.json
     provider.answers = [streamed(wire, STREAMS[wire])]
-    good = await Driver(app).post(path, body)
+    good = await driver(app).post(path, body)
     assert good.status == 200
     GRAMMARS[client](good.body)
 
@@ -167,9 +166,9 @@ async def test_an_answer_of_another_form(client: str, wire: str, data: st.DataOb
     bad = orjson.dumps(spoilt(data, WHOLE[wire]))
     cut = data.draw(st.none() | st.integers(0, len(bad)), "cut")
     provider.answers = [whole(bad[:cut]) for _ in range(2)]
-    reply = await Driver(app).post(ASKED[client], body)
+    reply = await driver(app).post(ASKED[client], body)
     assert b"its log has the reason" not in reply.body
     assert reply.json
     assert reply.status in (200, 400, 429, 500, 502, 504, 529)
     provider.answers = [whole(orjson.dumps(WHOLE[wire]))]
-    assert (await Driver(app).post(ASKED[client], body)).status == 200
+    assert (await driver(app).post(ASKED[client], body)).status == 200

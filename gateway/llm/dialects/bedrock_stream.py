@@ -117,7 +117,7 @@ class Watcher:
 
     @property
     def usage(self) -> Usage | None:
-        return self._converse or figures.read(self._usage)
+        return self._converse or figures.billed(self._usage)
 
     def feed(self, chunk: bytes) -> None:
         if self._broken:
