@@ -156,9 +156,13 @@ def _ratelimit(policies: Section, place: Place, resources: Resources) -> Layer:
 def _guard(section: Section | None, place: Place) -> Layer | None:
     if not section:
         return None
-    from gateway.guards.rules import guard_from
+    from gateway.config.modules import importable
+    from gateway.guards.rules import PHASES, guard_from
     from gateway.middleware.guard import GuardMiddleware
 
+    rules = [rule for phase in PHASES for rule in section.get(phase, ())]
+    if any("python" in rule for rule in rules if isinstance(rule, Mapping)):
+        importable(place.folder)
     return partial(GuardMiddleware, **guard_from(section), defer=place.mcp)
 
 
