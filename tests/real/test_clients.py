@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 PAGE = ROOT / "docs/clients.md"
 CODEX = TOOLS / "codex/node_modules/.bin/codex"
 GEMINI = TOOLS / "gemini-cli/node_modules/.bin/gemini"
-BIN = TOOLS / "mcp-clients/node_modules/.bin"
+BIN = TOOLS / "mcp/node_modules/.bin"
 
 
 @pytest.fixture
@@ -129,5 +129,6 @@ async def test_the_inspector_lists_the_tools(gateway: Whole, tmp_path: Path) -> 
     line = entry("bash", "inspector", gateway).replace(
         "npx @modelcontextprotocol/inspector", str(BIN / "mcp-inspector")
     )
+    line = f"PATH={BIN}:$PATH\n{line}"  # Node 22.19 is there
     ended = await shell(line, tmp_path, GATEWAY_KEY=gateway.key)
     assert [tool["name"] for tool in json.loads(ended.out)["tools"]] == ["add", "multiply"]
