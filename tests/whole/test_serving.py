@@ -78,11 +78,15 @@ async def test_the_demo_needs_nothing_and_its_printed_lines_work(tmp_path: Path)
 
 async def _the_page_shows_both_calls(page: str, gateway: str, token: str) -> None:
     async with httpx.AsyncClient(base_url=page) as client:
-        overview = (await client.get("/api/overview")).json()
-        assert {group["group"][0]: group["calls"] for group in overview["groups"]} == {
-            "claude-sonnet-5": 1,
-            "": 1,
-        }
+        shown: dict[str, int] = {}
+
+        async def all_there() -> bool:
+            groups = (await client.get("/api/overview")).json()["groups"]
+            shown.update({group["group"][0]: group["calls"] for group in groups})
+            return len(shown) == 2
+
+        await until(all_there)  # records wait a moment for company
+        assert shown == {"claude-sonnet-5": 1, "": 1}
         (tool,) = (await client.get("/api/tools")).json()["tools"]
         assert (tool["server"], tool["tool"], tool["outcomes"]) == ("math", "add", {"ok": 1})
         assert "routes" in (await client.get("/api/configuration")).json()
