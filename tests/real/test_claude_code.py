@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway import sse
+from gateway.demo.app import demo_app
 from gateway.demo.model import DemoModel
 from gateway.types import Receive, Scope, Send
+from tests.real.mcp_programs import everything
 from tests.real.programs import CLAUDE, run
 from tests.whole.running import POLICIES, Whole, demo, served, whole
 
@@ -103,6 +106,63 @@ async def test_a_tool_that_is_refused_for_its_arguments_lets_the_agent_go_on(
     assert said["is_error"] is False
     assert "The tool answered" in said["result"]
     assert "root:" not in said["result"]
+
+
+@asynccontextmanager
+async def lab(folder: Path, section: str) -> AsyncIterator[Whole]:
+    """A gateway with one MCP route: the demo's math server, and the everything-server of the Python SDK."""
+    async with everything() as behind, served(demo_app(folder)) as beside:
+        route = f"{{path: /lab, mcp: {{servers: {{math: {{url: '{beside}/math'}}, all: {{url: '{behind}'}}}}{section}}}"
+        async with demo(folder, more=f"- {route}\n") as running:
+            yield running
+
+
+def offered(home: Path, gateway: Whole) -> tuple[str, ...]:
+    """The options under which the lab is its only MCP server, and needs nobody's consent."""
+    entry = {"type": "http", "url": gateway.url + "/lab", "headers": gateway.bearer}
+    (home / "mcp.json").write_text(json.dumps({"mcpServers": {"lab": entry}}))
+    allowed = "mcp__lab,ListMcpResourcesTool,ReadMcpResourceTool"
+    return ("--mcp-config", "mcp.json", "--strict-mcp-config", "--allowedTools", allowed)
+
+
+async def test_it_lists_resources_reads_one_and_uses_a_prompt_of_mcp_servers(tmp_path: Path) -> None:
+    async with lab(tmp_path, "}") as gateway:
+
+        async def asked(prompt: str) -> str:
+            said = await claude(tmp_path, gateway.url, gateway.key, prompt, *offered(tmp_path, gateway))
+            return str(said["result"])
+
+        assert "test://static-text" in await asked('call ListMcpResourcesTool {"server": "lab"}')
+        uri = {"server": "lab", "uri": "test://static-text"}
+        assert "static text resource" in await asked(f"call ReadMcpResourceTool {json.dumps(uri)}")
+        assert "simple prompt" in await asked("/mcp__lab__test_simple_prompt")
+        records = await gateway.records(2, kind="mcp")
+        assert {(r.method, r.server) for r in records} >= {("resources/read", "all"), ("prompts/get", "all")}
+
+
+async def test_a_tool_that_a_rule_refuses_is_told_to_the_agent_which_goes_on(tmp_path: Path) -> None:
+    rule = 'mcp.tool.name == "multiply" && mcp.tool.arguments.a > 40'
+    async with lab(tmp_path, f"}}, policies: {{authz: {{deny: ['{rule}']}}}}") as gateway:
+        said = await claude(tmp_path, gateway.url, gateway.key, 'call mcp__lab__multiply {"a": 42, "b": 17}',
+                            *offered(tmp_path, gateway))  # fmt: skip
+        assert said["is_error"] is False
+        assert "Refused by authz" in said["result"]
+        [record] = await gateway.records(1, tool="multiply")
+        assert record.outcome == "refused"
+
+
+async def test_it_finds_a_tool_by_searching_and_calls_it(tmp_path: Path) -> None:
+    async with lab(tmp_path, ", disclosure: search}") as gateway:
+
+        async def asked(prompt: str) -> str:
+            said = await claude(tmp_path, gateway.url, gateway.key, prompt, *offered(tmp_path, gateway))
+            return str(said["result"])
+
+        assert "multiply" in await asked('call mcp__lab__search_tools {"query": "multiply two numbers"}')
+        inner = {"name": "multiply", "arguments": {"a": 42, "b": 17}}
+        assert "714" in await asked(f"call mcp__lab__call_tool {json.dumps(inner)}")
+        [record] = await gateway.records(1, tool="multiply")
+        assert (record.server, record.outcome, record.tool_use_id[:6]) == ("math", "ok", "toolu_")
 
 
 class Faulty:
