@@ -100,16 +100,27 @@ def _frame(value: Any, place: str, path: Path, found: list[Piece | Unread]) -> _
     if isinstance(value, list):
         return enumerate(value), "", place, path
     if isinstance(value, dict):
-        if place in _SPOKEN:
-            if value.get("type") in _SIGNED:
-                return None
-            if kind := _unread(value):
-                found.append(Unread(kind, path))
-                return None
+        if place not in _SPOKEN or _data(path, place):
+            return iter(value.items()), "", place, path
+        kind = value.get("type")
+        if isinstance(kind, str) and kind in _SIGNED:
+            return None
+        if kind := _unread(value):
+            found.append(Unread(kind, path))
+            return None
         return iter(value.items()), place, _place(value, place), path
     if isinstance(value, str) and value:
         found.append(Piece(place, path, value))
     return None
+
+
+# What tools are given and give: there a key means what its tool says.
+_DATA = frozenset({"input", "args", "response", "structuredContent", "_meta"})
+
+
+def _data(path: Path, place: str) -> bool:
+    """At the top of a body, `input` and `response` hold messages."""
+    return not _DATA.isdisjoint(path if place == "result" else path[1:])
 
 
 _SPOKEN = frozenset({"system", "messages", "tool_results", "answer", "result"})
