@@ -77,6 +77,10 @@ def _gemini(refusal: Refusal, request_id: str) -> dict[str, Any]:
     return {"error": {"code": refusal.status, "message": refusal.message, "status": status}}
 
 
+_AWS = {400: "Validation", 401: "UnrecognizedClient", 403: "AccessDenied", 404: "ResourceNotFound", 413: "Validation", 429: "Throttling",
+        503: "ServiceUnavailable", 504: "ModelTimeout", 529: "ServiceUnavailable"}  # fmt: skip
+
+
 def _bedrock(refusal: Refusal, request_id: str) -> dict[str, Any]:
     return {"message": refusal.message}
 
@@ -108,6 +112,12 @@ def render(refusal: Refusal, dialect: str, request_id: str) -> tuple[Headers, by
     media = b"application/json" if dialect in _RENDER else b"application/problem+json"
     headers: Headers = [(b"content-type", media), (b"content-length", b"%d" % len(body)),
                         (b"request-id", request_id.encode())]  # fmt: skip
+    if dialect == "bedrock":  # AWS's clients read the kind of an error here
+        kind = _AWS.get(refusal.status) or ("InternalServer" if refusal.status >= 500 else "Validation")
+        headers += [
+            (b"x-amzn-errortype", kind.encode() + b"Exception"),
+            (b"x-amzn-requestid", request_id.encode()),
+        ]
     if refusal.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, -int(-refusal.retry_after // 1))))
     headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in refusal.headers]

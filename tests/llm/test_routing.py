@@ -7,9 +7,10 @@ import pytest
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest, ConfigError
 from gateway.llm.providers import Provider
-from gateway.llm.retry import FAILURES, Budget, Health, pause
+from gateway.llm.retry import FAILURES, Health
 from gateway.llm.routes import ModelRule, Table, Target
 from gateway.net.client import Timeouts
+from gateway.net.retry import Budget, pause
 from tests.llm.gateways import (
     ANTHROPIC,
     EVENTS,

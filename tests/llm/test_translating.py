@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from botocore.parsers import create_parser
 
 from gateway.metering.usage import Usage
 from tests.dialects import oracles, specified_bedrock, specified_chat, specified_responses
@@ -206,3 +207,18 @@ async def test_an_upstreams_error_comes_in_the_clients_terms(
     async with gateway(script, dialects=[upstream], retries=0) as gw:
         reply = await gw.drive.post("/v1/messages", CLIENTS["anthropic"][1])
         assert (reply.status, json.loads(reply.body)["error"]["type"]) == (status, kind)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, "ValidationException"), (404, "ResourceNotFoundException"), (429, "ThrottlingException"),
+                                              (503, "ServiceUnavailableException"), (500, "InternalServerException")])  # fmt: skip
+async def test_aws_own_client_reads_the_kind_of_an_error(status: int, kind: str) -> None:
+    failed = answer(
+        b'{"error":{"message":"no"}}',
+        status=b"%d Failed" % status,
+        headers=b"content-type: application/json\r\n",
+    )
+    async with gateway(repeat(failed), dialects=["openai-chat"], retries=0) as gw:
+        reply = await gw.drive.post("/model/claude-x/invoke", CLIENTS["bedrock"][1])
+    raw = {"status_code": reply.status, "headers": reply.headers, "body": reply.body}
+    error = create_parser("rest-json").parse(raw, None)["Error"]
+    assert (error["Code"], error["Message"]) == (kind, "no")
