@@ -106,7 +106,7 @@ def _route(
     listen = file.get("listen") or {}
     if ("llm" in section) == ("mcp" in section):
         raise ConfigError("needs either llm or mcp")
-    app = _made(section, path, file, folder, resources)
+    app = _bounded(_made(section, path, file, folder, resources), section)
     place = Place(
         path,
         mcp="mcp" in section,
@@ -119,6 +119,15 @@ def _route(
     exact = isinstance(section["path"], Mapping)
     ports = frozenset([port]) if port else frozenset()
     return Route(path, layers.around(app), exact=exact, ports=ports, mcp=place.mcp), resource, app
+
+
+def _bounded(app: App, section: Section) -> App:
+    seconds = (section.get("timeout") or {}).get("request")
+    if seconds is None:
+        return app
+    from gateway.middleware.deadline import DeadlineMiddleware
+
+    return DeadlineMiddleware(app, seconds=seconds)
 
 
 def _made(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> App:
@@ -136,13 +145,14 @@ def _made(section: Section, path: str, file: Section, folder: Path, resources: R
 
 
 def _handler(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> App:
+    attempt = (section.get("timeout") or {}).get("upstream")
     if "mcp" in section:
         from gateway.config.build_mcp import mcp
 
-        return mcp(section["mcp"], path, file, folder, resources)
+        return mcp(section["mcp"], path, file, folder, resources, attempt=attempt)
     from gateway.config.build_llm import llm
 
-    return llm(section["llm"], resources)
+    return llm(section["llm"], resources, attempt=attempt)
 
 
 def _fixed(protected: list[Resource]) -> dict[str, App]:

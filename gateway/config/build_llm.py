@@ -21,12 +21,20 @@ from gateway.policy.errors import CelError
 Section = Mapping[str, Any]
 
 
-def llm(section: Section, resources: Resources) -> LLMApp:
+def llm(section: Section, resources: Resources, *, attempt: float | None = None) -> LLMApp:
+    """`attempt` bounds every provider that says nothing of its own."""
+    total = {} if attempt is None else {"total": attempt}
     return LLMApp(
-        providers={name: provider_from(name, each) for name, each in section["providers"].items()},
+        providers={
+            name: provider_from(name, _within(each, total)) for name, each in section["providers"].items()
+        },
         models=[_rule(each) for each in section.get("models", ())],
         client=resources.client,
     )
+
+
+def _within(section: Section, bounds: Section) -> Section:
+    return {**section, "timeout": {**bounds, **section.get("timeout", {})}} if bounds else section
 
 
 def provider_from(name: str, section: Section) -> Provider:

@@ -19,7 +19,17 @@ Section = Mapping[str, Any]
 log = logging.getLogger("gateway")
 
 
-def mcp(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> MCPApp:
+def mcp(
+    section: Section,
+    path: str,
+    file: Section,
+    folder: Path,
+    resources: Resources,
+    *,
+    attempt: float | None = None,
+) -> MCPApp:
+    """`attempt` bounds every server that says nothing of its own."""
+    bounds = {} if attempt is None else {"timeout": attempt}
     listen = file.get("listen") or {}
     public = urlsplit(file.get("public_url", "")).netloc
     key = section.get("seal_key")
@@ -39,7 +49,7 @@ def mcp(section: Section, path: str, file: Section, folder: Path, resources: Res
         if key in section
     }
     return MCPApp(
-        [_server(name, each, folder, resources) for name, each in section["servers"].items()],
+        [_server(name, {**bounds, **each}, folder, resources) for name, each in section["servers"].items()],
         seal_key=hashlib.sha256(key.encode()).digest() if key else None,
         route=path,
         store=resources.store,
