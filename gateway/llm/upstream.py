@@ -14,9 +14,10 @@ from gateway.errors import UpstreamError, UpstreamTimeout
 from gateway.llm.dialects import failures
 from gateway.llm.inquiry import Inquiry, Prepared
 from gateway.llm.opening import PLAIN, Opening, opening
-from gateway.llm.retry import ELSEWHERE, RETRYABLE, Budget, Health, pause
+from gateway.llm.retry import ELSEWHERE, RETRYABLE, Health
 from gateway.llm.routes import Candidate
 from gateway.net.client import Client, Response, header
+from gateway.net.retry import Budget, pause
 
 log = logging.getLogger("gateway")
 

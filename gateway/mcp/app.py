@@ -19,7 +19,7 @@ from gateway.mcp import status as statuses
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.doors import Doors
-from gateway.mcp.exchange import Exchange, Watch, Watches, Wire
+from gateway.mcp.exchange import LATE, Exchange, Watch, Wire
 from gateway.mcp.jsonrpc import Message, RpcError
 from gateway.mcp.methods import CANCELLED, Methods
 from gateway.mcp.names import Mode
@@ -30,6 +30,7 @@ from gateway.mcp.server import Server
 from gateway.mcp.sight import Sight
 from gateway.mcp.turn import Turn
 from gateway.mcp.upstream import Answer
+from gateway.net.late import Late
 from gateway.refusals import Refusal, invalid, send_refusal
 from gateway.stores.protocols import Documents
 from gateway.types import Headers, Receive, Scope, Send
@@ -77,7 +78,7 @@ class MCPApp:
         self._ended: dict[str, None] = {}  # sessions that a DELETE ended here; elsewhere the upstreams know
         self._doors = Doors(origins, hosts)
         self._streaming = streaming
-        self._watches = Watches()
+        self._late = Late(LATE)
         if pins != "off" and store is None:
             raise ConfigError(f"pins: {pins} needs a store")
         bounds = Bounds(self.catalog.servers)
@@ -178,7 +179,7 @@ class MCPApp:
 
         watch = Watch(receive, wire, leave)
         if self._streaming:  # what is buffered is never left early
-            self._watches.add(watch)
+            self._late.add(watch)
         call.abort = leave
         try:
             await work
@@ -193,7 +194,8 @@ class MCPApp:
             raise ClientGone("the client left") from None
         finally:
             call.abort = None
-            self._watches.remove(watch)
+            self._late.remove(watch)
+            watch.stop()
 
     async def _answer(self, call: Call, peer: Peer, message: Message, wire: Wire, headers: Headers) -> None:
         params = jsonrpc.members(message.params)

@@ -20,6 +20,7 @@ from gateway.errors import Refused, UpstreamError, UpstreamTimeout
 from gateway.mcp import jsonrpc, names
 from gateway.mcp.jsonrpc import Members, Message
 from gateway.mcp.peer import Peer
+from gateway.mcp.repeats import Repeats
 from gateway.mcp.server import Server
 from gateway.mcp.tables import RESOURCES, TEMPLATES, Entry, Kind, Listing, Table, merge
 from gateway.mcp.upstream import Ask
@@ -65,6 +66,7 @@ class Catalog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.servers = {server.name: server for server in servers}
+        self.repeats = Repeats(servers)
         self._mode = prefix
         self._prefixes = {server.name: server.prefix for server in servers if server.prefix}
         self.deadline = deadline
@@ -226,7 +228,7 @@ class Catalog:
         ttl, cursor, seen = float("inf"), None, set()
         for _ in range(PAGES):
             params: Members = {} if cursor is None else {"cursor": cursor}
-            page = await fetch_page(call, peer, kind, server, params)
+            page = await self.fetch_page(call, peer, kind, server, params)
             raws += map(bytes, jsonrpc.items(bytes(page.get(kind.member, b"[]"))))
             ttl = min(ttl, _ttl(page))
             cursor = page.get("nextCursor")
@@ -234,6 +236,19 @@ class Catalog:
                 break
             seen.add(bytes(cursor))
         return self._listing(raws), ttl
+
+    async def fetch_page(
+        self, call: Call, peer: Peer, kind: Kind, server: Server, params: Members
+    ) -> Members:
+        ask = Ask(call, peer, kind.method, params)
+        answer = await self.repeats.ask(
+            server, lambda: server.upstream.ask(ask, Deaf()), safe=lambda: True, begun=lambda: False
+        )
+        if answer.error or not answer.result:
+            raise UpstreamError(
+                f"server {server.name!r} refused {kind.method}: {answer.error[:200].decode(errors='replace')}"
+            )
+        return jsonrpc.members(answer.result)
 
     def _listing(self, raws: list[bytes]) -> Listing:
         digest = hashlib.sha256(b"\0".join(raws)).digest()
@@ -259,15 +274,6 @@ class Catalog:
             if len(self._tables) > _KEPT:
                 self._tables.popitem(last=False)
         return table
-
-
-async def fetch_page(call: Call, peer: Peer, kind: Kind, server: Server, params: Members) -> Members:
-    answer = await server.upstream.ask(Ask(call, peer, kind.method, params), Deaf())
-    if answer.error or not answer.result:
-        raise UpstreamError(
-            f"server {server.name!r} refused {kind.method}: {answer.error[:200].decode(errors='replace')}"
-        )
-    return jsonrpc.members(answer.result)
 
 
 class Deaf:

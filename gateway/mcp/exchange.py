@@ -100,37 +100,6 @@ class Wire:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-class Watches:
-    """All answers under way. One timer looks for those that are late, so that a prompt one costs a dictionary entry."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[Watch, float] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None  # whose timer runs
-
-    def add(self, watch: Watch) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiting[watch] = loop.time() + LATE
-        if self._loop is not loop:
-            self._loop = loop
-            loop.call_later(LATE, self._look, loop)
-
-    def remove(self, watch: Watch) -> None:
-        self._waiting.pop(watch, None)
-        watch.stop()
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for watch, due in list(self._waiting.items()):
-            if due > now:
-                break  # they stand in the order in which they came
-            del self._waiting[watch]
-            watch.start()
-        if self._waiting:
-            loop.call_later(LATE, self._look, loop)
-        elif self._loop is loop:
-            self._loop = None
-
-
 class Watch:
     """Hears the client leave, and keeps a silent stream alive."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import time
@@ -14,7 +13,7 @@ import orjson
 from msgspec import Raw
 
 from gateway.call import Operation
-from gateway.errors import ClientGone, Refused, UpstreamClosed, UpstreamError
+from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.mcp import disclosure, eras, jsonrpc, resume
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.bridge import Bridge
@@ -28,7 +27,7 @@ from gateway.mcp.tables import PROMPTS, RESOURCES, TOOLS, Entry, Kind
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.truncation import truncate
 from gateway.mcp.turn import Metered, Turn, judge, refused, tool_error
-from gateway.mcp.upstream import Answer, Ask, BadStatus, incoming
+from gateway.mcp.upstream import Answer, Ask, incoming
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,22 +172,24 @@ class Relay:
         turn.exchange.server = entry.server
         place = Place(entry.server, "", op.method, op.exposed)
         turn.exchange.event_id = lambda event: resume.seal(self._seal, turn.call, replace(place, event=event))
-        attempt = 0
-        while True:
+
+        async def once() -> Answer:
             began = time.perf_counter_ns()
             try:
                 answer = await server.upstream.ask(ask, turn.exchange)
                 if answer.modern and not turn.peer.modern and b'"input_required"' in answer.result:
                     answer = await self.bridge.drive(turn, server.upstream, ask, answer)
                 return answer
-            except UpstreamError as exc:
-                attempt += 1
-                if attempt > _attempts(server, op, entry, exc) or turn.exchange.wire.started:
-                    raise
-                await asyncio.sleep(server.retries.backoff * 2 ** (attempt - 1))
             finally:
                 metered.upstream_ns += time.perf_counter_ns() - began
                 turn.call.took("attempt", began, op.server)
+
+        return await self._catalog.repeats.ask(
+            server,
+            once,
+            safe=lambda: _repeatable(server, op, entry),
+            begun=lambda: turn.exchange.wire.started,
+        )
 
     async def judged(self, turn: Turn, op: Operation, server: Server, answer: Answer) -> Answer:
         """What the client gets of a server's answer."""
@@ -255,21 +256,16 @@ def failed(turn: Turn, server: str, exc: UpstreamError) -> Answer:
     raise RpcError(INTERNAL_ERROR, f"The server could not be reached: {exc}.")
 
 
-def _attempts(server: Server, op: Operation, entry: Entry, exc: UpstreamError) -> int:
-    """How often it may be asked again: once where nothing can have happened yet, else only what is safe to repeat."""
-    if isinstance(exc, UpstreamClosed) and not exc.sent:
-        return max(1, server.retries.max)
+def _repeatable(server: Server, op: Operation, entry: Entry) -> bool:
+    """Reads are, and tools that say so themselves or that the file names."""
     hints = entry.tree.get("annotations")
     hints = hints if isinstance(hints, Mapping) else {}
-    safe = (
+    return (
         op.subject != "tool"
         or op.name in server.retries.tools
         or hints.get("idempotentHint") is True
         or hints.get("readOnlyHint") is True
     )
-    if not safe or (isinstance(exc, BadStatus) and exc.status not in server.retries.on):
-        return 0
-    return server.retries.max
 
 
 def parameter_headers(turn: Turn, entry: Entry, params: Mapping[str, Raw]) -> list[tuple[bytes, bytes]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gateway.call import Call
 from gateway.errors import Refused, UpstreamError
 from gateway.mcp.bounds import without_paths
-from gateway.mcp.catalog import Catalog, fetch_page
+from gateway.mcp.catalog import Catalog
 from gateway.mcp.peer import Peer
 from gateway.mcp.server import Server
 from gateway.mcp.tables import PROMPTS, RESOURCES, TOOLS
@@ -47,7 +47,7 @@ async def ask(
             async with asyncio.timeout(catalog.deadline):
                 hello = await server.upstream.hello(call, Peer())
                 began = clock()
-                await fetch_page(call, Peer(), TOOLS, server, {})
+                await catalog.fetch_page(call, Peer(), TOOLS, server, {})
         except (UpstreamError, Refused, TimeoutError) as exc:
             return Status(server.name, error=str(exc) or "no answer in time")
         trees = [entry.tree for entry in view.entries if entry.server == server.name]

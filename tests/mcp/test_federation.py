@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.mcp.server import Retries
 from tests.mcp.clients import Legacy, Modern, federation
 from tests.mcp.servers import Asked, Scripted, text, tool
 
@@ -176,30 +177,53 @@ async def test_a_batch_of_2025_03_26_is_answered_as_an_array() -> None:
     assert sorted(each["id"] for each in reply.json) == [1, 2]
 
 
-async def test_retries_are_for_what_is_safe_to_repeat() -> None:
-    from gateway.mcp.server import Retries
+class Flaky:
+    """A server that answers some requests 503, as often as it is told to."""
 
-    failing = Scripted([tool("safe", annotations={"idempotentHint": True}), tool("unsafe"), tool("named")])
-    tried: list[str] = []
+    def __init__(self, server: Scripted, *, failing: str, times: int = 1000) -> None:
+        self.server = server
+        self.failing = failing
+        self.times = times
+        self.tried: list[str] = []
 
-    class Flaky:
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            headers = dict(scope["headers"])
-            if headers.get(b"mcp-method") == b"tools/call":
-                tried.append(headers[b"mcp-name"].decode())
-                await send(
-                    {"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]}
-                )
-                await send({"type": "http.response.body", "body": b""})
-            else:
-                await failing(scope, receive, send)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope["headers"])
+        if headers.get(b"mcp-method") == self.failing.encode():
+            self.tried.append(headers.get(b"mcp-name", b"").decode())
+        if headers.get(b"mcp-method") != self.failing.encode() or len(self.tried) > self.times:
+            await self.server(scope, receive, send)
+            return
+        head = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 503, "headers": head})
+        await send({"type": "http.response.body", "body": b""})
 
-    retries = Retries(max=2, backoff=0.001, tools=frozenset({"named"}))
-    async with federation({"s": Flaky()}, options={"s": {"retries": retries}}) as app:  # type: ignore[dict-item]
+
+RETRIED: dict[str, Any] = {"retries": Retries(max=2, backoff=0.001, tools=frozenset({"named"}))}
+
+
+async def test_row_35_retries_are_for_what_is_safe_to_repeat() -> None:
+    tools = [tool("safe", annotations={"idempotentHint": True}), tool("unsafe"), tool("named")]
+    flaky: Any = Flaky(Scripted(tools), failing="tools/call")
+    async with federation({"s": flaky}, options={"s": RETRIED}) as app:
         for name in ("safe", "unsafe", "named"):
             result = await Modern(app).call(name)
             assert result["isError"] is True
-    assert tried == ["safe"] * 3 + ["unsafe"] + ["named"] * 3
+    assert flaky.tried == ["safe"] * 3 + ["unsafe"] + ["named"] * 3
+
+
+async def test_row_35_retries_are_a_share_of_the_calls() -> None:
+    flaky: Any = Flaky(Scripted([tool("named")]), failing="tools/call")
+    async with federation({"s": flaky}, options={"s": RETRIED}) as app:
+        for _ in range(100):
+            await Modern(app).call("named")
+    assert 100 < len(flaky.tried) <= 100 + 10 + 10 + 1
+
+
+async def test_a_list_is_asked_for_again() -> None:
+    flaky: Any = Flaky(Scripted([tool("t")]), failing="tools/list", times=1)
+    async with federation({"s": flaky}, options={"s": RETRIED}) as app:
+        assert await Modern(app).tools() == ["t"]
+    assert len(flaky.tried) == 2
 
 
 async def test_no_name_changes_hands_while_a_server_is_down() -> None:

@@ -1,0 +1,50 @@
+"""Asking a server again: only what is safe to repeat, before anything has reached the client, and as a share of the calls."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+
+from gateway.errors import UpstreamClosed, UpstreamError
+from gateway.mcp.server import Server
+from gateway.mcp.upstream import Answer, BadStatus
+from gateway.net.retry import Budget, pause
+
+
+class Repeats:
+    """One budget for each server."""
+
+    def __init__(self, servers: Iterable[Server], *, draw: Callable[[], float] = random.random) -> None:
+        self._budgets = {server.name: Budget() for server in servers}
+        self._draw = draw
+
+    async def ask(
+        self,
+        server: Server,
+        once: Callable[[], Awaitable[Answer]],
+        *,
+        safe: Callable[[], bool],
+        begun: Callable[[], bool],
+    ) -> Answer:
+        """Raises UpstreamError: that of the last attempt."""
+        budget = self._budgets[server.name]
+        budget.called()
+        attempt = 0
+        while True:
+            try:
+                return await once()
+            except UpstreamError as exc:
+                if begun() or attempt >= _allowed(server, exc, safe) or not budget.take():
+                    raise
+            await asyncio.sleep(pause(attempt, None, self._draw, first=server.retries.backoff) or 0)
+            attempt += 1
+
+
+def _allowed(server: Server, exc: UpstreamError, safe: Callable[[], bool]) -> int:
+    """Once more where nothing can have happened yet, else only what is safe to repeat."""
+    if isinstance(exc, UpstreamClosed) and not exc.sent:
+        return max(1, server.retries.max)
+    if isinstance(exc, BadStatus) and exc.status not in server.retries.on:
+        return 0
+    return server.retries.max if safe() else 0
