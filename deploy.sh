@@ -214,7 +214,7 @@ say_what_to_paste() {
 
 $app is live. Make a key, and paste:
 
-  fly ssh console -a $app --user gateway -C "gateway keys create --owner you@example.com --config /app/gateway.yaml"
+  fly ssh console -a $app --user gateway -C "/opt/gateway/bin/gateway keys create --owner you@example.com --config /app/gateway.yaml"
 
   export ANTHROPIC_BASE_URL=$url
   export ANTHROPIC_AUTH_TOKEN=gwk_…          # the key that was printed
