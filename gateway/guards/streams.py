@@ -29,19 +29,19 @@ def _anthropic(event: dict[str, Any]) -> Iterator[Delta]:
     if event.get("type") == "content_block_delta" and isinstance(delta, dict):
         for key in ("text", "partial_json"):  # thinking is signed: it passes as it is
             if isinstance(delta.get(key), str):
-                yield Delta((event.get("index"), key), delta, key)
+                yield Delta((_name(event.get("index")), key), delta, key)
 
 
 def _anthropic_ends(event: dict[str, Any]) -> Channel | None:
     kind = event.get("type")
     if kind == "content_block_stop":
-        return (event.get("index"),)
+        return (_name(event.get("index")),)
     return ALL if kind in ("message_delta", "message_stop", "error") else None
 
 
 def _chat(event: dict[str, Any]) -> Iterator[Delta]:
     for choice in _dicts(event.get("choices")):
-        number, delta = choice.get("index", 0), choice.get("delta")
+        number, delta = _name(choice.get("index", 0)), choice.get("delta")
         if not isinstance(delta, dict):
             continue
         for key in ("content", "reasoning_content", "refusal"):
@@ -54,13 +54,13 @@ def _chat(event: dict[str, Any]) -> Iterator[Delta]:
                 and isinstance(function.get("arguments"), str)
                 and function["arguments"]
             ):
-                yield Delta((number, "tool", each.get("index", 0)), function, "arguments")
+                yield Delta((number, "tool", _name(each.get("index", 0))), function, "arguments")
 
 
 def _chat_ends(event: dict[str, Any]) -> Channel | None:
     if event.get("error"):
         return ALL
-    done = [c.get("index", 0) for c in _dicts(event.get("choices")) if c.get("finish_reason")]
+    done = [_name(c.get("index", 0)) for c in _dicts(event.get("choices")) if c.get("finish_reason")]
     return (done[0],) if done else (ALL if event.get("choices") == [] else None)
 
 
@@ -69,18 +69,16 @@ _RESPONSES = {"response.output_text.delta", "response.function_call_arguments.de
 
 
 def _responses(event: dict[str, Any]) -> Iterator[Delta]:
-    if event.get("type") in _RESPONSES and isinstance(event.get("delta"), str):
-        yield Delta(
-            (event.get("item_id"), event["type"].rsplit(".", 1)[0], event.get("content_index")),
-            event,
-            "delta",
-        )
+    kind = event.get("type")
+    if isinstance(kind, str) and kind in _RESPONSES and isinstance(event.get("delta"), str):
+        text = (_name(event.get("item_id")), kind.rsplit(".", 1)[0], _name(event.get("content_index")))
+        yield Delta(text, event, "delta")
 
 
 def _responses_ends(event: dict[str, Any]) -> Channel | None:
     kind = str(event.get("type", ""))
     if kind.endswith((".done", ".completed", ".incomplete", ".failed")) or kind == "error":
-        return (event["item_id"],) if "item_id" in event else ALL
+        return (_name(event["item_id"]),) if "item_id" in event else ALL
     return None
 
 
@@ -89,12 +87,17 @@ def _gemini(event: dict[str, Any]) -> Iterator[Delta]:
         content = candidate.get("content")
         for part in _dicts(content.get("parts") if isinstance(content, dict) else None):
             if isinstance(part.get("text"), str) and part["text"]:
-                yield Delta((candidate.get("index", 0), bool(part.get("thought"))), part, "text")
+                yield Delta((_name(candidate.get("index", 0)), bool(part.get("thought"))), part, "text")
 
 
 def _gemini_ends(event: dict[str, Any]) -> Channel | None:
-    done = [c.get("index", 0) for c in _dicts(event.get("candidates")) if c.get("finishReason")]
+    done = [_name(c.get("index", 0)) for c in _dicts(event.get("candidates")) if c.get("finishReason")]
     return (done[0],) if done else None
+
+
+def _name(value: Any) -> Any:
+    """What an event calls its text by: nothing that an upstream could write instead of a number or an id may trip us."""
+    return value if isinstance(value, str | int) or value is None else str(value)
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
@@ -104,15 +107,17 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 def _bare(event: dict[str, Any]) -> dict[str, Any]:
     """A frame of text without what may be said once only: who speaks, which tool, whose signature."""
     for choice in _dicts(event.get("choices")):
-        delta = choice.get("delta") or {}
-        delta.pop("role", None)
-        for each in _dicts(delta.get("tool_calls")):
-            each.pop("id", None)
-            each.pop("type", None)
-            each.get("function", {}).pop("name", None)
+        for delta in _dicts([choice.get("delta")]):
+            delta.pop("role", None)
+            for each in _dicts(delta.get("tool_calls")):
+                each.pop("id", None)
+                each.pop("type", None)
+                for function in _dicts([each.get("function")]):
+                    function.pop("name", None)
     for candidate in _dicts(event.get("candidates")):
-        for part in _dicts((candidate.get("content") or {}).get("parts")):
-            part.pop("thoughtSignature", None)
+        for content in _dicts([candidate.get("content")]):
+            for part in _dicts(content.get("parts")):
+                part.pop("thoughtSignature", None)
     event.pop("usageMetadata", None)
     return event
 
@@ -122,6 +127,7 @@ class Grammar:
     deltas: Callable[[dict[str, Any]], Iterator[Delta]]
     ends: Callable[[dict[str, Any]], Channel | None]  # whose texts end: those whose channel begins so
     bare: Callable[[dict[str, Any]], dict[str, Any]] = _bare
+    mixed: bool = False  # an event may hold whole things beside its pieces of text
 
 
 GRAMMARS: dict[str, Grammar] = {
@@ -129,7 +135,7 @@ GRAMMARS: dict[str, Grammar] = {
     "vertex": Grammar(_anthropic, _anthropic_ends),
     "openai-chat": Grammar(_chat, _chat_ends),
     "openai-responses": Grammar(_responses, _responses_ends),
-    "gemini": Grammar(_gemini, _gemini_ends),
+    "gemini": Grammar(_gemini, _gemini_ends, mixed=True),
 }
 
 

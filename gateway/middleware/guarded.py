@@ -157,8 +157,11 @@ class _Stream:
         if not isinstance(tree, dict):
             return frame
         deltas = list(self._grammar.deltas(tree))
+        texts = [delta.holder[delta.key] for delta in deltas]
+        if deltas and self._grammar.mixed:
+            tree, deltas = await self._beside(tree, deltas)
         ends = self._grammar.ends(tree)
-        self._pushed(event.name, deltas, tree)
+        self._pushed(event.name, deltas, texts, tree)
         if ends is not None:
             for delta in deltas:  # the last piece came with the end: all that is left goes with it
                 if _begins(delta.channel, ends):
@@ -168,9 +171,15 @@ class _Stream:
             return before + _encoded(event.name, tree)
         return before + await self._judged(frame, event.name, event.data)
 
-    def _pushed(self, name: str, deltas: list[Delta], tree: dict[str, Any]) -> None:
+    async def _beside(self, tree: dict[str, Any], deltas: list[Delta]) -> tuple[dict[str, Any], list[Delta]]:
+        """The event with what stands in it beside its pieces of text judged: a whole call of a tool."""
+        for delta in deltas:
+            delta.holder[delta.key] = _MARK
+        tree = orjson.loads(await self._guard.answer(self._call, orjson.dumps(tree), self._placeholders))
+        return tree, list(self._grammar.deltas(tree))
+
+    def _pushed(self, name: str, deltas: list[Delta], texts: list[str], tree: dict[str, Any]) -> None:
         """Put each piece through its window. The frame goes on even with nothing in it: it may say more than its text."""
-        texts = [delta.holder[delta.key] for delta in deltas]
         for delta in deltas:
             delta.holder[delta.key] = ""
         for delta, text in zip(deltas, texts, strict=True):

@@ -13,7 +13,9 @@ from gateway.call import Call, Operation
 from gateway.errors import BadRequest, Refused
 from gateway.guards.policy import Guard
 from gateway.guards.rules import PHASES, guard_from
-from tests.guards.apps import GITHUB
+from gateway.middleware.guard import GuardMiddleware
+from tests.driver import Driver
+from tests.guards.apps import GITHUB, stream
 
 KEYS = st.sampled_from([
     "messages", "system", "content", "text", "type", "tool_use", "tool_result", "input", "tools", "name", "description", "role",
@@ -72,3 +74,37 @@ async def test_a_key_means_in_data_what_its_tool_says(key: str) -> None:
     kept, _ = await MASKING.request(call(), body)
     assert GITHUB.encode() not in kept
     assert orjson.loads(kept)["messages"][0]["content"][0]["id"] == "t1"
+
+
+EVENTS = st.sampled_from([
+    "type", "index", "delta", "text", "content_block_delta", "content_block_stop", "message_stop", "choices", "content", "tool_calls",
+    "function", "arguments", "candidates", "parts", "finish_reason", "finishReason", "partial_json", "response.output_text.delta",
+    "response.completed", "item_id", "functionCall", "args", "content_index", "response",
+])  # fmt: skip
+STREAMED = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=5) | EVENTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(EVENTS, inner, max_size=4),
+    max_leaves=15,
+)
+PATHS = ("/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1beta/models/m:streamGenerateContent")
+
+
+@given(st.lists(STREAMED, max_size=4), st.sampled_from(PATHS))
+async def test_any_events_of_an_upstream_come_through(events: list[Any], path: str) -> None:
+    frames = [b"data: " + orjson.dumps(event) + b"\n\n" for event in events]
+    reply = await Driver(GuardMiddleware(stream(frames), guard=MASKING)).post(path, {"model": "m"})
+    assert reply.status == 200
+
+
+async def test_a_tools_call_beside_a_text_in_one_event_is_masked_too() -> None:
+    parts = [
+        {"text": f"the key {GITHUB} "},
+        {"functionCall": {"name": "send", "args": {"body": f"it is {GITHUB}"}}},
+    ]
+    frame = {
+        "candidates": [{"index": 0, "content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]
+    }
+    app = stream([b"data: " + orjson.dumps(frame) + b"\n\n"])
+    reply = await Driver(GuardMiddleware(app, guard=MASKING)).post(PATHS[-1], {"contents": []})
+    assert GITHUB not in reply.body.decode()
+    assert reply.body.count(b"[[secrets:") == 2
