@@ -81,6 +81,8 @@ def test_the_security_page_has_every_row() -> None:
 
 def test_the_changelog_has_this_version() -> None:
     assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
 
 
 def test_the_readmes_figures_are_those_of_the_pages_that_measure() -> None:
