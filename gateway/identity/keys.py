@@ -73,18 +73,9 @@ async def revoke(store: Documents, key_id: str, *, at: float, reason: str = "rev
     return True
 
 
-def listed(file: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The keys that stand in a configuration, in whatever place."""
+async def made(store: Documents) -> list[Mapping[str, Any]]:
+    """The documents of all keys in the store."""
     found: list[Mapping[str, Any]] = []
-    for place in (file, *file.get("routes", ())):
-        keys = ((place.get("policies") or {}).get("auth") or {}).get("keys")
-        found += keys if isinstance(keys, list) else []
-    return found
-
-
-async def every(store: Documents, listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The documents of all keys: those of the store, and those that stand in a file's `auth.keys`."""
-    found = [*ListedKeys(listed).documents]
     after = ""
     while page := await store.list(DOCUMENTS, after=after):
         found += [item.value for _, item in page]
@@ -108,10 +99,6 @@ class ListedKeys:
             hashed = digest(entry["key"])
             facts = {name: value for name, value in entry.items() if name != "key"}
             self._keys[hashed] = {"id": hashed[:10], "owner": "", **facts, "hash": hashed}
-
-    @property
-    def documents(self) -> Sequence[Mapping[str, Any]]:
-        return list(self._keys.values())
 
     async def find(self, text: str) -> Principal | None:
         hashed = digest(text)
