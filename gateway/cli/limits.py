@@ -43,8 +43,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    file = configuration(args)
-    rows = asyncio.run(_read(store_url(args), rules_of(file), keys.listed(file)))
+    rows = asyncio.run(_read(store_url(args), rules_of(configuration(args))))
     rows = [
         row for row in rows if 100 * row["used"] >= args.near * row["of"] and row["who"].startswith(args.who)
     ]
@@ -55,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
     return 0 if rows else 1
 
 
-async def _read(url: str, rules: Sequence[Rule], listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+async def _read(url: str, rules: Sequence[Rule]) -> list[dict[str, Any]]:
     store = open_store(url)
     try:
-        known = await keys.every(store, listed)
+        known = await keys.made(store)
         return await standing.standings(store, rules, now=time.time(), keys=known)
     finally:
         await store.close()

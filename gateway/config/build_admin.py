@@ -83,7 +83,7 @@ async def _standings(file: Section, resources: Resources) -> Sequence[Mapping[st
     merged = [{**(file.get("policies") or {}), **(route.get("policies") or {})} for route in file["routes"]]
     limiters = [resources.limiter(policies) for policies in merged]
     rules = {(rule.group, rule.name): rule for limiter in limiters for rule in limiter.rules}
-    known = await keys.every(resources.store, keys.listed(file))
+    known = await keys.made(resources.store)
     return await standings(resources.store, rules.values(), now=time.time(), keys=known)
 
 
