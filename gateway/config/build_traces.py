@@ -33,6 +33,7 @@ def traces(section: Section | None, resources: Resources) -> Traces | None:
             _exporter(wanted),
             sample=wanted.get("sample", 1.0),
             arguments=Masking() if wanted.get("arguments") else None,
+            content=Masking() if wanted.get("content") else None,
         )
 
     return resources.once("traces", wanted, make)

@@ -184,6 +184,7 @@ TELEMETRY = Object(
                     "options": Key(MapOf(Anything()), "keyword arguments of that class"),
                     "sample": Key(Number(0, 1), "the share of calls; errors and refusals always"),
                     "arguments": Key(Flag(), "tool arguments on spans, masked"),
+                    "content": Key(Flag(), "prompts on spans, masked"),
                 }
             ),
             "traces by OpenTelemetry",

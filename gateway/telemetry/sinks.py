@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from gateway.errors import ConfigError
 from gateway.telemetry import chain
 
 
@@ -48,7 +49,10 @@ class FileSink:
         self._max = max_bytes
         self._retention = retention
         self._clock = clock
-        self._open()
+        try:
+            self._open()
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be written: {error.strerror}") from None
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ class Span(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What is kept of a call for its spans: references only, and not the body."""
+    """What is kept of a call for its spans: references only."""
 
     trace_id: str
     span_id: str
@@ -62,14 +62,23 @@ class Ended(NamedTuple):
     verdicts: Sequence[Verdict]
     phases: Sequence[Phase]
     links: tuple[Link, ...]
+    body: bytes | None = None  # only where content was asked for
 
     @classmethod
-    def of(cls, call: Call, records: Sequence[Record], ended: int, links: tuple[Link, ...] = ()) -> Ended:
+    def of(
+        cls,
+        call: Call,
+        records: Sequence[Record],
+        ended: int,
+        links: tuple[Link, ...] = (),
+        *,
+        body: bytes | None = None,
+    ) -> Ended:
         refusal = call.refusal
         error = refusal.kind if refusal else str(call.status) if call.status >= 500 else ""
         return cls(
             call.trace_id, call.span_id, call.parent_span_id, call.at, call.started, ended, call.path, call.route,
-            call.dialect, call.ip, call.status, error, records, call.verdicts, call.phases, links,
+            call.dialect, call.ip, call.status, error, records, call.verdicts, call.phases, links, body,
         )  # fmt: skip
 
     def clock(self, instant: int) -> int:
@@ -77,10 +86,14 @@ class Ended(NamedTuple):
         return int(self.at * 1e9) + instant - self.started
 
 
-def of(ended: Ended, *, arguments: Masked | None = None) -> Iterator[Span]:
-    """All spans of one call, the request first. `arguments` masks tool arguments; without it they stay away."""
+def of(ended: Ended, *, arguments: Masked | None = None, content: Masked | None = None) -> Iterator[Span]:
+    """All spans of one call, the request first. `arguments` masks tool arguments, `content` prompts; without them they
+    stay away."""
     yield _request(ended)
-    operations = [_operation(ended, record, arguments) for record in ended.records if record.kind != "http"]
+    prompt = _prompt(ended, content)
+    operations = [
+        _operation(ended, record, arguments, prompt) for record in ended.records if record.kind != "http"
+    ]
     yield from operations
     parent = operations[0].span_id if len(operations) == 1 else ended.span_id
     for phase in ended.phases:
@@ -118,8 +131,16 @@ def _request(ended: Ended) -> Span:
     )  # fmt: skip
 
 
-def _operation(ended: Ended, record: Record, arguments: Masked | None) -> Span:
-    attributes = _model(record) if record.kind == "llm" else _tool(record, arguments)
+def _prompt(ended: Ended, content: Masked | None) -> dict[str, str]:
+    if content is None or ended.body is None:
+        return {}
+    from gateway.telemetry.content import attributes
+
+    return attributes(ended.body, content)
+
+
+def _operation(ended: Ended, record: Record, arguments: Masked | None, prompt: Mapping[str, str]) -> Span:
+    attributes = {**_model(record), **prompt} if record.kind == "llm" else _tool(record, arguments)
     attributes["gateway.verdict"] = "blocked" if record.outcome == "refused" else verdict(ended.verdicts)
     attributes |= _who(record)
     failed = record.outcome not in ("ok", "client_gone")

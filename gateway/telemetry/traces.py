@@ -13,6 +13,7 @@ from gateway.telemetry.background import Background
 from gateway.telemetry.spans import Ended, Link, Masked, Span
 
 REMEMBERED = 10_000  # tool uses that wait for their tool call
+BODIES, LARGEST = 256, 262_144  # where prompts are wanted: calls that may wait, and bytes of one
 
 
 class Exporter(Protocol):
@@ -26,7 +27,8 @@ class Traces:
     """Observer that makes spans of finished calls and hands them to an exporter, outside the request.
 
     `Traces(OtlpSpans(), sample=0.1)`: one call in ten by its trace id, where the client's `traceparent` does not decide,
-    and every call that failed, was refused, or would have been. `arguments=Masking()` adds tool arguments, masked.
+    and every call that failed, was refused, or would have been. `arguments=Masking()` adds tool arguments, `content=Masking()`
+    prompts, both masked.
     """
 
     def __init__(
@@ -35,15 +37,18 @@ class Traces:
         *,
         sample: float = 1.0,
         arguments: Masked | None = None,
+        content: Masked | None = None,
         size: int = 4096,
         now: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self._exporter = exporter
         self._threshold = int(sample * (1 << 56))
         self._arguments = arguments
+        self._content = content
         self._now = now
         self._uses: OrderedDict[str, Link] = OrderedDict()
-        self.queue: Background[Ended] = Background(self._send, name="traces", size=size)
+        bound = size if content is None else min(size, BODIES)
+        self.queue: Background[Ended] = Background(self._send, name="traces", size=bound)
 
     def begin(self, call: Call) -> None:
         """Join the client's trace, or begin one. For the access middleware, before anything else."""
@@ -68,7 +73,10 @@ class Traces:
         if self._chosen(call) or any(map(outcomes.bad, records)) or outcomes.refused_in_part(call):
             joined = (self._uses.get(r.tool_use_id) for r in records if r.tool_use_id)
             links = tuple(link for link in joined if link)
-            self.queue.put(Ended.of(call, records, ended, links))
+            self.queue.put(Ended.of(call, records, ended, links, body=self._body(call)))
+
+    def _body(self, call: Call) -> bytes | None:
+        return call.body if self._content and call.body and len(call.body) <= LARGEST else None
 
     def close(self) -> None:
         self.queue.close()
@@ -86,4 +94,5 @@ class Traces:
             self._uses.popitem(last=False)
 
     def _send(self, batch: list[Ended]) -> None:
-        self._exporter.send(span for ended in batch for span in spans.of(ended, arguments=self._arguments))
+        found = (spans.of(ended, arguments=self._arguments, content=self._content) for ended in batch)
+        self._exporter.send(span for each in found for span in each)
