@@ -116,6 +116,8 @@ class Reloader:
             await self.gateway.change(running)
         except GatewayError as error:
             log.error("the configuration has changed, but cannot be used; the old one stays:\n%s", error)
+        except Exception:  # whatever it is, the next change shall be seen
+            log.exception("the configuration has changed, but cannot be used; the old one stays")
         else:
             self._seen = stamps(running.files)
             log.warning("the configuration has changed; new requests use it")

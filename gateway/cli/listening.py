@@ -32,6 +32,9 @@ def bind(host: str, port: int, *, or_next: bool = False) -> socket.socket:
         try:
             sock.bind((host, candidate))
             sock.listen(2048)
+        except OverflowError:
+            sock.close()
+            raise ConfigError(f"{candidate} is no port: they end at 65535") from None
         except OSError as error:
             sock.close()
             if error.errno == errno.EADDRINUSE and or_next:

@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -122,6 +123,29 @@ async def test_a_busy_port_is_said_and_not_a_traceback(tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1:{port}"):
             async with serving("--demo", "--port", str(port), cwd=tmp_path):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "said"),
+    [
+        (("--port", "99999"), "", "99999 is no port"),
+        (("--host", "203.0.113.7"), "", "cannot listen on 203.0.113.7"),
+        ((), "store: sqlite:///nowhere/deep/gateway.db", "cannot open the SQLite store"),
+        ((), "telemetry: {audit: {file: taken/audit.jsonl}}", "taken/audit.jsonl cannot be written"),
+    ],
+)
+async def test_what_cannot_be_used_is_said_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], more: str, said: str
+) -> None:
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    (tmp_path / "gateway.yaml").write_text(f"routes: []\n{more}\n")
+    gateway = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "serve", "--config", "gateway.yaml", "--port", "0", *words,
+        cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await gateway.communicate()
+    assert (gateway.returncode, out, len(err.splitlines())) == (2, b"", 1)
+    assert said in err.decode()
 
 
 async def test_metrics_take_the_next_port_when_theirs_is_busy(tmp_path: Path) -> None:
