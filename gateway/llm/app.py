@@ -17,7 +17,7 @@ from gateway.llm import reading
 from gateway.llm.dialects.failures import AnswerFailed
 from gateway.llm.inquiry import Inquiry
 from gateway.llm.models import Catalog
-from gateway.llm.presence import Presence
+from gateway.llm.presence import GRACE, Presence
 from gateway.llm.providers import Provider
 from gateway.llm.pulse import SILENCE
 from gateway.llm.relay import Relay
@@ -25,6 +25,7 @@ from gateway.llm.routes import Candidate, ModelRule, Table
 from gateway.llm.upstream import Answer, Upstream
 from gateway.llm.wires import wire
 from gateway.net.client import Client
+from gateway.net.late import Late
 from gateway.net.pool import Pool
 from gateway.refusals import Refusal
 from gateway.types import Receive, Scope, Send
@@ -62,6 +63,7 @@ class LLMApp:
         self.catalog = Catalog(self.table, client)
         self._upstream = upstream or Upstream(client)
         self._silence = silence
+        self._late = Late(GRACE)
         self._recall: Recall | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +94,7 @@ class LLMApp:
     async def _serve(self, inquiry: Inquiry, receive: Receive, send: Send) -> None:
         relay = Relay(inquiry, send, silence=self._silence)
         try:
-            async with Presence(inquiry.call, receive):
+            async with Presence(inquiry.call, receive, self._late):
                 await self._relay(inquiry, relay)
         except (UpstreamError, Refused, BadRequest) as error:
             if isinstance(error, AnswerFailed) and not relay.started:

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from gateway.call import Call
 from gateway.errors import ClientGone, Refused
+from gateway.net.late import Late
 from gateway.types import Receive
 
 GRACE = 0.5  # seconds
@@ -19,15 +20,16 @@ GRACE = 0.5  # seconds
 class Presence:
     """Cancels what happens inside when the client leaves (ClientGone) or the call is stopped (Refused).
 
-    async with Presence(call, receive):
+    async with Presence(call, receive, late):
         ...
     """
 
-    __slots__ = ("_call", "_ended", "_listener", "_receive", "_task", "_timer")
+    __slots__ = ("_call", "_ended", "_late", "_listener", "_receive", "_task")
 
-    def __init__(self, call: Call, receive: Receive) -> None:
+    def __init__(self, call: Call, receive: Receive, late: Late) -> None:
         self._call = call
         self._receive = receive
+        self._late = late
         self._ended = False
         self._listener: asyncio.Task[None] | None = None
 
@@ -37,13 +39,13 @@ class Presence:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._timer = task.get_loop().call_later(GRACE, self._start)
+        self._late.add(self)
         self._call.abort = self._end
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._timer.cancel()
+        self._late.remove(self)
         if self._listener is not None:
             self._listener.cancel()
         self._call.abort = None
@@ -61,7 +63,7 @@ class Presence:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
 
-    def _start(self) -> None:
+    def start(self) -> None:
         self._listener = self._task.get_loop().create_task(self._listen())
 
     async def _listen(self) -> None:
