@@ -30,7 +30,7 @@ from tests.llm.test_translating import ASKED, CLIENTS, COMPLETION, CONVERSED, RE
 
 GENERATED = {
     "candidates": [{"content": {"role": "model", "parts": [
-        {"text": "On it."}, {"functionCall": {"id": "c", "name": "a", "args": {"n": 1}}, "thoughtSignature": "S"}]},
+        {"text": "On it."}, {"functionCall": {"id": "c", "name": "a", "args": {"n": 1}}, "thoughtSignature": "U2ln"}]},
         "finishReason": "STOP", "index": 0}],
     "usageMetadata": {"promptTokenCount": 43, "cachedContentTokenCount": 30, "candidatesTokenCount": 10, "totalTokenCount": 53},
     "modelVersion": "up", "responseId": "r",
