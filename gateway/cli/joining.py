@@ -93,6 +93,8 @@ class Answer:
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.close()
+        del cycle.send  # they refer to each other: the circle would live until a collection
+        cycle.transport = self._transport
         cycle.on_response()
 
     def write(self, data: bytes) -> None:
