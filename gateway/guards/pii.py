@@ -211,7 +211,7 @@ _BY_LENGTH: dict[int, tuple[tuple[str, Callable[[str], bool], bool], ...]] = {
     10: (("us_npi", checksums.npi, True), ("uk_nhs", checksums.british_nhs, True), ("swedish_id", checksums.swedish, True)),
     11: (("turkish_id", checksums.turkish, False), ("polish_pesel", checksums.polish, True), ("italian_vat", checksums.luhn, True)),
     12: (("indian_aadhaar", checksums.verhoeff, True), ("swedish_id", lambda d: d[:2] in ("19", "20") and checksums.swedish(d), False)),
-    13: (("south_african_id", checksums.south_african, False), ("korean_id", checksums.korean, True), ("thai_id", checksums.thai, False)),
+    13: (("south_african_id", checksums.south_african, False), ("korean_id", checksums.korean, False), ("thai_id", checksums.thai, False)),
 }  # fmt: skip
 
 
