@@ -25,6 +25,7 @@ PERIODS: dict[str, Period] = {"daily": "day", "weekly": "week", "monthly": "mont
 WARN = (75.0, 95.0)
 TTL = 5.0  # seconds after which a limit set elsewhere is known here
 MOST = 10_000
+SMALLEST = 1e-6  # dollars: what a limit of nothing leaves, so that shares of it can be told
 Document = Mapping[str, Any]
 
 
@@ -111,7 +112,7 @@ def _place(limit: Document) -> tuple[str, str, str]:
 
 
 def rule(limit: Document) -> Rule:
-    usd = dollars(limit) or 0.0
+    usd = dollars(limit) or SMALLEST
     return Rule(
         name=f"the {limit['period']} spend limit",
         unit="usd",

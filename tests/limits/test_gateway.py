@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +21,12 @@ from tests.whole.running import KEY, POLICIES, Whole, whole
 
 WORDS = "All happy families are alike; each unhappy family is unhappy in its own way. " * 20
 PRICE = {"input": 10.0, "output": 100.0}
-ASKED = {"model": "claude-x", "max_tokens": 1000, "stream": True, "messages": [{"role": "user", "content": WORDS * 4}]}
+ASKED = {
+    "model": "claude-x",
+    "max_tokens": 1000,
+    "stream": True,
+    "messages": [{"role": "user", "content": WORDS * 4}],
+}
 HEAD = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
 SAID = event("content_block_delta", f'"index":0,"delta":{{"type":"text_delta","text":"{WORDS}"}}')
 START = event("message_start", '"message":{"id":"m","type":"message","role":"assistant","model":"claude-x","content":[],'
@@ -35,7 +39,7 @@ async def gateway(script: Script, *, more: str = "", dialect: str = "anthropic")
     async with upstream(script) as up:
         base = up.url + ("/v1" if dialect.startswith("openai") else "")
         text = (
-            'store: "memory:"\ntelemetry: {log: \'off\'}\n' + POLICIES[:-2] + ",\n"
+            "store: \"memory:\"\ntelemetry: {log: 'off'}\n" + POLICIES[:-2] + ",\n"
             "  ratelimit: {limits: [{tokens: 100000, per: 60s, key: principal.id, name: tokens}],\n"
             "    budgets: [{usd: 10, per: day, key: principal.id, name: daily}]},\n"
             f"  usage: {{prices: {{'*': {{input: 10, output: 100}}}}}}{more}}}\n"
@@ -156,7 +160,9 @@ async def test_the_callers_own_figures_replace_those_of_the_shared_credential() 
 
     async with gateway(script) as gw:
         answer = await asked(gw, stream=False)
-        own = {name: value for name, value in answer.headers.items() if name.startswith("anthropic-ratelimit-")}
+        own = {
+            name: value for name, value in answer.headers.items() if name.startswith("anthropic-ratelimit-")
+        }
         assert own["anthropic-ratelimit-unified-status"] == "allowed"
         assert own["anthropic-ratelimit-tokens-limit"] == "100000"
         assert "anthropic-ratelimit-requests-limit" not in own

@@ -11,6 +11,7 @@ from gateway.call import Principal
 from gateway.errors import BadRequest
 from gateway.limits.spend import SpendLimits
 from gateway.limits.spend_api import PREFIX, SpendLimitsApi, answer
+from gateway.limits.standing import standings
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
 from gateway.stores.memory import MemoryStore
@@ -169,3 +170,21 @@ async def test_the_admin_port_serves_it_to_whoever_has_the_credential(store: Mem
     assert (await driver.post(PREFIX, {"amount": "1"}, headers=key)).status == 400
     assert (await driver.request("DELETE", f"{PREFIX}/{made.json['id']}", headers=key)).status == 200
     assert (await driver.get(f"{PREFIX}/{made.json['id']}", headers=key)).status == 404
+
+
+async def test_a_limit_of_nothing_refuses_what_costs_and_is_shown_as_used_up(
+    api: SpendLimitsApi, store: MemoryStore, clock: Clock
+) -> None:
+    spend = SpendLimits(store, clock=clock)
+    policy = limiter(clock, store=store, spend=spend)
+    driver = around(answering(Usage(input=10)), policy, who=Principal("key:1", "key", name="ann"))
+    await api.set({"scope": USER, "amount": "100", "period": "daily"})
+    assert (await ask(driver)).status == 200
+    await api.set({"scope": USER, "amount": "0", "period": "daily"})
+    clock.now += 5
+    await spend.fresh()
+    await asyncio.sleep(0)
+    assert (await ask(driver)).status == 429
+    assert (await ask(driver, model="free")).status == 429  # no price: the ceiling's
+    (row,) = await standings(store, policy.rules, now=clock.now)
+    assert row["used"] >= row["of"] > 0
