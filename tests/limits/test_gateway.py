@@ -35,14 +35,19 @@ LIAR = START.replace("1500", "1")
 
 
 @asynccontextmanager
-async def gateway(script: Script, *, more: str = "", dialect: str = "anthropic") -> AsyncIterator[Whole]:
+async def gateway(
+    script: Script,
+    *,
+    limit: str = "{tokens: 100000, per: 60s, key: principal.id, name: tokens}",
+    dialect: str = "anthropic",
+) -> AsyncIterator[Whole]:
     async with upstream(script) as up:
         base = up.url + ("/v1" if dialect.startswith("openai") else "")
         text = (
             "store: \"memory:\"\ntelemetry: {log: 'off'}\n" + POLICIES[:-2] + ",\n"
-            "  ratelimit: {limits: [{tokens: 100000, per: 60s, key: principal.id, name: tokens}],\n"
+            f"  ratelimit: {{limits: [{limit}],\n"
             "    budgets: [{usd: 10, per: day, key: principal.id, name: daily}]},\n"
-            f"  usage: {{prices: {{'*': {{input: 10, output: 100}}}}}}{more}}}\n"
+            f"  usage: {{prices: {{'*': {{input: 10, output: 100}}}}}}}}\n"
             f"routes: [{{path: /, llm: {{providers: {{p: {{dialect: {dialect}, base_url: '{base}', api_key: sk-up}}}}}}}}]\n"
         )
         async with whole(text) as running:
@@ -124,10 +129,12 @@ async def test_when_the_client_leaves_in_the_middle_it_pays_for_what_was_written
         left.set()
 
     async with gateway(script) as gw:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            async with client.stream("POST", gw.url + "/v1/messages", json=ASKED, headers=HEAD) as answer:
-                async for _ in answer.aiter_bytes():
-                    break
+        async with (
+            httpx.AsyncClient(trust_env=False) as client,
+            client.stream("POST", gw.url + "/v1/messages", json=ASKED, headers=HEAD) as answer,
+        ):
+            async for _ in answer.aiter_bytes():
+                break
         await asyncio.wait_for(left.wait(), 5)
         record = await recorded(gw)
         assert record.outcome == "client_gone"
@@ -135,6 +142,34 @@ async def test_when_the_client_leaves_in_the_middle_it_pays_for_what_was_written
         assert record.usage.estimated
         assert (record.usage.input, record.usage.output) == (1500, pytest.approx(385, rel=0.1))
         assert await charged(gw) == pytest.approx(record.usd)
+
+
+async def test_only_so_many_calls_run_at_once_and_a_place_is_free_when_one_leaves() -> None:
+    begun, free = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(STREAM_HEAD + chunk(START))
+        begun.set()
+        await peer.gone()
+        free.set()
+
+    async with gateway(script, limit="{concurrency: 1, key: principal.id, name: one at once}") as gw:
+        async with (
+            httpx.AsyncClient(trust_env=False) as client,
+            client.stream("POST", gw.url + "/v1/messages", json=ASKED, headers=HEAD) as answer,
+        ):
+            await begun.wait()
+            refused = await asked(gw)
+            assert (answer.status_code, refused.status_code) == (200, 429)
+            assert "one at once" in refused.json()["error"]["message"]
+        await asyncio.wait_for(free.wait(), 5)
+        await gw.records(2)
+        begun.clear()
+        again = asyncio.create_task(asked(gw))
+        await asyncio.wait_for(begun.wait(), 5)
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
 
 
 async def test_an_upstream_that_breaks_before_it_answers_costs_nothing() -> None:
