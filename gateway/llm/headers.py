@@ -69,11 +69,11 @@ def back(headers: Headers, *, passthrough: bool = False) -> Headers:
 
 def _without_named(headers: Headers, kept: Headers) -> Headers:
     """Without the headers that Connection declares to be of this hop."""
-    for name, value in headers:
-        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
-            named = {each.strip().lower() for each in value.split(b",")}
-            kept = [pair for pair in kept if pair[0] not in named]
-    return kept
+    if dict(headers).get(b"connection", b"close").lower() in (b"keep-alive", b"close"):
+        return kept
+    values = [value for name, value in headers if name == b"connection"]
+    named = {each.strip().lower() for value in values for each in value.split(b",")}
+    return [pair for pair in kept if pair[0] not in named]
 
 
 def query(raw: bytes) -> str:

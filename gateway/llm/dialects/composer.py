@@ -127,7 +127,7 @@ class Composer:
 
     def tool(self, key: Any, *, name: str, id: str = "") -> None:
         """A tool call begins; `key` is how the upstream refers to it later."""
-        _must_be(name, str)
+        _must_be(name or None, str)
         if self._called and self._reply.one_call:
             self._skipped.add(key)
             return

@@ -6,6 +6,7 @@ search whose result refers to them. Newer clients add and remove tools in the mi
 
 from __future__ import annotations
 
+from gateway.errors import BadRequest
 from gateway.llm.dialects import served
 from gateway.llm.dialects.content import tool_uses
 from gateway.llm.dialects.protocol import Json
@@ -27,6 +28,24 @@ def offered(hub: Json) -> list[Json]:
         deferred = set()
     hidden = deferred | removed
     return [tool for tool in tools if tool.get("name") not in hidden] if hidden else tools
+
+
+def plain_tools(hub: Json, *, optional: bool, losses: list[str]) -> list[Json]:
+    """The client's own tools among those offered, for models that know no others; a search is left out where it is `optional`."""
+    return [tool for tool in offered(hub) if _is_plain(tool, optional, losses)]
+
+
+def _is_plain(tool: Json, optional: bool, losses: list[str]) -> bool:
+    kind = str(tool.get("type") or "custom")
+    if kind == "custom":
+        return True
+    if kind.startswith("tool_search_tool"):  # every tool is sent, so there is nothing to search
+        losses.append("defer_loading")
+        return False
+    if kind.startswith("web_search_") and optional:
+        losses.append("tools.web_search")
+        return False
+    raise BadRequest(f"the tool {kind!r} works with Anthropic's own API only")
 
 
 def search_is_optional(hub: Json, quirks: frozenset[str]) -> bool:

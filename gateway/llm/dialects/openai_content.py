@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -54,9 +55,26 @@ def document_text(block: Json) -> str | None:
     return None
 
 
-def search_result_text(block: Json) -> str:
-    body = "\n".join(part.get("text", "") for part in block.get("content") or [])
-    return f"{block.get('title', '')} ({block.get('source', '')})\n{body}"
+def shown_text(block: Json) -> str | None:
+    """What OpenAI's wires are sent as text; None of a block that is something else there."""
+    kind = block.get("type")
+    if kind == "text":
+        return str(block["text"])
+    if kind == "document":
+        return document_text(block)
+    if kind == "search_result":
+        body = "\n".join(part.get("text", "") for part in block.get("content") or [])
+        return f"{block.get('title', '')} ({block.get('source', '')})\n{body}"
+    return f"Tool: {block.get('tool_name')}" if kind == "tool_reference" else None
+
+
+def parts_of(content: Any, read: Callable[[Json], Json | None]) -> list[Json]:
+    """The hub blocks of OpenAI content: nothing, a string, or parts that `read` knows."""
+    if content is None or content == "":
+        return []
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [made for part in content if (made := read(part))]
 
 
 def parameters(schema: Any) -> Json:

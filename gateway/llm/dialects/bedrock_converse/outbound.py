@@ -16,12 +16,12 @@ from gateway.llm.dialects.bedrock_converse import family
 from gateway.llm.dialects.bedrock_converse.media import Documents, image
 from gateway.llm.dialects.content import blocks, shaped, system_of, tool_uses, unknown_block
 from gateway.llm.dialects.names import Names
-from gateway.llm.dialects.offered import offered, search_is_optional
+from gateway.llm.dialects.offered import plain_tools, search_is_optional
 from gateway.llm.dialects.openai_content import (
     EMPTY_SCHEMA,
     document_text,
     identity,
-    search_result_text,
+    shown_text,
 )
 from gateway.llm.dialects.protocol import Json, Options, Outbound, Reply
 from gateway.llm.dialects.signatures import ANTHROPIC, THINKING, signed_by
@@ -86,7 +86,7 @@ def _tools(hub: Json, names: Names, optional: bool, losses: list[str]) -> Json:
     choice = hub.get("tool_choice") or {}
     if choice.get("type") == "none" and not called:
         return {}
-    specs = [made for tool in offered(hub) if (made := _tool(tool, names, optional, losses))]
+    specs = [_tool(tool, names) for tool in plain_tools(hub, optional=optional, losses=losses)]
     if not specs:
         specs = [_spec(name, "", EMPTY_SCHEMA, names) for name in sorted(called)]
     if not specs:
@@ -99,16 +99,7 @@ def _tools(hub: Json, names: Names, optional: bool, losses: list[str]) -> Json:
     return out
 
 
-def _tool(tool: Json, names: Names, optional: bool, losses: list[str]) -> Json | None:
-    kind = str(tool.get("type") or "custom")
-    if kind.startswith("tool_search_tool"):  # every tool is sent, so there is nothing to search
-        losses.append("defer_loading")
-        return None
-    if kind.startswith("web_search_") and optional:
-        losses.append("tools.web_search")
-        return None
-    if kind != "custom":
-        raise BadRequest(f"the tool {kind!r} works with Anthropic's own API only")
+def _tool(tool: Json, names: Names) -> Json:
     schema = tool.get("input_schema") or EMPTY_SCHEMA
     return _spec(tool["name"], tool.get("description") or "", schema, names)
 
@@ -216,13 +207,5 @@ def _blob(text: str) -> str:
 
 
 def _text(block: Json) -> str | None:
-    kind = block.get("type")
-    if kind == "text":
-        return str(block["text"])
-    if kind == "document":
-        return document_text(block)
-    if kind == "search_result":
-        return search_result_text(block)
-    if kind == "tool_reference":
-        return f"Tool: {block.get('tool_name')}"
-    return served.text_of(block)
+    text = shown_text(block)
+    return served.text_of(block) if text is None else text

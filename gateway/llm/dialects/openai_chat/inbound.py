@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.errors import BadRequest
 from gateway.llm.dialects.content import shaped
-from gateway.llm.dialects.openai_content import EMPTY_SCHEMA, document_of, source_of, thinking_of
+from gateway.llm.dialects.openai_content import EMPTY_SCHEMA, document_of, parts_of, source_of, thinking_of
 from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Json, Request, Target
 
@@ -132,7 +132,7 @@ def _messages(messages: Any, hub: Json) -> list[Json]:
         if role in ("system", "developer"):
             _system(message, out, hub)
         elif role == "user":
-            _add(out, "user", _parts(message.get("content")))
+            _add(out, "user", parts_of(message.get("content"), _part))
         elif role == "assistant":
             _add(out, "assistant", _assistant(message))
         elif role == "tool":
@@ -144,7 +144,7 @@ def _messages(messages: Any, hub: Json) -> list[Json]:
 
 def _system(message: Json, out: list[Json], hub: Json) -> None:
     """Before the first turn it is the system prompt; later it stays where it stands."""
-    content = _parts(message.get("content"))
+    content = parts_of(message.get("content"), _part)
     if out:
         out.append({"role": "system", "content": content})
     else:
@@ -159,7 +159,7 @@ def _add(out: list[Json], role: str, content: list[Json]) -> None:
 
 
 def _assistant(message: Json) -> list[Json]:
-    content = _parts(message.get("content"))
+    content = parts_of(message.get("content"), _part)
     if message.get("refusal"):
         content.append({"type": "text", "text": message["refusal"]})
     return content + [_call(call) for call in message.get("tool_calls") or ()]
@@ -186,16 +186,8 @@ def _result(message: Json) -> Json:
     return {
         "type": "tool_result",
         "tool_use_id": message.get("tool_call_id"),
-        "content": content if isinstance(content, str) else _parts(content),
+        "content": content if isinstance(content, str) else parts_of(content, _part),
     }
-
-
-def _parts(content: Any) -> list[Json]:
-    if content is None or content == "":
-        return []
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [made for part in content if (made := _part(part))]
 
 
 def _part(part: Json) -> Json | None:

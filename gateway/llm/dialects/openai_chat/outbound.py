@@ -10,15 +10,14 @@ from gateway.errors import BadRequest
 from gateway.llm.dialects import served
 from gateway.llm.dialects.content import shaped, system_of, text_of, unknown_block
 from gateway.llm.dialects.names import Names
-from gateway.llm.dialects.offered import offered, search_is_optional
+from gateway.llm.dialects.offered import plain_tools, search_is_optional
 from gateway.llm.dialects.openai_chat.ids import call_id
 from gateway.llm.dialects.openai_content import (
     data_url,
-    document_text,
     effort,
     identity,
     parameters,
-    search_result_text,
+    shown_text,
     strictable,
 )
 from gateway.llm.dialects.protocol import Json, Options, Outbound, Reply
@@ -83,7 +82,7 @@ def _format(hub: Json, quirks: frozenset[str], losses: list[str]) -> Json:
 
 
 def _tools(hub: Json, names: Names, optional: bool, losses: list[str]) -> Json:
-    tools = [made for tool in offered(hub) if (made := _tool(tool, names, optional, losses))]
+    tools = [_tool(tool, names) for tool in plain_tools(hub, optional=optional, losses=losses)]
     if hub.get("mcp_servers") or hub.get("container"):
         raise BadRequest("mcp_servers and container work with Anthropic's own API only")
     if not tools:
@@ -100,16 +99,7 @@ def _tools(hub: Json, names: Names, optional: bool, losses: list[str]) -> Json:
     return out
 
 
-def _tool(tool: Json, names: Names, optional: bool, losses: list[str]) -> Json | None:
-    kind = str(tool.get("type") or "custom")
-    if kind.startswith("tool_search_tool"):  # every tool is sent, so there is nothing to search
-        losses.append("defer_loading")
-        return None
-    if kind.startswith("web_search_") and optional:
-        losses.append("tools.web_search")
-        return None
-    if kind != "custom":
-        raise BadRequest(f"the tool {kind!r} works with Anthropic's own API only")
+def _tool(tool: Json, names: Names) -> Json:
     function: Json = {"name": names.send(tool["name"]), "parameters": parameters(tool.get("input_schema"))}
     if tool.get("description"):
         function["description"] = tool["description"]
@@ -193,23 +183,16 @@ def _result(block: Json, parts: list[Json], quirks: frozenset[str]) -> Json:
 
 
 def _part(block: Json) -> Json:
-    kind = block.get("type")
-    if kind == "text":
-        return {"type": "text", "text": block["text"]}
-    if kind == "image":
+    if (text := shown_text(block)) is not None:
+        return {"type": "text", "text": text}
+    if block.get("type") == "image":
         return {"type": "image_url", "image_url": {"url": data_url(block["source"], "image")}}
-    if kind == "document":
+    if block.get("type") == "document":
         return _document(block)
-    if kind == "search_result":
-        return {"type": "text", "text": search_result_text(block)}
-    if kind == "tool_reference":
-        return {"type": "text", "text": f"Tool: {block.get('tool_name')}"}
     raise unknown_block(block, _WHERE)
 
 
 def _document(block: Json) -> Json:
-    if (text := document_text(block)) is not None:
-        return {"type": "text", "text": text}
     source = block.get("source") or {}
     if source.get("type") != "base64":
         raise BadRequest("document: this provider takes the file itself, not a URL or an uploaded file")

@@ -7,17 +7,13 @@ A client that did not ask for it never sees that chunk; everything else passes b
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-
-import orjson
 
 from gateway import sse
-from gateway.llm.dialects import openai_errors, openai_usage
-from gateway.llm.dialects.content import MISSHAPEN
-from gateway.llm.dialects.frames import Sieve, load
+from gateway.llm.dialects import openai_errors, openai_usage, openai_watch
 from gateway.llm.dialects.openai_chat.answers import STOPS
+from gateway.llm.dialects.openai_watch import Watcher
 from gateway.llm.dialects.passage import fields_of, value_of, with_fields
-from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
+from gateway.llm.dialects.protocol import Json, Options
 from gateway.metering.usage import Usage
 
 _MARKS = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|data:\s*\[DONE\]')
@@ -60,37 +56,20 @@ def trimmer(body: bytes) -> Trimmer | None:
     return Trimmer()
 
 
-class Watcher:
-    __slots__ = ("_sieve", "error", "finished", "stop_reason", "usage")
-
-    def __init__(self) -> None:
-        self._sieve = Sieve(_MARKS)
-        self.usage: Usage | None = None
-        self.stop_reason = ""
-        self.finished = False
-        self.error: ErrorInfo | None = None
-
-    def feed(self, chunk: bytes) -> None:
-        for data in self._sieve.feed(chunk):
-            with suppress(*MISSHAPEN):  # not ours to judge: it passes
-                self._look(load(data))
-
-    def _look(self, found: Json) -> None:
-        self.finished = self.finished or "done" in found
-        if found.get("error"):
-            self.error = openai_errors.of_event(found["error"])
-        self.usage = openai_usage.of_chat(found.get("usage")) or self.usage
-        for choice in found.get("choices") or ():
-            if choice.get("finish_reason"):
-                self.stop_reason = STOPS.get(choice["finish_reason"], "end_turn")
-
-
 def watcher() -> Watcher:
-    return Watcher()
+    return Watcher(_MARKS, _look)
+
+
+def _look(seen: Watcher, found: Json) -> None:
+    seen.finished = seen.finished or "done" in found
+    if found.get("error"):
+        seen.error = openai_errors.of_event(found["error"])
+    seen.usage = openai_usage.of_chat(found.get("usage")) or seen.usage
+    for choice in found.get("choices") or ():
+        if choice.get("finish_reason"):
+            seen.stop_reason = STOPS.get(choice["finish_reason"], "end_turn")
 
 
 def usage_of(answer: bytes) -> Usage | None:
-    """Of a whole chat completion, or of embeddings: both name their figures alike."""
-    with suppress(*MISSHAPEN):
-        return openai_usage.of_chat(orjson.loads(answer).get("usage"))
-    return None
+    """Of a chat completion, or of embeddings: both name their figures alike."""
+    return openai_watch.usage_of(answer, openai_usage.of_chat)

@@ -8,7 +8,7 @@ import orjson
 
 from gateway.errors import BadRequest
 from gateway.llm.dialects.content import shaped
-from gateway.llm.dialects.openai_content import document_of, source_of, thinking_of
+from gateway.llm.dialects.openai_content import document_of, parts_of, source_of, thinking_of
 from gateway.llm.dialects.openai_responses.reasoning import block_of
 from gateway.llm.dialects.openai_responses.tools import CALLS, Kinds, hub_name, read_call, read_tools
 from gateway.llm.dialects.protocol import Json, Request, Target
@@ -137,7 +137,7 @@ def _turn(item: Json, kind: str, out: list[Json]) -> None:
 
 
 def _message(item: Json, out: list[Json], hub: Json) -> None:
-    role, content = item.get("role"), _parts(item.get("content"))
+    role, content = item.get("role"), parts_of(item.get("content"), _part)
     if role in ("system", "developer"):
         if out:
             out.append({"role": "system", "content": content})
@@ -162,7 +162,7 @@ def _result(item: Json, kind: str) -> Json:
     if kind == "shell_call_output":
         content = orjson.dumps(output).decode()
     elif isinstance(output, list):
-        content = _parts(output)
+        content = parts_of(output, _part)
     elif not isinstance(output, str):
         content = "" if output is None else orjson.dumps(output).decode()
     result: Json = {
@@ -173,14 +173,6 @@ def _result(item: Json, kind: str) -> Json:
     if kind == "apply_patch_call_output" and item.get("status") == "failed":
         result["is_error"] = True
     return result
-
-
-def _parts(content: Any) -> list[Json]:
-    if content is None or content == "":
-        return []
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [made for part in content if (made := _part(part))]
 
 
 def _part(part: Json) -> Json | None:

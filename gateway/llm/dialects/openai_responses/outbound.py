@@ -13,11 +13,10 @@ from gateway.llm.dialects.names import Names
 from gateway.llm.dialects.offered import offered
 from gateway.llm.dialects.openai_content import (
     data_url,
-    document_text,
     effort,
     identity,
     parameters,
-    search_result_text,
+    shown_text,
     strictable,
 )
 from gateway.llm.dialects.openai_responses.reasoning import item_of
@@ -207,23 +206,16 @@ def _output(block: Json) -> str | list[Json]:
 
 
 def _part(block: Json) -> Json:
-    kind = block.get("type")
-    if kind == "text":
-        return {"type": "input_text", "text": block["text"]}
-    if kind == "image":
+    if (text := shown_text(block)) is not None:
+        return {"type": "input_text", "text": text}
+    if block.get("type") == "image":
         return {"type": "input_image", "image_url": data_url(block["source"], "image")}
-    if kind == "document":
+    if block.get("type") == "document":
         return _document(block)
-    if kind == "search_result":
-        return {"type": "input_text", "text": search_result_text(block)}
-    if kind == "tool_reference":
-        return {"type": "input_text", "text": f"Tool: {block.get('tool_name')}"}
     raise unknown_block(block, _WHERE)
 
 
 def _document(block: Json) -> Json:
-    if (text := document_text(block)) is not None:
-        return {"type": "input_text", "text": text}
     source = block.get("source") or {}
     if source.get("type") == "url":
         return {"type": "input_file", "file_url": source["url"]}
