@@ -76,7 +76,7 @@ class Shelf:
         found = await toolcosts.totals(self._store, since=rows.day(since), until=rows.day(until))
         tools = [
             {"server": t.server, "tool": t.tool, **asdict(t.cost), "usd": t.cost.usd, "tokens": t.cost.tokens,
-             "last_called": t.last_called, "never_called": not t.cost.calls} for t in found
+             "last_called": t.last_called, "never_called": bool(t.cost.definition_tokens and not t.cost.calls)} for t in found
         ]  # fmt: skip
         (prompts,) = await self._store.usage(since=since, until=until, where={"kind": "llm"}) or (None,)
         paid = prompts.input + prompts.cache_read + prompts.cache_write if prompts else 0
