@@ -102,11 +102,17 @@ def _domains(expression: Expression) -> Iterator[str]:
 
 def _absent(expression: Expression) -> Iterator[str]:
     """A deny that has no value refuses: whoever does not send the header at all."""
+    if "in request.headers" in expression.source.written or any(
+        step.step == "has" for step in expression.source.inputs
+    ):
+        return  # it asks first whether the value is there
     inputs = {step.name for step in expression.source.inputs}
     for read in syntax.parse(expression.source.text, ROOTS | inputs).reads:
         if read[:2] == ("request", "headers") and len(read) == 3:
             name = f'request.headers["{read[2]}"]'
             yield f'deny {expression.text} refuses everybody who does not send {read[2]}; write default({name}, "") for {name}'
+        elif read == ("session", "id"):
+            yield f'deny {expression.text} refuses everybody without a session; write default(session.id, "") for session.id'
 
 
 def _elsewhere(expression: Expression, serves: Serves) -> Iterator[str]:

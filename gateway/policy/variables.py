@@ -189,6 +189,7 @@ _LEAVES: dict[str, Getter] = {
 
 ROOTS = frozenset(FIELDS) | frozenset(_LEAVES)
 
+_TEXTS = frozenset({"agent", "user", "project"})
 _SUBJECTS = ("tool", "prompt", "resource", "task")
 _SUBJECT_FIELDS = ("name", "target", "server", "exposed")
 # Known only when an operation is over.
@@ -199,6 +200,8 @@ _LATER: frozenset[Path] = frozenset(
 
 def check(path: Path, phase: Phase = "request") -> None:
     """Raises ConfigError where nothing can ever stand at this path in this phase."""
+    if path[0] in _TEXTS and len(path) > 1:
+        raise ConfigError(f"{'.'.join(path)} does not exist: {path[0]} is a text")
     fields = FIELDS.get(path[0])
     if fields is None or len(path) == 1:
         return

@@ -101,6 +101,7 @@ def test_an_expression_names_what_it_reads() -> None:
         ('jwtt.role == "x"', "did you mean jwt"),
         ('mcp.tool.nme == "x"', "did you mean name"),
         ("request.uri == '/'", "request.uri does not exist"),
+        ("agent.name == 'x'", "agent is a text"),
         ("mcp.tol.name == 'x'", "did you mean tool"),
         ("llm.outputTokens > 5", "known only when a call is over"),
         ("frobnicate(jwt.x)", "frobnicate() is not a function"),

@@ -41,11 +41,25 @@ def test_rules_that_mean_what_they_say_are_left_alone(allow: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "deny",
+    [
+        '"x-t" in request.headers && request.headers["x-t"] == "a"',
+        'has(request.headers.team) && request.headers.team == "a"',
+        'default(session.id, "") == "a"',
+        'user.startsWith("x")',
+    ],
+)
+def test_a_deny_that_asks_first_is_left_alone(deny: str) -> None:
+    assert lint.warnings(deny=[deny]) == []
+
+
+@pytest.mark.parametrize(
     ("rules", "serves", "words"),
     [
         ({"allow": ["jwt.a == 'x'", "jwt.a in ['x', 'y']"]}, None, "already allows"),
         ({"allow": ["true"]}, None, "same for everybody"),
         ({"deny": ['request.headers["x-team"] == "a"']}, None, 'default(request.headers["x-team"], "")'),
+        ({"deny": ['session.id == "a"']}, None, 'default(session.id, "")'),
         ({"require": ['request.ip == "10.0.0.0/8"']}, None, 'request.ip in ["10.0.0.0/8"]'),
         ({"require": ['request.ip in ["10.0.0.0/40"]']}, None, "neither an address nor a network"),
         ({"allow": ['jwt.email.endsWith("solo.io")']}, None, 'endsWith("@solo.io")'),
