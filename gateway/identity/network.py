@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 # Set by us or by nobody: a copy that came from outside is removed before anything reads it.
 INTERNAL = "x-gateway-"
@@ -40,6 +40,8 @@ def _valid(text: str) -> str:
         return ""
 
 
-def internal(names: Iterable[str]) -> list[str]:
+def internal(names: Collection[str]) -> list[str]:
     """Those that only the gateway may set."""
+    if INTERNAL not in "\n".join(names):
+        return []
     return [name for name in names if name[:10] == INTERNAL and name != KEY_HEADER]

@@ -12,6 +12,10 @@ from gateway.refusals import Refusal
 
 Header = tuple[bytes, bytes]
 _PERIODS = {"day": "daily", "week": "weekly", "month": "monthly"}
+_UNITS = ("requests", "tokens")
+_KINDS = ("limit", "remaining", "reset")
+_ANTHROPIC = {unit: [f"anthropic-ratelimit-{unit}-{kind}".encode() for kind in _KINDS] for unit in _UNITS}
+_OPENAI = {unit: [f"x-ratelimit-{kind}-{unit}".encode() for kind in _KINDS] for unit in _UNITS}
 UPSTREAM = (b"anthropic-ratelimit-", b"x-ratelimit-")  # a shared credential's: replaced by the caller's own
 
 
@@ -76,20 +80,24 @@ def headers(dialect: str, standings: list[Standing], now: float) -> list[Header]
 
 
 def _anthropic(standings: list[Standing], now: float) -> list[Header]:
-    found: dict[str, str] = {}
+    found: list[Header] = []
     budgets = [s for s in standings if s.rule.per is not None]
     if budgets:
-        found |= _unified(max(budgets, key=_used))
+        unified = _unified(max(budgets, key=_used))
+        found += [(f"anthropic-ratelimit-{name}".encode(), value.encode()) for name, value in unified.items()]
     for unit, tightest in _tightest(standings).items():
-        found[f"{unit}-limit"] = f"{tightest.rule.burst:.0f}"
-        found[f"{unit}-remaining"] = f"{tightest.left:.0f}"
-        found[f"{unit}-reset"] = _moment(int(now + _refill(tightest)))
-    return _encoded("anthropic-ratelimit-", found)
+        limit, left, reset = _ANTHROPIC[unit]
+        found += (
+            (limit, b"%.0f" % tightest.rule.burst),
+            (left, b"%.0f" % tightest.left),
+            (reset, _moment(int(now + _refill(tightest)))),
+        )
+    return found
 
 
 @lru_cache(64)  # calls of the same second end in the same one
-def _moment(seconds: int) -> str:
-    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+def _moment(seconds: int) -> bytes:
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
 
 
 def _unified(budget: Standing) -> Mapping[str, str]:
@@ -111,19 +119,22 @@ def _unified(budget: Standing) -> Mapping[str, str]:
 
 
 def _openai(standings: list[Standing], now: float) -> list[Header]:
-    found: dict[str, str] = {}
+    found: list[Header] = []
     for unit, tightest in _tightest(standings).items():
-        found[f"limit-{unit}"] = f"{tightest.rule.burst:.0f}"
-        found[f"remaining-{unit}"] = f"{tightest.left:.0f}"
-        found[f"reset-{unit}"] = f"{_refill(tightest):.3f}s"
-    return _encoded("x-ratelimit-", found)
+        limit, left, reset = _OPENAI[unit]
+        found += (
+            (limit, b"%.0f" % tightest.rule.burst),
+            (left, b"%.0f" % tightest.left),
+            (reset, b"%.3fs" % _refill(tightest)),
+        )
+    return found
 
 
 def _tightest(standings: list[Standing]) -> dict[str, Standing]:
     found: dict[str, Standing] = {}
     for standing in standings:
         unit = standing.rule.unit
-        if unit in ("requests", "tokens") and (unit not in found or _used(standing) > _used(found[unit])):
+        if unit in _UNITS and (unit not in found or _used(standing) > _used(found[unit])):
             found[unit] = standing
     return found
 
@@ -134,7 +145,3 @@ def _used(standing: Standing) -> float:
 
 def _refill(standing: Standing) -> float:
     return max(0.0, standing.rule.burst - standing.left) / standing.rule.rate
-
-
-def _encoded(prefix: str, found: Mapping[str, str]) -> list[Header]:
-    return [((prefix + name).encode(), value.encode()) for name, value in found.items()]

@@ -69,9 +69,9 @@ def back(headers: Headers, *, passthrough: bool = False) -> Headers:
 
 def _without_named(headers: Headers, kept: Headers) -> Headers:
     """Without the headers that Connection declares to be of this hop."""
-    if dict(headers).get(b"connection", b"close").lower() in (b"keep-alive", b"close"):
-        return kept
     values = [value for name, value in headers if name == b"connection"]
+    if not values:
+        return kept
     named = {each.strip().lower() for value in values for each in value.split(b",")}
     return [pair for pair in kept if pair[0] not in named]
 

@@ -69,7 +69,7 @@ class GuardMiddleware:
         ):
             return await self.app(scope, receive, send)
         try:
-            read = await body.read(scope, receive)
+            read = call.body if call.body is not None else await body.read(scope, receive)
             kept, placeholders = await self._inspect(call, read)
         except BadRequest as error:
             return await refusals.send_refusal(call, refusals.invalid(str(error), status=error.status), send)

@@ -142,7 +142,7 @@ class _Answer:
             return
         headers = message.get("headers", ())
         if own := held.headers():
-            kept = [item for item in headers if not item[0].lower().startswith(answers.UPSTREAM)]
+            kept = [item for item in headers if not item[0].startswith(answers.UPSTREAM)]
             message["headers"] = [*kept, *own]
         if held.waits_for_usage and not held.call.metered and held.call.usage is None:
             found = dict(headers)
