@@ -37,6 +37,9 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     only = words[0] if words and words[0] in COMMANDS else None
+    if not words:
+        parser().print_help()
+        return 2
     args = parser(only).parse_args(words)
     try:
         return int(args.run(args))

@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
         "--demo", action="store_true", help="a demo model and demo tools: no file, no key, no network"
     )
     parser.add_argument("--host", help="the address to listen on (the file's listen.host, else 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="the port (PORT, the file's listen.port, else 3000)")
+    parser.add_argument("--port", type=int, help="the first port (PORT, the file's listen.port, else 3000)")
     parser.add_argument("--json", action="store_true", help="tell where it listens as one JSON line")
     parser.set_defaults(run=run)
 
@@ -80,7 +80,8 @@ async def serve_file(args: argparse.Namespace) -> None:
     host = args.host or listen.get("host", "127.0.0.1")
     ports = listen.get("port", PORT)
     chosen = args.port if args.port is not None else _env_port()
-    sockets = [listening.bind(host, port) for port in ([chosen] if chosen is not None else _listed(ports))]
+    first, *others = _listed(ports)
+    sockets = [listening.bind(host, port) for port in (first if chosen is None else chosen, *others)]
     await serve(
         gateway,
         sockets,

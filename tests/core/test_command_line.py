@@ -54,3 +54,8 @@ def test_wrong_words_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_missing_file_is_said_in_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) in (1, 2)
     assert "nothing.yaml: cannot be read" in capsys.readouterr().err
+
+
+def test_no_words_at_all_are_answered_with_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "commands:" in capsys.readouterr().out

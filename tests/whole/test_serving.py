@@ -267,3 +267,18 @@ async def test_it_ends_tls_itself_and_takes_up_a_new_certificate(tmp_path: Path)
         certificate(tmp_path, "second")
         await process.line("the certificate has changed", errors=True)
         assert await shown(process.url) != before
+
+
+async def test_port_takes_the_place_of_the_first_port_only(tmp_path: Path) -> None:
+    with socket.socket() as probe, socket.socket() as second:
+        probe.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        port, other = probe.getsockname()[1], second.getsockname()[1]
+    ports = f"listen: {{port: [1, {other}], metrics: 0, admin: 0}}\ntelemetry: {{log: 'off'}}\n"
+    (tmp_path / "gateway.yaml").write_text(POLICIES + ports + "routes:\n" + route("http://127.0.0.1:9"))
+    async with (
+        serving("--config", "gateway.yaml", cwd=tmp_path, env={"PORT": str(port)}) as process,
+        httpx.AsyncClient() as client,
+    ):
+        assert process.url == f"http://127.0.0.1:{port}"
+        assert (await client.get(f"http://127.0.0.1:{other}/healthz")).status_code == 200
