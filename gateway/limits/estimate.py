@@ -17,6 +17,8 @@ from math import ceil
 import msgspec
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_DEFERRED = re.compile(rb'"defer_loading":\s*true')
 
 _LETTERS = string.ascii_letters.encode()
 _DIGITS = string.digits.encode()
@@ -95,6 +97,7 @@ _O_MODELS = re.compile(r"(?:.*/)?o\d")
 _NEWER_CLAUDE = re.compile(r"opus-4[-.][789]|opus-5|sonnet-5|haiku-5|fable|mythos")
 _NEWER = 1.39  # their tokenizer makes so many more
 _THINKING = 28.0  # what is added for an older Claude that is to think
+_SEARCHING = 230.0  # what is added for a Claude that may look for tools
 _SHAPED = 110.0  # what is added for a Claude that is to answer by a schema
 
 
@@ -104,7 +107,7 @@ def prompt(body: bytes, model: str = "", *, provider: str = "") -> int:
         fields = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return len(body) // 4
-    words, tools, shapes = (_section(fields, names) for names in (_WORDS, _TOOLS, _SHAPES))
+    words, tools, shapes = _section(fields, _WORDS), _loaded(fields), _section(fields, _SHAPES)
     name, shaped = model.lower(), b"chema" in shapes
     weights = _family(name, fields)
     if weights is _GEMINI_3 and "vertex" in provider:
@@ -127,6 +130,18 @@ def _section(fields: dict[str, msgspec.Raw], names: Iterable[str]) -> bytes:
     return found[0] if len(found) == 1 else b"".join(found)
 
 
+def _loaded(fields: dict[str, msgspec.Raw]) -> bytes:
+    """The tools' definitions without those that the model only sees when it looks for them."""
+    tools = _section(fields, _TOOLS)
+    if b'"defer_loading"' not in tools or "tools" not in fields:
+        return tools
+    try:
+        listed = _list(fields["tools"])
+    except msgspec.DecodeError:
+        return tools
+    return b",".join(bytes(tool) for tool in listed if not _DEFERRED.search(tool))
+
+
 def _family(name: str, fields: dict[str, msgspec.Raw]) -> Weights:
     for part, weights in _FAMILIES:
         if part in name:
@@ -140,7 +155,7 @@ def _extra(name: str, body: bytes, *, shaped: bool) -> float:
     """What a family adds that is in no byte of the request."""
     if "claude" in name:
         thinks = b'"budget_tokens"' in body or (b'"reasoning":{' in body and b"none" not in body)
-        return _THINKING * thinks + _SHAPED * shaped
+        return _THINKING * thinks + _SHAPED * shaped + _SEARCHING * (b'"tool_search_tool_' in body)
     return 0.0
 
 

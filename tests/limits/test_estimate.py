@@ -77,6 +77,17 @@ def test_an_image_counts_by_its_size_and_not_by_its_bytes(
     assert estimate.prompt(body, model) == pytest.approx(tokens + 15, rel=0.25)
 
 
+def test_tools_that_are_only_loaded_when_looked_for_are_not_counted() -> None:
+    tool = {"name": "get_weather", "description": PROSE, "input_schema": {"type": "object", "properties": {}}}
+    search = {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"}
+    here, alone = ask("hi", tools=[tool, search]), ask("hi", tools=[search])
+    deferred = ask("hi", tools=[{**tool, "defer_loading": True}] * 50 + [search])
+    model = "claude-sonnet-4-5"
+    assert estimate.prompt(deferred, model) == pytest.approx(estimate.prompt(alone, model), abs=2)
+    assert estimate.prompt(here, model) > estimate.prompt(alone, model) + len(PROSE) / 6
+    assert estimate.prompt(b'{"tools":{"defer_loading":true}}', model) > 0
+
+
 def replayed(signature: str, ident: str = "1") -> bytes:
     call = {"functionCall": {"name": "f", "args": {}, "id": ident}, "thoughtSignature": signature}
     answer = {"functionResponse": {"name": "f", "response": {}, "id": ident}}
