@@ -21,23 +21,16 @@ from tests.dialects import (
     specified_anthropic,
     specified_bedrock,
     specified_chat,
+    specified_gemini,
     specified_responses,
 )
-from tests.dialects.driving import sse as gemini_frames
 from tests.llm.gateways import MESSAGE
 from tests.llm.scripted import driver, scripted, streamed, whole
 from tests.llm.test_translating import ASKED, CLIENTS, COMPLETION, CONVERSED, RESPONDED
 
-GENERATED = {
-    "candidates": [{"content": {"role": "model", "parts": [
-        {"text": "On it."}, {"functionCall": {"id": "c", "name": "a", "args": {"n": 1}}, "thoughtSignature": "U2ln"}]},
-        "finishReason": "STOP", "index": 0}],
-    "usageMetadata": {"promptTokenCount": 43, "cachedContentTokenCount": 30, "candidatesTokenCount": 10, "totalTokenCount": 53},
-    "modelVersion": "up", "responseId": "r",
-}  # fmt: skip
 STREAMS = {
     "anthropic": specified_anthropic.EVERYTHING,
-    "gemini": gemini_frames(GENERATED),
+    "gemini": specified_gemini.PARALLEL,
     "openai-chat": specified_chat.PARALLEL,
     "openai-responses": specified_responses.REASONING,
     "bedrock": specified_bedrock.INVOKE,
@@ -46,7 +39,7 @@ STREAMS = {
 }
 WHOLE: dict[str, Any] = {
     "anthropic": json.loads(MESSAGE),
-    "gemini": GENERATED,
+    "gemini": specified_gemini.SIGNED,
     "openai-chat": COMPLETION,
     "openai-responses": RESPONDED,
     "bedrock": json.loads(MESSAGE),
@@ -138,7 +131,7 @@ def fine(client: str, wire: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(("client", "wire"), pairs())
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 async def test_a_stream_of_another_form(client: str, wire: str, data: st.DataObject) -> None:
     app, provider = scripted(wire)
@@ -158,7 +151,7 @@ async def test_a_stream_of_another_form(client: str, wire: str, data: st.DataObj
 
 
 @pytest.mark.parametrize(("client", "wire"), pairs())
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 async def test_an_answer_of_another_form(client: str, wire: str, data: st.DataObject) -> None:
     app, provider = scripted(wire)

@@ -13,7 +13,7 @@ import pytest
 from botocore.parsers import create_parser
 
 from gateway.metering.usage import Usage
-from tests.dialects import oracles, specified_bedrock, specified_chat, specified_responses
+from tests.dialects import oracles, specified_bedrock, specified_chat, specified_gemini, specified_responses
 from tests.dialects.conversations import SCHEMA
 from tests.dialects.test_openai_responses_requests import CODEX
 from tests.dialects.words import ANSWERS, STREAMS, plain
@@ -31,6 +31,8 @@ INVOKED = [
 ]
 EVENTS = b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), orjson.dumps(e)) for e in INVOKED)
 UPSTREAMS: dict[str, tuple[bytes, bytes]] = {
+    "anthropic": (SSE, EVENTS),
+    "gemini": (SSE, specified_gemini.PARALLEL),
     "openai-chat": (SSE, specified_chat.PARALLEL.replace(b"call_c", b"call_d")),
     "openai-responses": (SSE, specified_responses.PARALLEL),
     "bedrock": (FRAMES, specified_bedrock.invoke(*INVOKED)),
@@ -75,7 +77,7 @@ async def test_a_stream_reaches_every_client(client: str, upstream: str) -> None
         assert told["usage"] == (43, 10, 30)
         usage = gw.call.usage
         assert usage is not None
-        assert (usage.input, usage.output, usage.cache_read, usage.cache_write) == (10, 10, 30, 3)
+        assert (usage.prompt, usage.output, usage.cache_read) == (43, 10, 30)
         kind = reply.headers["content-type"]
         assert kind.startswith((FRAMES if client == "bedrock" else SSE).decode())
 
@@ -98,6 +100,7 @@ WHOLE: dict[str, Any] = {
     "openai-chat": COMPLETION,
     "openai-responses": RESPONDED,
     "bedrock-converse": CONVERSED,
+    "gemini": specified_gemini.SIGNED,
 }
 ASKED = {
     "anthropic": "/v1/messages",

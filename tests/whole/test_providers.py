@@ -16,8 +16,7 @@ from google import genai
 from google.genai import types
 
 from gateway.types import Receive, Scope, Send
-from tests.dialects import specified_bedrock, specified_chat, specified_responses
-from tests.llm.test_broken_answers import GENERATED, gemini_frames
+from tests.dialects import specified_bedrock, specified_chat, specified_gemini, specified_responses
 from tests.llm.test_translating import EVENTS, FRAMES, INVOKED, SSE
 from tests.whole.running import KEY, POLICIES, Whole, served, whole
 
@@ -26,7 +25,7 @@ ANSWERS: dict[str, tuple[bytes, bytes]] = {
     "/chat/completions": (SSE, specified_chat.PARALLEL),
     "/responses": (SSE, specified_responses.PARALLEL),
     ":streamRawPredict": (SSE, EVENTS),
-    ":streamGenerateContent": (SSE, gemini_frames(GENERATED)),
+    ":streamGenerateContent": (SSE, specified_gemini.PARALLEL),
     "/invoke-with-response-stream": (FRAMES, specified_bedrock.invoke(*INVOKED)),
     "/converse-stream": (FRAMES, specified_bedrock.PARALLEL),
 }

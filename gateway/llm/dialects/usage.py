@@ -12,10 +12,10 @@ from gateway.metering.usage import Usage
 def write(usage: Usage) -> Json:
     """A hub `usage` object (Messages shape: input excludes the cache, output includes the thinking)."""
     body: Json = {
-        "input_tokens": max(0, usage.input),
-        "output_tokens": max(0, usage.output),
-        "cache_read_input_tokens": max(0, usage.cache_read),
-        "cache_creation_input_tokens": max(0, usage.cache_write + usage.cache_write_1h),
+        "input_tokens": max(0, int(usage.input)),
+        "output_tokens": max(0, int(usage.output)),
+        "cache_read_input_tokens": max(0, int(usage.cache_read)),
+        "cache_creation_input_tokens": max(0, int(usage.cache_write + usage.cache_write_1h)),
     }
     if usage.cache_write_1h:
         body["cache_creation"] = {
@@ -68,7 +68,7 @@ def _read(usage: Mapping[str, Any]) -> Usage:
 def _figure(usage: Any, name: str) -> int:
     """Nothing where a provider sends something else than a number of tokens."""
     value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if type(value) is int and value > 0 else 0
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
