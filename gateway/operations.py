@@ -7,7 +7,7 @@ a thing twice, or in another spelling, is refused.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,8 +18,11 @@ from gateway.errors import BadRequest
 from gateway.types import Receive, Scope
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+# Nobody is owed tokens, and nobody has more of them than a number holds exactly.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _scalars: dict[type, Any] = {
-    kind: msgspec.json.Decoder(kind | None).decode for kind in (str, int, bool, object)
+    kind: msgspec.json.Decoder((_Count if kind is int else kind) | None).decode
+    for kind in (str, int, bool, object)
 }
 _UNCHARGED = frozenset({"count_tokens", "models", "model"})
 _SUBJECTS = {"tools/call": "tool", "prompts/get": "prompt", "resources/read": "resource"}

@@ -64,6 +64,9 @@ def _arguments(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+_UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
 class DemoModel:
     """The ASGI app: Anthropic Messages, OpenAI chat and Gemini, streamed and not."""
 
@@ -75,8 +78,12 @@ class DemoModel:
         wire = _WIRES[endpoint.dialect]
         if endpoint.method == "models":
             return await _json(send, wire.models(MODELS))
-        body = orjson.loads(await _body(receive))
-        prompt = wire.read(body)
+        try:
+            body = orjson.loads(await _body(receive))
+            prompt = wire.read(body)
+        except _UNREADABLE:
+            message = "the demo model cannot read this body"
+            return await _json(send, {"error": {"type": "invalid_request_error", "message": message}}, 400)
         tokens = len(orjson.dumps(body)) // 4
         if endpoint.method == "count_tokens":
             return await _json(send, wire.count(tokens))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
-import orjson
 
 from gateway.call import Call, Operation
 from gateway.endpoints import Endpoint
@@ -138,7 +137,7 @@ class Inquiry:
             dialect,
             url,
             [_JSON, _AGENT, (b"accept-encoding", b"identity"), *added, *provider.headers],
-            orjson.dumps(asked.body),
+            msgspec.json.encode(asked.body),  # whose numbers may be of any length
             asked.reply,
         )
 

@@ -168,6 +168,9 @@ BAD_BODIES = {
     "another spelling": b'{"model": "a", "Model": "b", "messages": []}',
     "a depth bomb": b'{"model": "a", "messages": ' + b"[" * 100_000,
     "empty": b"",
+    "a huge number": b'{"model": "a", "messages": [], "input": [], "max_tokens": ' + b"9" * 400 + b"}",
+    "tokens to be given back": b'{"model": "a", "messages": [], "input": [], "max_tokens": -5}',
+    "messages that are none": b'{"model": "a", "max_tokens": 5, "messages": 7, "input": 7}',
     "not utf-8": b'{"model": "\xff", "messages": []}',
 }
 
