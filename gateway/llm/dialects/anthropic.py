@@ -139,7 +139,7 @@ def read_answer(body: Json, reply: Reply) -> Json:
 
 
 def read_count(body: Json) -> int:
-    return int(body.get("input_tokens") or 0)
+    return int(body["input_tokens"])
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> ErrorInfo:

@@ -163,7 +163,7 @@ def read_answer(body: Json, reply: Reply) -> Json:
 
 
 def read_count(body: Json) -> int:
-    return int(body.get("totalTokens") or 0)
+    return int(body["totalTokens"])
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> ErrorInfo:
