@@ -17,10 +17,10 @@ from gateway.metering.usage import Usage
 WHOLE = 8 * 1024 * 1024  # of a JSON answer, as much is kept to find the usage in it
 _USAGE = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _WORDS = re.compile(
-    rb'"(?:text|thinking|partial_json|content|reasoning_content|arguments|delta|refusal)"\s*:\s*"((?:[^"\\]|\\.)*)"'
+    rb'"(?:text|thinking|partial_json|content|reasoning_content|arguments|delta|refusal)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
 # The Responses API says everything again when it is done: only its deltas are counted.
-_DELTAS = re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_DELTAS = re.compile(rb'"delta"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _RESPONSES = re.compile(rb'"type"\s*:\s*"response\.')
 _HEAD = 200  # bytes in which a stream shows whose it is
 _decode = msgspec.json.Decoder(dict[str, Any]).decode

@@ -20,7 +20,7 @@ PROMPT_SLACK = 1024  # of a prompt: what one provider adds by itself another may
 BYTES = 4.0  # of an answer's text for each token
 PROMPT_BYTES = 3.0  # no less of a prompt's JSON makes a token
 BINARY_BYTES = 40.0  # of an answer whose text is encoded: mostly its frames' wrapping
-SAMPLE = 1024
+SAMPLE = 512  # bytes on either side of the middle
 ENOUGH = 32  # bytes of text in a sample; less may have hit a part of the answer that is wrapping only
 MARGIN = 1.5  # by which a sample may be sparser than the rest
 

@@ -15,14 +15,14 @@ EVENTS = 60
 MESSAGE: dict[str, Any] = {
     "id": "msg_01BenchmarkAnswer", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5",
     "content": [{"type": "text", "text": PROSE[:1130]}], "stop_reason": "end_turn", "stop_sequence": None,
-    "usage": {"input_tokens": 2095, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 1024,
+    "usage": {"input_tokens": 20950, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 1024,
               "output_tokens": 241, "service_tier": "standard"},
 }  # fmt: skip
 COMPLETION: dict[str, Any] = {
     "id": "chatcmpl-Benchmark", "object": "chat.completion", "created": 1741569952, "model": "gpt-4.1",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": PROSE[:1000], "refusal": None},
                  "logprobs": None, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 2095, "completion_tokens": 241, "total_tokens": 2336},
+    "usage": {"prompt_tokens": 20950, "completion_tokens": 241, "total_tokens": 21191},
 }  # fmt: skip
 TOOL_RESULT: dict[str, Any] = {"content": [{"type": "text", "text": PROSE[:600]}], "isError": False}
 TOOLS: list[dict[str, Any]] = [
