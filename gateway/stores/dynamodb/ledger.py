@@ -40,8 +40,8 @@ class DynamoLedger:
         self._clock = clock
 
     async def append(self, records: Sequence[Record]) -> None:
-        puts_of = (self._put(record) for record in records)
-        unique = {(key["pk"]["S"], key["sk"]["S"]): put for key, put in puts_of}
+        puts_of = (put(record, retention=self._retention) for record in records)
+        unique = {(key["pk"]["S"], key["sk"]["S"]): request for key, request in puts_of}
         puts = list(unique.values())
         for start in range(0, len(puts), BATCH):
             await self._append(puts[start : start + BATCH])
@@ -93,14 +93,6 @@ class DynamoLedger:
                     return found
         return found
 
-    def _put(self, record: Record) -> tuple[dict[str, Any], dict[str, Any]]:
-        shard = crc32(record.id.encode()) % SHARDS
-        key = {"pk": {"S": f"l#{_month(record.at)}#{shard}"}, "sk": {"S": rows.position(record)}}
-        expires = {"N": str(int(record.at + self._retention))}
-        return key, {
-            "PutRequest": {"Item": {**key, "record": {"S": rows.pack(record).decode()}, "expires": expires}}
-        }
-
     def _bounds(self, since: float, until: float) -> tuple[str, str]:
         """Positions: nothing is older than what is kept, or newer than the day after tomorrow."""
         now = self._clock()
@@ -149,6 +141,18 @@ async def _merged(pages: list[AsyncIterator[Record]]) -> AsyncIterator[Record]:
         following = await anext(pages[index], None)
         if following is not None:
             heads[index] = following
+
+
+def put(record: Record, *, retention: float = KEPT) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The key of a record's item, and the request that writes it."""
+    shard = crc32(record.id.encode()) % SHARDS
+    key = {"pk": {"S": f"l#{_month(record.at)}#{shard}"}, "sk": {"S": rows.position(record)}}
+    item = {
+        **key,
+        "record": {"S": rows.pack(record).decode()},
+        "expires": {"N": str(int(record.at + retention))},
+    }
+    return key, {"PutRequest": {"Item": item}}
 
 
 def _month(at: float) -> str:
