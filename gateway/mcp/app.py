@@ -242,7 +242,8 @@ class MCPApp:
         tree = message.tree or {}
         asked = tree.get("protocolVersion")
         version = asked if asked in eras.LEGACY else eras.LEGACY[0]
-        fresh = peers.fresh(version, tree.get("clientInfo"), tree.get("capabilities"))
+        offered = tree.get("capabilities") if self._streaming else {}  # without a stream no server can ask it
+        fresh = peers.fresh(version, tree.get("clientInfo"), offered)
         peer = await self._methods.join(call, fresh)
         sealed = peers.seal(
             self._seal, peer, principal=call.principal.id, route=self._route, ttl=self._session_ttl

@@ -120,8 +120,12 @@ class Catalog:
                 return entry.server, uri if entry.name == entry.exposed else uri.partition("+")[2]
         return None
 
+    @property
+    def prefixes_uris(self) -> bool:
+        return self._mode == "always"
+
     def shown_uri(self, server: str, uri: str) -> str:
-        return names.prefix_uri(server, uri) if self._mode == "always" else uri
+        return names.prefix_uri(server, uri) if self.prefixes_uris else uri
 
     def forget(self, server: str) -> None:
         """The server said that its lists changed."""

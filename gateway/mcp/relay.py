@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from gateway.call import Operation
 from gateway.errors import ClientGone, Refused, UpstreamError
-from gateway.mcp import disclosure, eras, jsonrpc, resume
+from gateway.mcp import disclosure, eras, jsonrpc, links, resume
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.bridge import Bridge
 from gateway.mcp.catalog import Catalog
@@ -201,8 +201,21 @@ class Relay:
         if turn.policies.guard is not None or server.max_rows or len(result) > server.max_bytes > 0:
             result = await self._inspected(turn, op, server, result)
         result = self._ids.outward(turn.call, server.name, result)
+        if b'"uri"' in result:
+            result = self._linked(op, result)
         result = incoming(op.method, result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
         return Answer(result, b"", turn.peer.modern)
+
+    def _linked(self, op: Operation, result: bytes) -> bytes:
+        """What is read is called as it was asked for; what is linked to, as it can be asked for."""
+        renamed = op.subject == "resource" and op.name != op.exposed
+        if not renamed and not self._catalog.prefixes_uris:
+            return result
+
+        def shown(uri: str) -> str:
+            return op.exposed if renamed and uri == op.name else self._catalog.shown_uri(op.server, uri)
+
+        return links.outward(result, shown)
 
     async def resumed(self, turn: Turn, place: Place, answer: Answer) -> Answer:
         """The answer of a request whose stream had broken, judged as it would have been there."""

@@ -236,3 +236,32 @@ async def test_no_name_changes_hands_while_a_server_is_down() -> None:
         down = await Modern(app).call("my_query")
     assert len(pg.calls()) == 1
     assert "could not be called" in down["content"][0]["text"]
+
+
+async def test_what_a_result_links_to_can_be_read_under_the_name_that_the_result_gives_it() -> None:
+    note = {"uri": "note://1", "name": "a"}
+
+    def resources(said: str) -> Scripted:
+        async def listed(asked: Asked) -> Any:
+            return {"resources": [note]}
+
+        async def read(asked: Asked) -> Any:
+            return {"contents": [{"uri": asked.params["uri"], "text": said}]}
+
+        async def links(asked: Asked) -> Any:
+            embedded = {"type": "resource", "resource": {"uri": "note://1", "text": "x"}}
+            return {
+                "content": [{"type": "resource_link", **note}, embedded, {"type": "text", "text": "note://1"}]
+            }
+
+        able: dict[str, Any] = {"tools": {}, "resources": {}}
+        methods = {"resources/list": listed, "resources/read": read}
+        return Scripted([tool("links")], run={"links": links}, methods=methods, capabilities=able)
+
+    async with federation({"a": resources("of a"), "b": resources("of b")}, prefix="always") as app:
+        for asking in (Modern(app), await Legacy(app).begin()):
+            link, embedded, plain = (await asking.call("b_links"))["content"]
+            assert link["uri"] == embedded["resource"]["uri"] == "b+note://1"
+            assert plain["text"] == "note://1"
+            [read] = (await asking.ask("resources/read", {"uri": link["uri"]}))["result"]["contents"]
+            assert read == {"uri": "b+note://1", "text": "of b"}
