@@ -9,7 +9,6 @@ from typing import Any
 from gateway.errors import StoreError
 from gateway.metering.record import Record
 from gateway.stores import rows
-from gateway.stores.checkpoints import BACKSTOP
 from gateway.stores.protocols import GROUPS
 
 VERSION = 1
@@ -36,7 +35,6 @@ PRUNE = "DELETE FROM records WHERE position IN (SELECT position FROM records WHE
 def connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: safe against the end of the process
-    connection.execute(f"PRAGMA wal_autocheckpoint = {BACKSTOP}")
     return connection
 
 

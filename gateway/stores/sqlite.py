@@ -14,7 +14,6 @@ from gateway.errors import StoreError
 from gateway.limits import bucket
 from gateway.metering.record import Record
 from gateway.stores import KEPT, rows, schema
-from gateway.stores.checkpoints import Checkpoints
 from gateway.stores.protocols import Item, Take, Taken, Total
 from gateway.stores.writer import Writer
 
@@ -41,7 +40,6 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the SQLite store {path}: {error}") from error
         self._writer = Writer(lambda: schema.connect(path))
-        self._checkpoints = Checkpoints(lambda: schema.connect(path))
         self._sweep_at = 0.0
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
@@ -165,7 +163,6 @@ class SqliteStore:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._writer.close)
-        await asyncio.to_thread(self._checkpoints.close)
         self._reader.close()
 
     async def _read(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
