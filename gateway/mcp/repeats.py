@@ -42,8 +42,9 @@ class Repeats:
 
 
 def _allowed(server: Server, exc: UpstreamError, safe: Callable[[], bool]) -> int:
-    """Once more where nothing can have happened yet, else only what is safe to repeat."""
-    if isinstance(exc, UpstreamClosed) and not exc.sent:
+    """Once more where a connection broke (an idle one may have, unseen) and nothing can have happened or no harm can come
+    of it; beyond that as often as the file says, what is safe to repeat."""
+    if isinstance(exc, UpstreamClosed) and (not exc.sent or safe()):
         return max(1, server.retries.max)
     if isinstance(exc, BadStatus) and exc.status not in server.retries.on:
         return 0
