@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with a leaner way out: the head of an answer and its first bytes are one system call instead of two,
+"""A leaner way out of uvicorn: the head of an answer and its first bytes are one system call instead of two,
 and a head's lines are checked together instead of one by one."""
 
 from __future__ import annotations
@@ -7,38 +7,39 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from gateway.cli.patience import PatientProtocol
-from gateway.types import Headers, Message
+from gateway.types import App, Headers, Message, Receive, Scope, Send
 
 # Whatever is deleted of a head must be its own line ends: a value cannot begin a line, and nothing invisible goes out.
 _CONTROLS = bytes({*range(32), 127} - {9})
 _BODYLESS = (204, 304)
 
 
-class JoiningProtocol(PatientProtocol):
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        if self.cycle is not None:  # its task has not begun yet
-            answer = Answer(self.cycle, self.transport, self.loop)
-            self.cycle.send = self.cycle.transport = answer  # type: ignore[assignment]
+class Joining:
+    """The app around all others in uvicorn: `uvicorn.Config(Joining(app))`."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cycle: RequestResponseCycle = send.__self__  # type: ignore[attr-defined]  # its bound method
+        answer = Answer(cycle, asyncio.get_running_loop())
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            answer.flush()
 
 
 class Answer:
-    """The `send` of one request: uvicorn's own, for apps that keep to ASGI (lower-case names, one start, one end); and as much
-    of a transport as uvicorn uses then.
+    """The `send` of one request: uvicorn's own, for apps that keep to ASGI (lower-case names, one start, one end).
 
     A head waits for what is written next, but no longer than this turn of the loop: of a stream that is silent at first, it
-    goes out alone.
+    goes out alone. The cycle does not know of it: as a circle they and the whole request would live until a collection.
     """
 
-    __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
+    __slots__ = ("_cycle", "_head", "_loop")
 
-    def __init__(
-        self, cycle: RequestResponseCycle, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
         self._cycle = cycle
-        self._transport = transport
-        self.is_closing = transport.is_closing
         self._loop = loop
         self._head = b""
 
@@ -70,7 +71,7 @@ class Answer:
         if cycle.chunked_encoding and b"transfer-encoding" not in named:
             headers.append((b"transfer-encoding", b"chunked"))
         self._head = _head(status, headers)
-        self._loop.call_soon(self._flush)
+        self._loop.call_soon(self.flush)
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
         cycle = self._cycle
@@ -78,12 +79,12 @@ class Answer:
             cycle.expected_content_length = 0
         elif cycle.chunked_encoding:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            self.write(chunk if more else chunk + b"0\r\n\r\n")
+            self._write(chunk if more else chunk + b"0\r\n\r\n")
         else:
             cycle.expected_content_length -= len(body)
             if cycle.expected_content_length < 0 or (cycle.expected_content_length and not more):
                 raise RuntimeError("the answer is not as long as its content-length")
-            self.write(body)
+            self._write(body)
         if not more:
             self._complete()
 
@@ -92,23 +93,18 @@ class Answer:
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            self.close()
-        del cycle.send  # they refer to each other: the circle would live until a collection
-        cycle.transport = self._transport
+            self.flush()
+            cycle.transport.close()
         cycle.on_response()
 
-    def write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         head, self._head = self._head, b""
         if head or data:
-            self._transport.write(head + data)
+            self._cycle.transport.write(head + data)
 
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self._head:
-            self.write(b"")
+            self._write(b"")
 
 
 def _head(status: int, headers: Headers) -> bytes:

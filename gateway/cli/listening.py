@@ -15,7 +15,8 @@ from pathlib import Path
 import uvicorn
 
 from gateway.app import stamps
-from gateway.cli.joining import JoiningProtocol
+from gateway.cli.joining import Joining
+from gateway.cli.patience import PatientProtocol
 from gateway.errors import ConfigError
 from gateway.types import App
 
@@ -84,8 +85,8 @@ def server(
 ) -> Server:
     certificate, key = tls or (None, None)
     config = uvicorn.Config(
-        app,
-        http=JoiningProtocol,
+        Joining(app),
+        http=PatientProtocol,
         interface="asgi3",
         ws="none",
         lifespan="off",

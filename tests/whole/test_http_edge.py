@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from gateway.body import read
-from gateway.cli.joining import JoiningProtocol
+from gateway.cli.patience import PatientProtocol
 from gateway.types import Receive, Scope, Send
 from tests.whole.running import Whole, demo
 
@@ -61,7 +61,7 @@ async def test_row_12_a_request_that_two_parsers_could_read_differently_is_refus
     assert whole.startswith(b"HTTP/1.1 200 ")
 
 
-class Hurried(JoiningProtocol):
+class Hurried(PatientProtocol):
     patience = 0.2
 
 
