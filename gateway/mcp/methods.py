@@ -15,6 +15,7 @@ from gateway.call import Call
 from gateway.errors import Refused, UpstreamError
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp.bounds import Bounds
+from gateway.mcp.capabilities import capabilities, instructions
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.exchange import Exchange, Wire, split_request_id
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, Message, RpcError
@@ -26,7 +27,7 @@ from gateway.mcp.resume import Place, client_id, hop_id
 from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.sight import SUBJECTS, Sight
-from gateway.mcp.tables import KINDS, PROMPTS, RESOURCES, TEMPLATES, TOOLS, Entry, Kind
+from gateway.mcp.tables import KINDS, PROMPTS, RESOURCES, TEMPLATES, Entry, Kind
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.tasks import METHODS as TASKS
 from gateway.mcp.tasks import Tasks
@@ -35,7 +36,6 @@ from gateway.mcp.upstream import Answer, Ask, Hello, incoming
 
 Handler = Callable[[Turn], Awaitable[Answer]]
 CANCELLED = "cancelled by the client"
-_LISTENING = ("listChanged", "subscribe")
 
 
 class Methods:
@@ -191,7 +191,7 @@ class Methods:
         hellos = await self._hellos(turn)
         result: dict[str, Any] = {
             "protocolVersion": turn.peer.version,
-            "capabilities": capabilities(hellos, streaming=self._streaming, modern=False),
+            "capabilities": capabilities(hellos, streaming=self._streaming),
             "serverInfo": self._info,
         }
         if said := instructions(hellos):
@@ -204,7 +204,7 @@ class Methods:
         result: dict[str, Any] = {
             "resultType": "complete",
             "supportedVersions": [eras.MODERN],
-            "capabilities": capabilities(hellos, streaming=self._streaming, modern=True),
+            "capabilities": capabilities(hellos, streaming=self._streaming),
             "_meta": {eras.SERVER_INFO: self._info},
             "ttlMs": 0,
             "cacheScope": "private",
@@ -278,31 +278,3 @@ async def asked(turn: Turn, server: Server, ask: Ask) -> Answer:
     return Answer(
         incoming(ask.method, answer.result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
     )
-
-
-def capabilities(hellos: Iterable[Hello], *, streaming: bool, modern: bool) -> dict[str, Any]:
-    """What any server can do, all can do together."""
-    merged: dict[str, Any] = {}
-    for hello in hellos:
-        _merge(merged, hello.capabilities)
-    if not streaming:
-        for capability in merged.values():
-            if isinstance(capability, dict):
-                for key in _LISTENING:
-                    capability.pop(key, None)
-    merged.setdefault(TOOLS.capability, {})
-    return merged
-
-
-def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
-    for key, value in more.items():
-        if isinstance(value, Mapping):
-            below = into.setdefault(key, {})
-            if isinstance(below, dict):
-                _merge(below, value)
-        else:
-            into[key] = into.get(key) or value
-
-
-def instructions(hellos: Iterable[Hello]) -> str:
-    return "\n\n".join(hello.instructions for hello in hellos if hello.instructions)

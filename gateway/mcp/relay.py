@@ -13,7 +13,7 @@ import orjson
 from msgspec import Raw
 
 from gateway.call import Operation
-from gateway.errors import ClientGone, Refused, UpstreamError
+from gateway.errors import Refused, UpstreamError
 from gateway.mcp import disclosure, eras, jsonrpc, links, resume
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.bridge import Bridge
@@ -26,7 +26,7 @@ from gateway.mcp.sight import Sight, Subject
 from gateway.mcp.tables import PROMPTS, RESOURCES, TOOLS, Entry, Kind
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.truncation import truncate
-from gateway.mcp.turn import Metered, Turn, judge, refused, tool_error
+from gateway.mcp.turn import Metered, Turn, failed, judge, refused, unknown
 from gateway.mcp.upstream import Answer, Ask, incoming
 
 
@@ -248,25 +248,6 @@ class Relay:
         if kept is given:
             return result
         return orjson.dumps(kept if given is tree else {**tree, "result": kept})
-
-
-def unknown(turn: Turn, exposed: str) -> Answer:
-    """The one answer for what is not there and for what the caller may not see."""
-    if turn.message.method == "tools/call":
-        return tool_error(turn, f"Unknown tool: {exposed}")
-    if turn.message.method == "prompts/get":
-        raise RpcError(INVALID_PARAMS, f"Unknown prompt: {exposed}")
-    code = INVALID_PARAMS if turn.peer.modern else RESOURCE_NOT_FOUND
-    raise RpcError(code, "Resource not found", {"uri": exposed})
-
-
-def failed(turn: Turn, server: str, exc: UpstreamError) -> Answer:
-    """What the client is told of an upstream's failure: a tool's is a result, so that the agent can go on."""
-    if isinstance(exc, ClientGone):
-        raise exc
-    if turn.message.method == "tools/call":
-        return tool_error(turn, f"The tool could not be called: {exc}.", {"gateway/server": server})
-    raise RpcError(INTERNAL_ERROR, f"The server could not be reached: {exc}.")
 
 
 def _repeatable(server: Server, op: Operation, entry: Entry) -> bool:

@@ -13,7 +13,7 @@ from gateway.call import Call, Operation
 from gateway.errors import ClientGone, Refused, UpstreamError, UpstreamTimeout
 from gateway.mcp import jsonrpc
 from gateway.mcp.exchange import Exchange
-from gateway.mcp.jsonrpc import Members, Message, RpcError
+from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, Members, Message, RpcError
 from gateway.mcp.peer import Peer
 from gateway.mcp.upstream import Answer
 from gateway.metering.record import Outcome
@@ -153,3 +153,22 @@ def refused(turn: Turn, refusal: Refusal) -> Answer:
     if turn.message.method == "tools/call":
         return tool_error(turn, f"Refused by {policy}: {refusal.message}", {"gateway/refusal": meta})
     raise RpcError(-31000 - refusal.status, refusal.message, meta)
+
+
+def unknown(turn: Turn, exposed: str) -> Answer:
+    """The one answer for what is not there and for what the caller may not see."""
+    if turn.message.method == "tools/call":
+        return tool_error(turn, f"Unknown tool: {exposed}")
+    if turn.message.method == "prompts/get":
+        raise RpcError(INVALID_PARAMS, f"Unknown prompt: {exposed}")
+    code = INVALID_PARAMS if turn.peer.modern else RESOURCE_NOT_FOUND
+    raise RpcError(code, "Resource not found", {"uri": exposed})
+
+
+def failed(turn: Turn, server: str, exc: UpstreamError) -> Answer:
+    """What the client is told of an upstream's failure: a tool's is a result, so that the agent can go on."""
+    if isinstance(exc, ClientGone):
+        raise exc
+    if turn.message.method == "tools/call":
+        return tool_error(turn, f"The tool could not be called: {exc}.", {"gateway/server": server})
+    raise RpcError(INTERNAL_ERROR, f"The server could not be reached: {exc}.")
