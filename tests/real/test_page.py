@@ -154,7 +154,7 @@ async def test_an_admin_signs_in_throws_a_switch_restores_it_and_signs_out(opene
     await row.wait_for(state="detached")
     await opened.show(page, "tools")
     await page.locator("tr", has_text="postgres/query").get_by_role("button", name="Approve").click()
-    await page.get_by_text("Approved.").wait_for()
+    await page.get_by_text("Approved.", exact=True).wait_for()
     assert opened.pins.approved == [("postgres", "query")]
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_role("button", name="Sign in", exact=True).wait_for()
