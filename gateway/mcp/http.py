@@ -298,7 +298,10 @@ class _Hearing:
     async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
         self.last = event_id or self.last
         self.retry = retry if retry is not None else self.retry
-        if message.is_request and not self.own:
+        asked = (
+            self.own and self.ask.peer.capabilities
+        )  # who offers nothing is not asked, whatever a server sends
+        if message.is_request and not asked:
             await self._upstream.decline(self.ask.call, self.session, message)
         elif message.method or self.own:
             await self._ear.hear(message, event_id if self.own else None, retry)

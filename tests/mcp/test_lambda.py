@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.mcp.clients import META, Legacy, Modern, answer
 from tests.mcp.lambdas import Lambdas, lambdas
-from tests.mcp.servers import Scripted, served, tool
+from tests.mcp.servers import Asked, Scripted, served, text, tool
 
 CHANGING = {
     "tools": {"listChanged": True}, "resources": {"subscribe": True, "listChanged": True},
@@ -19,8 +19,8 @@ CHANGING = {
 
 
 @asynccontextmanager
-async def gateway() -> AsyncIterator[Lambdas]:
-    async with served(Scripted([tool("t")], capabilities=CHANGING)) as url:
+async def gateway(server: Scripted | None = None) -> AsyncIterator[Lambdas]:
+    async with served(server or Scripted([tool("t")], capabilities=CHANGING)) as url:
         section = {"servers": {"s": {"url": url}}, "seal_key": "k" * 32}
         file = {
             "telemetry": {"log": "off"},
@@ -76,3 +76,12 @@ async def test_any_instance_knows_the_session_that_another_began() -> None:
         legacy = await Legacy(app).begin()
         results = await asyncio.gather(*(legacy.send("tools/call", {"name": "t"}) for _ in range(6)))
         assert all(answer(each)["result"]["content"] for each in results)
+
+
+async def test_a_server_that_asks_all_the_same_is_told_at_once_that_nobody_can_be_asked() -> None:
+    async def asks(asked: Asked) -> Any:
+        return text(str((await asked.ask("elicitation/create", {}))["error"]["code"]))
+
+    async with gateway(Scripted([tool("t")], run={"t": asks}, modern=False)) as app:
+        legacy = await Legacy(app, capabilities={"elicitation": {}}).begin()
+        assert (await legacy.call("t"))["content"][0]["text"] == "-32601"

@@ -22,6 +22,7 @@ from gateway.net.pool import Pool
 from gateway.policies import Policies
 from gateway.policy.authorization import Authorization
 from gateway.types import App, Receive, Scope, Send
+from tests.mcp.lambdas import lambdas
 from tests.mcp.servers import served
 from tests.real.mcp_programs import everything
 from tests.real.programs import TOOLS, run
@@ -112,3 +113,17 @@ async def test_nothing_is_lost_in_the_older_suite_either(tmp_path: Path) -> None
     good = {name for name, each in direct.items() if each}
     assert len(good) >= 25
     assert good - {name for name, each in relayed.items() if each} == set()
+
+
+async def test_where_answers_are_buffered_only_progress_is_lost_of_the_modern_era(tmp_path: Path) -> None:
+    async with everything() as upstream, served(math.app()) as second:
+        servers = {"everything": {"url": upstream, "timeout": "3s"}, "math": {"url": second}}
+        file = {
+            "telemetry": {"log": "off"},
+            "policies": {"auth": {"mode": "permissive"}},
+            "routes": [{"path": "/mcp", "mcp": {"servers": servers, "seal_key": "k" * 32}}],
+        }
+        async with lambdas(json.dumps(file)) as app, served(app) as url:
+            passes = await passed(url, tmp_path, suite="newest", revision="2026-07-28")
+    assert len(passes) == REQUIRED["2026-07-28"]
+    assert {name for name, good in passes.items() if not good} == {"tools-call-with-progress"}
