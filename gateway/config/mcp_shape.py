@@ -72,7 +72,9 @@ SERVER = Object(
         "command": Key(
             ListOf(Text()), "a server of our own, over standard input and output: program and arguments"
         ),
-        "env": Key(MapOf(Secret()), "its variables; of ours it gets only PATH, HOME, the locale and their like"),
+        "env": Key(
+            MapOf(Secret()), "its variables; of ours it gets only PATH, HOME, the locale and their like"
+        ),
         "cwd": Key(Text(), "its folder"),
         "prefix": Key(Text(), "stands before its tools' names"),
         "auth": Key(CREDENTIAL, "what it is shown"),

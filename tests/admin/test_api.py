@@ -46,7 +46,9 @@ async def ask(driver: Driver, expression: str, call: str) -> Any:
     return reply.json
 
 
-@pytest.mark.parametrize("by", ["user", "model", "provider", "server", "tool", "project", "team", "label.team"])
+@pytest.mark.parametrize(
+    "by", ["user", "model", "provider", "server", "tool", "project", "team", "label.team"]
+)
 @pytest.mark.parametrize("days", [1, 30])
 async def test_the_series_of_a_chart_add_up_to_its_total(driver: Driver, by: str, days: int) -> None:
     since = time.time() - days * 86_400
