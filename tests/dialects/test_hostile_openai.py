@@ -244,4 +244,4 @@ def test_text_between_the_pieces_of_a_call_costs_no_more_than_its_length() -> No
     reader.feed(chat.first() + chat.begin(0, "a", "call_a") + chat.grow(0, '{"t":"' + "x" * 2_000_000))
     begun = process_time()
     reader.feed(chat.text("y") * 3_000)
-    assert process_time() - begun < 1
+    assert process_time() - begun < 10  # copying what has gathered at each piece would take minutes
