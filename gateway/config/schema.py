@@ -8,29 +8,27 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import Struct
 from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Problem(Struct, frozen=True, order=True):
     line: int
     where: str
     text: str
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """One reading of a file: how references are resolved, and what was found wrong."""
 
     resolve: Callable[[str, bool], str]  # raises ValueError; the flag: whole-value references are allowed
-    problems: list[Problem] = field(default_factory=list)
-    lines: dict[str, int] = field(default_factory=dict)  # where each key stands, for problems found later
+    problems: list[Problem] = []
+    lines: dict[str, int] = {}  # where each key stands, for problems found later
 
     def wrong(self, node: Node, where: str, text: str) -> None:
         self.problems.append(Problem(node.start_mark.line + 1, where, text))
@@ -57,8 +55,7 @@ def _or_reference(schema: Json) -> Json:
     return {"anyOf": [schema, {"type": "string", "pattern": r"\$\{"}]}
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A string; `check` says what is wrong with it, or nothing; `pattern` tells editors of it as far as they can know."""
 
     check: Callable[[str], str | None] | None = None
@@ -74,8 +71,7 @@ class Text:
         return {"type": "string"} | ({"pattern": rf"{self.pattern}|\$\{{"} if self.pattern else {})
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """A string that may be a reference as a whole: file:PATH, ssm:/name, secretsmanager:id."""
 
     def read(self, node: Node, where: str, reading: Reading) -> str | None:
@@ -92,8 +88,7 @@ class Secret:
         return {"type": "string", "description": "${ENV}, file:PATH, ssm:/name or secretsmanager:id"}
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     least: float = float("-inf")
     most: float = float("inf")
     whole: bool = False
@@ -121,8 +116,7 @@ class Number:
         return _or_reference(out)
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     def read(self, node: Node, where: str, reading: Reading) -> bool | None:
         text = _scalar(node, where, reading, "true or false")
         if text is None:
@@ -135,10 +129,9 @@ class Flag:
         return _or_reference({"type": "boolean"})
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     values: Sequence[str]
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = {}
 
     def read(self, node: Node, where: str, reading: Reading) -> str | None:
         text = _scalar(node, where, reading, "one of " + ", ".join(self.values))
@@ -160,8 +153,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
 _UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
+class Duration(Struct, frozen=True):
     def read(self, node: Node, where: str, reading: Reading) -> float | None:
         text = _scalar(node, where, reading, "a duration such as 250ms, 60s, 5m, 2h or 90d")
         if text is None:
@@ -176,8 +168,7 @@ class Duration:
         return _or_reference({"type": ["string", "number"], "pattern": f"^{_DURATION.pattern}$"})
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(Struct, frozen=True):
     of: Shape
     lone: bool = False  # one entry may stand without its brackets
 
@@ -208,8 +199,7 @@ def _pairs(node: Node, where: str, reading: Reading) -> list[tuple[str, Node, No
     return list(out.values())
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(Struct, frozen=True):
     of: Shape
 
     def read(self, node: Node, where: str, reading: Reading) -> dict[str, Any]:
@@ -222,15 +212,13 @@ class MapOf:
         return {"type": "object", "additionalProperties": self.of.json()}
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     shape: Shape
     doc: str = ""
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     """A mapping with known keys. Keys that are not in the file are not in what was read: defaults stand once, in the
     constructors."""
 
@@ -259,8 +247,7 @@ class Object:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Either:
+class Either(Struct, frozen=True):
     """One of several shapes, told apart by the kind of node: scalar, sequence, mapping."""
 
     scalar: Shape | None = None
@@ -280,8 +267,7 @@ class Either:
         return {"anyOf": [s.json() for s in (self.scalar, self.sequence, self.mapping) if s is not None]}
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(Struct, frozen=True):
     """Plain YAML data that its own reader checks."""
 
     def read(self, node: Node, where: str, reading: Reading) -> Any:
