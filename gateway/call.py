@@ -11,7 +11,6 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 Kind = Literal["llm", "mcp", "http"]
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who calls. `id` is unique over all kinds (`key:k_1a2b`, `jwt:ISSUER#SUB`, `anonymous`)."""
 
     id: str
@@ -47,8 +45,7 @@ class Principal:
 ANONYMOUS = Principal("anonymous", "anonymous")
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
+class Attribution(msgspec.Struct, frozen=True):
     """Whom to charge. A verified claim beats a header; what came from a header only is in `unverified`."""
 
     user: str = ""
@@ -58,8 +55,7 @@ class Attribution:
     unverified: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
-class Operation:
+class Operation(msgspec.Struct):
     """One thing asked for. `method` is `messages`, `chat`, `responses`, `generate`, `embeddings`, `count_tokens`, `models`
     for models, and the JSON-RPC method for MCP (`tools/call`); other HTTP requests have `GET` and the like."""
 
@@ -80,8 +76,7 @@ class Operation:
     meta: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What one policy said of one operation; kept for the log, the span and the audit."""
 
     policy: str  # auth | authz | ratelimit | guard | kill | pins | scope

@@ -6,8 +6,10 @@ A rule that reads something masked or not written down cannot be decided afterwa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import structs
 
 from gateway.call import Attribution, Call, Operation, Principal
 from gateway.policy.cel import Expression
@@ -45,7 +47,7 @@ def of_seen(seen: Seen, masking: Masking) -> Past:
     record = seen.records[0]
     op = seen.operation or _operation(record_fields(record), None)
     arguments = op.arguments if op.arguments is not None else record.arguments
-    op = replace(op, arguments=None if arguments is None else masking(arguments))
+    op = structs.replace(op, arguments=None if arguments is None else masking(arguments))
     call = Call(
         id=seen.id, at=seen.at, started=seen.started, path=seen.path, verb=seen.verb, dialect=seen.dialect, ip=seen.ip,
         headers=seen.headers, route=seen.route, principal=seen.principal, operation=op,

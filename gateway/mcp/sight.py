@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from gateway.call import Operation, Verdict
 from gateway.errors import Refused
@@ -50,7 +50,9 @@ class Sight:
         """None: go on. A refusal: answer as if it were not there. Raises Refused where the reason may be told."""
         authz = turn.policies.authz
         refusal = authz.decide(turn.call, op) if authz is not None else None
-        hidden = self._refusal(turn, replace(op, method=kind.method, arguments=None)) if refusal else None
+        hidden = (
+            self._refusal(turn, structs.replace(op, method=kind.method, arguments=None)) if refusal else None
+        )
         if hidden is not None:
             return hidden
         if refusal is not None:
