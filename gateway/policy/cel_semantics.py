@@ -102,6 +102,8 @@ def _fractional(a: Any, b: Any) -> bool:
 def contained(item: Any, container: Any) -> Any:
     if (failed := _failed(item, container)) is not None:
         return failed
+    if item is None and isinstance(container, dict):
+        raise TypeError("null is no key of a map")
     return celtypes.BoolType(any(_same(item, each) for each in _listed(container)))
 
 
