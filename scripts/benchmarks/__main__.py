@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import measure
 import report
 from measure import LOAD_CORE, MOCK, PACE, Row, Target
 from peers import HERE, INSTALLED, PEERS, Peer, Place, path_with
-from process import Program
+from process import Program, free_port
 
 GATEWAY_CORE = 0
 
@@ -68,7 +67,7 @@ def _all(
     rows: list[Row] = []
     absences: dict[str, str] = {}
     problems: list[str] = []
-    upstream = f"http://127.0.0.1:{_free_port()}"
+    upstream = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, str(HERE / "mock.py"), upstream.rsplit(":", 1)[1], str(PACE)]
     with Program(command, core=LOAD_CORE, log=folder / "mock.log") as mock:
         MOCK.program = mock
@@ -108,7 +107,7 @@ def _peer(
         return []
     home = folder / peer.name.replace(" ", "_")
     home.mkdir()
-    place = Place(_free_port(), upstream, home)
+    place = Place(free_port(), upstream, home)
     env = {**peer.env, **path_with(peer.name)}
     log = home / "log"
     found: list[Row] = []
@@ -172,19 +171,6 @@ def _soak(peer: Peer, base: str, home: Path, program: Program, options: argparse
         print(f"memory: {seen[-1]:.1f} MB", file=sys.stderr, flush=True)
     grown = seen[-1] - seen[1]
     return [f"memory grew by {grown:.1f} MB over the last three quarters of the soak"] if grown > 8 else []
-
-
-def _free_port() -> int:
-    """One whose neighbour is free too, for the metrics."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 if __name__ == "__main__":

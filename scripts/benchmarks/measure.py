@@ -146,10 +146,10 @@ def _requests(to: Target, connections: int, seconds: float) -> dict[str, float]:
 
 
 def _streams(to: Target, connections: int, seconds: float) -> dict[str, float]:
-    return _clients(to, connections, "--seconds", str(seconds))
+    return clients(to, connections, "--seconds", str(seconds))
 
 
-def _clients(to: Target, connections: int, *options: str) -> dict[str, float]:
+def clients(to: Target, connections: int, *options: str) -> dict[str, float]:
     out = _pinned(sys.executable, str(HERE / "load.py"), "--stream", *options,
                   to.url, str(to.body), str(connections), *to.headers)  # fmt: skip
     return dict(json.loads(out))
@@ -157,4 +157,4 @@ def _clients(to: Target, connections: int, *options: str) -> dict[str, float]:
 
 def leave(to: Target, *, connections: int, requests: int) -> None:
     """Impatient users: streams whose client goes after ten events."""
-    _clients(to, connections, "--requests", str(requests), "--leave", "10")
+    clients(to, connections, "--requests", str(requests), "--leave", "10")

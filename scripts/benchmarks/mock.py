@@ -1,4 +1,4 @@
-"""The upstream of every measurement: Messages, chat completions and MCP on one port.
+"""The upstream of every measurement: the models' APIs and MCP on one port.
 
 mock.py PORT PACE  (PACE: milliseconds between two events of a stream; 0 sends them back to back)
 """
@@ -35,7 +35,19 @@ def chunks(events: list[bytes]) -> list[bytes]:
 
 
 _WHOLE = {"chat": answer(samples.COMPLETION), "messages": answer(samples.MESSAGE)}
-_STREAMS = {"chat": chunks(samples.chat_events()), "messages": chunks(samples.messages_events())}
+_STREAMS = {
+    "chat": chunks(samples.chat_events()),
+    "messages": chunks(samples.messages_events()),
+    "responses": chunks(samples.responses_events()),
+    "gemini": chunks(samples.gemini_events()),
+}
+
+
+def wire_of(url: bytes) -> str:
+    for mark, name in ((b"chat/completions", "chat"), (b"/responses", "responses"), (b"enerateContent", "gemini")):
+        if mark in url:
+            return name
+    return "messages"
 
 
 class Mock(asyncio.Protocol):
@@ -64,8 +76,8 @@ class Mock(asyncio.Protocol):
         body = b"".join(self.body)
         if b"/mcp" in self.url:
             return self.transport.write(tool(self.parser.get_method(), body))
-        wire = "chat" if b"chat/completions" in self.url else "messages"
-        if b'"stream": true' not in body and b'"stream":true' not in body:
+        wire = wire_of(self.url)
+        if wire != "gemini" and b'"stream": true' not in body and b'"stream":true' not in body:
             return self.transport.write(_WHOLE[wire])
         if not PACE:
             return self.transport.write(_SSE + b"".join(_STREAMS[wire]) + _END)

@@ -63,6 +63,50 @@ def chat_events() -> list[bytes]:
     return [b"data: " + json.dumps(each).encode() + b"\n\n" for each in pieces] + [b"data: [DONE]\n\n"]
 
 
+def responses_events() -> list[bytes]:
+    response = {"id": "resp_Benchmark", "object": "response", "created_at": 1741569952, "model": "gpt-5.4", "output": [],
+                "status": "in_progress", "tools": [], "usage": None}  # fmt: skip
+    item = {"id": "msg_Benchmark", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    part = {"type": "output_text", "text": "", "annotations": []}
+    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    words = [" " + WORDS[at % len(WORDS)] for at in range(EVENTS - 8)]
+    said = {**part, "text": "".join(words)}
+    done = {**item, "status": "completed", "content": [said]}
+    usage = {"input_tokens": 20950, "input_tokens_details": {"cached_tokens": 1024}, "output_tokens": 54,
+             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 21004}  # fmt: skip
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": response},
+        {"type": "response.in_progress", "response": response},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **place, "part": part},
+        *({"type": "response.output_text.delta", **place, "delta": word, "logprobs": []} for word in words),
+        {"type": "response.output_text.done", **place, "text": said["text"], "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": said},
+        {"type": "response.output_item.done", "output_index": 0, "item": done},
+        {"type": "response.completed", "response": {**response, "status": "completed", "output": [done], "usage": usage}},
+    ]  # fmt: skip
+    return [
+        f"event: {each['type']}\ndata: {json.dumps({**each, 'sequence_number': number})}\n\n".encode()
+        for number, each in enumerate(events)
+    ]
+
+
+def gemini_events() -> list[bytes]:
+    def chunk(at: int) -> dict[str, Any]:
+        candidate: dict[str, Any] = {
+            "content": {"parts": [{"text": " " + WORDS[at % len(WORDS)]}], "role": "model"},
+            "index": 0,
+        }
+        if at == EVENTS - 1:
+            candidate["finishReason"] = "STOP"
+        usage = {"promptTokenCount": 20950, "candidatesTokenCount": at + 1, "totalTokenCount": 20951 + at,
+                 "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 20950}]}  # fmt: skip
+        return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-3-flash",
+                "responseId": "Benchmark"}  # fmt: skip
+
+    return [b"data: " + json.dumps(chunk(at)).encode() + b"\r\n\r\n" for at in range(EVENTS)]
+
+
 def prompt(size: int) -> str:
     return (PROSE * (size // len(PROSE) + 1))[:size]
 
@@ -95,6 +139,24 @@ def messages(size: int, *, stream: bool = False) -> bytes:
 def chat(size: int, *, stream: bool = False) -> bytes:
     body = {"model": "gpt-4.1", "max_tokens": 1024, "stream": stream,
             "messages": [{"role": "user", "content": prompt(size - 120)}]}  # fmt: skip
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def chat_with_usage(size: int) -> bytes:
+    """Of a client that asks for the figures itself."""
+    body = {**json.loads(chat(size, stream=True)), "stream_options": {"include_usage": True}}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def responses(size: int) -> bytes:
+    body = {"model": "gpt-5.4", "max_output_tokens": 1024, "stream": True, "store": False,
+            "input": [{"role": "user", "content": prompt(size - 140)}]}  # fmt: skip
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def generate(size: int) -> bytes:
+    body = {"contents": [{"role": "user", "parts": [{"text": prompt(size - 120)}]}],
+            "generationConfig": {"maxOutputTokens": 1024}}  # fmt: skip
     return json.dumps(body, separators=(",", ":")).encode()
 
 
