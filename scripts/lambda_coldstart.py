@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.config import tree
 from scripts.lambda_emulator import ROOT, emulated
 
 BARE = """
@@ -62,6 +63,7 @@ def configurations(package: Path, folder: Path) -> dict[str, tuple[str, Mapping[
     for name, (old, new) in WITH.items():
         file = folder / f"{name.replace(' ', '-')}.yaml"
         file.write_text(text.replace(old, new))
+        tree.keep(file)  # as the build does with the file that is shipped
         found[name] = ("gateway.aws.handler", {**SHIPPED, "GATEWAY_CONFIG": str(file)})
     return found
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from gateway.compose import Route
 from gateway.config.build_telemetry import Telemetry
 from gateway.config.load import Loaded
@@ -89,5 +87,7 @@ async def _standings(file: Section, resources: Resources) -> Sequence[Mapping[st
 
 def _as_written(loaded: Loaded) -> Section:
     """The tree that is in force, with references as references, so that no secret is shown."""
+    import yaml
+
     found = yaml.safe_load(loaded.text)
     return found if isinstance(found, Mapping) else {}

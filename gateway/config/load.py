@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from msgspec import Struct
 
+from gateway.config import tree
 from gateway.config.schema import Problem, Reading
 from gateway.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-DEEPEST = 100
 Resolver = Callable[[str], str]
 
 
@@ -28,12 +27,11 @@ class Broken(ConfigError):
         super().__init__("\n".join(lines))
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     data: dict[str, Any]
     source: str
     folder: Path  # what its relative paths are relative to
-    lines: Mapping[str, int] = field(default_factory=dict)
+    lines: Mapping[str, int] = {}
     files: tuple[Path, ...] = ()  # all that the configuration was read from: a change of any reloads it
     text: str = ""  # as it was written, references and all
 
@@ -55,14 +53,9 @@ def loads(
     references = _References(os.environ if env is None else env, folder)
     reading = Reading(references.resolve if secrets else references.without_secrets)
     try:
-        node = _composed(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Broken(source, [Problem(line, "", f"not YAML: {error.problem}")]) from None
-    except _TooDeep as error:
-        raise Broken(source, [Problem(error.args[0], "", "not YAML: nested too deeply")]) from None
-    except yaml.YAMLError as error:  # a character that no YAML may hold
-        raise Broken(source, [Problem(1, "", f"not YAML: {str(error).splitlines()[0]}")]) from None
+        node = tree.kept(Path(source), text) or tree.read(text)
+    except tree.NotYaml as error:
+        raise Broken(source, [Problem(error.line, "", f"not YAML: {error.text}")]) from None
     if node is None:
         raise Broken(source, [Problem(1, "", "the file is empty; see examples/ for a start")])
     data = FILE.read(node, "", reading)
@@ -70,21 +63,6 @@ def loads(
         raise Broken(source, reading.problems)
     files = (*references.files, *((Path(source),) if Path(source).exists() else ()))
     return Loaded(data, source, folder, reading.lines, files, text)
-
-
-class _TooDeep(Exception):
-    """At this line."""
-
-
-def _composed(text: str) -> yaml.Node | None:
-    """The file's tree. Its depth is looked at first: composing recurses, and libyaml's own way to fail ends the process."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    depth = 0
-    for event in yaml.parse(text, Loader=loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise _TooDeep(event.start_mark.line + 1 if event.start_mark else 1)
-    return yaml.compose(text, Loader=loader)
 
 
 class _References:

@@ -1,18 +1,17 @@
-"""The parts a configuration's shape is declared with: each reads a YAML node and describes itself as JSON schema.
+"""The parts a configuration's shape is declared with: each reads a node of the file and describes itself as JSON schema.
 
 Reading never stops at the first mistake: a problem is noted with its line, and the reading goes on.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
-from yaml.constructor import SafeConstructor
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from gateway.config.tree import List, Map, Node, Scalar
 
 Json = dict[str, Any]
 
@@ -31,7 +30,7 @@ class Reading(Struct):
     lines: dict[str, int] = {}  # where each key stands, for problems found later
 
     def wrong(self, node: Node, where: str, text: str) -> None:
-        self.problems.append(Problem(node.start_mark.line + 1, where, text))
+        self.problems.append(Problem(node.line, where, text))
 
 
 class Shape(Protocol):
@@ -40,11 +39,11 @@ class Shape(Protocol):
 
 
 def _scalar(node: Node, where: str, reading: Reading, wanted: str) -> str | None:
-    if not isinstance(node, ScalarNode):
+    if not isinstance(node, Scalar):
         reading.wrong(node, where, f"must be {wanted}")
         return None
     try:
-        return reading.resolve(node.value, False)
+        return reading.resolve(node.text, False)
     except ValueError as error:
         reading.wrong(node, where, str(error))
         return None
@@ -75,11 +74,11 @@ class Secret(Struct, frozen=True):
     """A string that may be a reference as a whole: file:PATH, ssm:/name, secretsmanager:id."""
 
     def read(self, node: Node, where: str, reading: Reading) -> str | None:
-        if not isinstance(node, ScalarNode):
+        if not isinstance(node, Scalar):
             reading.wrong(node, where, "must be a string, or a reference such as ${NAME} or file:PATH")
             return None
         try:
-            return reading.resolve(node.value, True)
+            return reading.resolve(node.text, True)
         except ValueError as error:
             reading.wrong(node, where, str(error))
             return None
@@ -173,8 +172,8 @@ class ListOf(Struct, frozen=True):
     lone: bool = False  # one entry may stand without its brackets
 
     def read(self, node: Node, where: str, reading: Reading) -> list[Any]:
-        if isinstance(node, SequenceNode):
-            return [self.of.read(each, f"{where}[{at}]", reading) for at, each in enumerate(node.value)]
+        if isinstance(node, List):
+            return [self.of.read(each, f"{where}[{at}]", reading) for at, each in enumerate(node.items)]
         if self.lone:
             return [self.of.read(node, where, reading)]
         reading.wrong(node, where, "must be a list")
@@ -185,16 +184,16 @@ class ListOf(Struct, frozen=True):
         return {"anyOf": [self.of.json(), many]} if self.lone else many
 
 
-def _pairs(node: Node, where: str, reading: Reading) -> list[tuple[str, Node, Node]]:
-    if not isinstance(node, MappingNode):
+def _pairs(node: Node, where: str, reading: Reading) -> list[tuple[str, Scalar, Node]]:
+    if not isinstance(node, Map):
         reading.wrong(node, where, "must be a mapping (key: value)")
         return []
-    out: dict[str, tuple[str, Node, Node]] = {}
-    for key, value in node.value:
-        name = str(key.value)
+    out: dict[str, tuple[str, Scalar, Node]] = {}
+    for key, value in node.pairs:
+        name = key.text
         if name in out:
             reading.wrong(key, where, f"{name} stands twice")
-        reading.lines[f"{where}.{name}" if where else name] = key.start_mark.line + 1
+        reading.lines[f"{where}.{name}" if where else name] = key.line
         out[name] = (name, key, value)
     return list(out.values())
 
@@ -231,10 +230,10 @@ class Object(Struct, frozen=True):
             known = self.keys.get(name)
             if known is None:
                 reading.wrong(key, where, f"{name} is not a key here{_meant(name, self.keys)}")
-            elif not (isinstance(value, ScalarNode) and value.tag.endswith(":null")):
+            elif not (isinstance(value, Scalar) and value.null):
                 out[name] = known.shape.read(value, f"{where}.{name}" if where else name, reading)
         for name, known in self.keys.items():
-            if known.required and name not in out and isinstance(node, MappingNode):
+            if known.required and name not in out and isinstance(node, Map):
                 reading.wrong(node, where, f"{name} is missing: {known.doc}")
         return out
 
@@ -255,7 +254,7 @@ class Either(Struct, frozen=True):
     mapping: Shape | None = None
 
     def read(self, node: Node, where: str, reading: Reading) -> Any:
-        kinds = {ScalarNode: self.scalar, SequenceNode: self.sequence, MappingNode: self.mapping}
+        kinds = {Scalar: self.scalar, List: self.sequence, Map: self.mapping}
         shape = kinds.get(type(node))
         if shape is None:
             allowed = [word for word, each in (("a value", self.scalar), ("a list", self.sequence),
@@ -271,12 +270,12 @@ class Anything(Struct, frozen=True):
     """Plain YAML data that its own reader checks."""
 
     def read(self, node: Node, where: str, reading: Reading) -> Any:
-        if isinstance(node, SequenceNode):
-            return [self.read(each, f"{where}[{at}]", reading) for at, each in enumerate(node.value)]
-        if isinstance(node, MappingNode):
+        if isinstance(node, List):
+            return [self.read(each, f"{where}[{at}]", reading) for at, each in enumerate(node.items)]
+        if isinstance(node, Map):
             return {name: self.read(value, f"{where}.{name}", reading)
                     for name, _, value in _pairs(node, where, reading)}  # fmt: skip
-        plain = SafeConstructor().construct_object(node)
+        plain = node.plain()
         return _scalar(node, where, reading, "a string") if isinstance(plain, str) else plain
 
     def json(self) -> Json:
@@ -284,5 +283,7 @@ class Anything(Struct, frozen=True):
 
 
 def _meant(word: str, words: Sequence[str] | Mapping[str, Any]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(word, list(words), 1, 0.6)
     return f"; did you mean {close[0]}?" if close else ""

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import tree
 from scripts.lambda_coldstart import SHIPPED, WITH
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "infra/lambda/gateway.yaml"
 UNUSED = ("aws_xray_sdk", "boto3", "botocore", "celpy", "cryptography", "google", "httpx", "jwt", "lark",
-          "opentelemetry", "re2", "sqlglot", "sqlite3", "starlette", "uvicorn", "uvloop")  # fmt: skip
+          "opentelemetry", "re2", "sqlglot", "sqlite3", "starlette", "uvicorn", "uvloop", "yaml")  # fmt: skip
 ASK = """
 import json, sys
 from gateway.aws import handler
@@ -26,6 +27,7 @@ def imported(tmp_path: Path, event: str, *, name: str = "") -> tuple[int, set[st
     text = CONFIGURATION.read_text()
     file = tmp_path / "gateway.yaml"
     file.write_text(text.replace(*WITH[name]) if name else text)
+    tree.keep(file)
     done = subprocess.run(
         [sys.executable, "-c", ASK],
         input=(ROOT / "events" / f"{event}.json").read_text(),

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config import tree
 from gateway.stores.dynamodb import table
 from gateway.types import Receive, Scope, Send
 from scripts.lambda_coldstart import measured
@@ -96,6 +97,8 @@ def test_the_package_is_small_and_compiled(package: Path) -> None:
         "*.py"
     ):  # in a read-only folder every start would compile it anew
         assert (each.parent / "__pycache__" / f"{each.stem}.cpython-311.pyc").exists()
+    file = package / "gateway.yaml"
+    assert tree.kept(file, file.read_text()) is not None
 
 
 @pytest.mark.parametrize("name", ["http-api-chat", "alb-chat"])
