@@ -32,6 +32,10 @@ _DRESS = re.compile(r"^(?:.*/)?(?:(?:global|us|eu|apac|jp|au|us-gov)\.)?(?:anthr
 _SUFFIX = re.compile(r"(?:-v\d+)?:\d+$")
 
 
+# Dollars per million tokens of one call: read from a cache, written to it for an hour, for five minutes, fresh input, output.
+Rates = tuple[float, float, float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """Dollars per million tokens. What is None costs as much as `input`, or what follows from the other cache price."""
@@ -44,16 +48,21 @@ class Price:
     above: tuple[tuple[int, Price], ...] = ()  # from so many prompt tokens on, another price for all of them
 
     def cost(self, usage: Usage) -> float:
+        read, hour, write, fresh, output = self.rates(usage.prompt)
+        tokens = (usage.input * fresh + usage.output * output + usage.cache_read * read
+                  + usage.cache_write * write + usage.cache_write_1h * hour)  # fmt: skip
+        return tokens / MILLION
+
+    def rates(self, prompt: int) -> Rates:
+        """With so many tokens in the prompt."""
         price = self
         for start, dearer in self.above:
-            if usage.prompt > start:
+            if prompt > start:
                 price = dearer
         read = price.input if price.cache_read is None else price.cache_read
         write = price.input if price.cache_write is None else price.cache_write
         hour = write * HOUR_WRITE if price.cache_write_1h is None else price.cache_write_1h
-        tokens = (usage.input * price.input + usage.output * price.output + usage.cache_read * read
-                  + usage.cache_write * write + usage.cache_write_1h * hour)  # fmt: skip
-        return tokens / MILLION
+        return read, hour, write, price.input, price.output
 
 
 _KINDS = dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"))
@@ -124,6 +133,10 @@ class Prices:
     def estimate(self, usage: Usage, *, model: str, provider: str = "") -> float:
         """What a call is going to cost."""
         return (self.of(model, provider=provider) or self._ceiling).cost(usage)
+
+    def rates(self, prompt: int, *, model: str, provider: str = "") -> Rates:
+        """What each token of a call costs whose prompt has so many."""
+        return (self.of(model, provider=provider) or self._ceiling).rates(prompt)
 
     def of(self, model: str, *, provider: str = "") -> Price | None:
         key = (provider, model)

@@ -1,19 +1,24 @@
-"""Tool costs of a process: read from request bodies in a thread, summed by day, kept as one small document a day."""
+"""Tool costs of a process: read from request bodies in a thread, summed by day, kept as one small document a day.
+
+A request adds to its set of definitions as a whole, not to each of the tools: they are told apart when the sums are saved.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
 from gateway.call import Call
 from gateway.errors import StoreError
 from gateway.metering import toolcost
+from gateway.metering.prices import Rates
+from gateway.metering.prompt import Definitions, Prompt, Reader, Stretch
 from gateway.metering.usage import Usage
+from gateway.stores import rows
 from gateway.stores.protocols import Documents
 from gateway.telemetry.background import Background
 
@@ -21,11 +26,12 @@ log = logging.getLogger("gateway.telemetry")
 DOCUMENTS = "toolcost"
 WAITING = 32 * 1024 * 1024  # bytes of bodies that may wait
 METHODS = frozenset({"messages", "chat"})
-Key = tuple[str, str, str]  # day, server, tool
+DAY = 86_400
+Key = tuple[int, str]  # day since the epoch, tool
 
 
 class Prices(Protocol):
-    def estimate(self, usage: Usage, *, model: str, provider: str = "") -> float: ...
+    def rates(self, prompt: int, *, model: str, provider: str = "") -> Rates: ...
 
 
 @dataclass(slots=True)
@@ -34,9 +40,9 @@ class Cost:
 
     requests: int = 0  # in which it was defined
     calls: int = 0
-    definition_tokens: int = 0
+    definition_tokens: float = 0
     definition_usd: float = 0.0
-    result_tokens: int = 0
+    result_tokens: float = 0
     result_usd: float = 0.0
 
     def add(self, other: Cost) -> None:
@@ -48,15 +54,25 @@ class Cost:
         return self.definition_usd + self.result_usd
 
     @property
-    def tokens(self) -> int:
+    def tokens(self) -> float:
         return self.definition_tokens + self.result_tokens
 
 
 _NAMES = tuple(field.name for field in fields(Cost))
 
 
+@dataclass(slots=True)
+class Defined:
+    """What a set of definitions cost: in how many requests it stood, and what each of its bytes came to."""
+
+    requests: int = 0
+    tokens: float = 0.0
+    usd: float = 0.0
+
+
 class Waiting(NamedTuple):
     body: bytes
+    conversation: str
     at: float
     provider: str
     model: str
@@ -71,6 +87,8 @@ class ToolCosts:
         self._bytes = 0
         self._lock = threading.Lock()
         self._unsaved: dict[Key, Cost] = {}
+        self._defined: dict[tuple[int, Definitions], Defined] = {}
+        self._reader = Reader()
         self.queue: Background[Waiting] = Background(self._work, name="toolcost", size=size)
 
     def finished(self, call: Call) -> None:
@@ -80,41 +98,59 @@ class ToolCosts:
                     self.queue.dropped += 1
                     return
                 self._bytes += len(call.body)
-                model = record.upstream_model or record.model
-                self.queue.put(Waiting(call.body, record.at, record.provider, model, record.usage))
+                model, whose = record.upstream_model or record.model, record.session or record.principal
+                self.queue.put(Waiting(call.body, whose, record.at, record.provider, model, record.usage))
 
     def _work(self, batch: list[Waiting]) -> None:
         for waiting in batch:
             self._bytes -= len(waiting.body)
             # Without tools nothing is to be laid at anybody's door, and no result can stand in the conversation.
-            prompt = toolcost.read(waiting.body) if b'"tools"' in waiting.body else None
-            if prompt is not None:
-                self._add(prompt, waiting)
+            if b'"tools"' in waiting.body:
+                prompt = self._reader.read(waiting.body, waiting.conversation)
+                if prompt is not None:
+                    self._add(prompt, waiting)
 
-    def _add(self, prompt: toolcost.Prompt, waiting: Waiting) -> None:
-        day = time.strftime("%Y-%m-%d", time.gmtime(waiting.at))
-        costs: dict[str, Cost] = {name: Cost(requests=1) for name in prompt.defined}
-        for name in prompt.called:
-            costs.setdefault(name, Cost()).calls += 1
-        for share in toolcost.shares(prompt, waiting.usage):
-            cost = costs.setdefault(share.tool, Cost())
-            cost.definition_tokens += share.definition.prompt
-            cost.result_tokens += share.result.prompt
-            cost.definition_usd += self._usd(share.definition, waiting)
-            cost.result_usd += self._usd(share.result, waiting)
-        self._keep({(day, *toolcost.split(name)): cost for name, cost in costs.items()})
+    def _add(self, prompt: Prompt, waiting: Waiting) -> None:
+        usage, day = waiting.usage, int(waiting.at // DAY)
+        rates = self._prices.rates(usage.prompt, model=waiting.model, provider=waiting.provider)
+        bill = toolcost.bill(prompt, usage, rates)
+        with self._lock:
+            for name in prompt.called:
+                self._cost(day, name).calls += 1
+            defined = self._defined.setdefault((day, prompt.definitions), Defined())
+            defined.requests += 1
+            if bill is not None:
+                defined.tokens += bill.tokens
+                defined.usd += bill.definitions
+                self._conversation(day, prompt, prompt.old, bill.tokens, bill.old)
+                self._conversation(day, prompt, prompt.new, bill.tokens, bill.new)
 
-    def _usd(self, usage: Usage, waiting: Waiting) -> float:
-        return self._prices.estimate(usage, model=waiting.model, provider=waiting.provider)
+    def _conversation(self, day: int, prompt: Prompt, stretch: Stretch, tokens: float, usd: float) -> None:
+        for name, size in stretch.tools.items():
+            cost = self._cost(day, name)
+            cost.result_tokens += size * tokens
+            cost.result_usd += size * usd
+        for name, size in prompt.brought(stretch):
+            cost = self._cost(day, name)
+            cost.definition_tokens += size * tokens
+            cost.definition_usd += size * usd
+
+    def _cost(self, day: int, name: str) -> Cost:
+        found = self._unsaved.get((day, name))
+        if found is None:
+            found = self._unsaved[day, name] = Cost()
+        return found
 
     async def save(self, store: Documents) -> None:
         """Add what was found since the last time to the days' documents. What the store does not take waits."""
         await asyncio.to_thread(self.queue.flush)
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
+            defined, self._defined = self._defined, {}
+        _tell_apart(defined, unsaved)
         try:
             for day in sorted({key[0] for key in unsaved}):
-                await _merge(store, day, {key[1:]: unsaved[key] for key in unsaved if key[0] == day})
+                await _merge(store, rows.day(day * DAY), {name: unsaved[at, name] for at, name in unsaved if at == day})
                 unsaved = {key: cost for key, cost in unsaved.items() if key[0] != day}
         except StoreError as error:
             log.warning("tool costs wait for the store: %s", error)
@@ -123,22 +159,31 @@ class ToolCosts:
 
     def _keep(self, costs: Mapping[Key, Cost]) -> None:
         with self._lock:
-            for key, cost in costs.items():
-                self._unsaved.setdefault(key, Cost()).add(cost)
+            for (day, name), cost in costs.items():
+                self._cost(day, name).add(cost)
 
     def close(self) -> None:
         self.queue.close()
 
 
-async def _merge(store: Documents, day: str, costs: Mapping[tuple[str, str], Cost]) -> None:
+def _tell_apart(defined: Mapping[tuple[int, Definitions], Defined], costs: dict[Key, Cost]) -> None:
+    for (day, definitions), sums in defined.items():
+        for name in (*definitions.sizes, *definitions.deferred):
+            size = definitions.sizes.get(name, 0)
+            cost = Cost(sums.requests, 0, size * sums.tokens, size * sums.usd)
+            costs.setdefault((day, name), Cost()).add(cost)
+
+
+async def _merge(store: Documents, day: str, costs: Mapping[str, Cost]) -> None:
     """Several processes add to the same day: whoever comes second reads again."""
     while True:
         standing = await store.get(DOCUMENTS, day)
         tools = dict(standing.value["tools"]) if standing else {}
-        for (server, tool), cost in costs.items():
-            sum_ = _cost(tools.get(f"{server}/{tool}"))
+        for name, cost in costs.items():
+            key = "/".join(toolcost.split(name))
+            sum_ = _cost(tools.get(key))
             sum_.add(cost)
-            tools[f"{server}/{tool}"] = [getattr(sum_, name) for name in _NAMES]
+            tools[key] = astuple(sum_)
         version = standing.version if standing else 0
         if await store.put(DOCUMENTS, day, {"tools": tools}, expect=version):
             return

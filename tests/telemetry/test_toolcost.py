@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import StoreError
 from gateway.metering import toolcost
-from gateway.metering.prices import Prices
+from gateway.metering.prices import MILLION, Prices
+from gateway.metering.prompt import Definitions, Prompt, Reader, Stretch
 from gateway.metering.usage import Usage
 from gateway.stores.memory import MemoryStore
 from gateway.telemetry.toolcosts import ToolCosts, ToolTotal, totals
@@ -44,43 +45,49 @@ def anthropic(**changes: Any) -> bytes:
     return orjson.dumps(body | changes)
 
 
-def prompt(body: bytes) -> toolcost.Prompt:
-    found = toolcost.read(body)
+RATES = (1.0, 20.0, 12.5, 10.0, 50.0)  # dollars per million: read, written 1h, written, fresh, output
+
+
+def prompt(body: bytes) -> Prompt:
+    found = Reader().read(body)
     assert found is not None
     return found
 
 
-def by_tool(body: bytes, usage: Usage) -> dict[str, toolcost.Share]:
-    return {share.tool: share for share in toolcost.shares(prompt(body), usage)}
+def billed(body: bytes, usage: Usage) -> toolcost.Bill:
+    found = toolcost.bill(prompt(body), usage, RATES)
+    assert found is not None
+    return found
 
 
 def test_definitions_and_results_are_laid_at_the_tools_that_brought_them() -> None:
-    found = by_tool(anthropic(), Usage(input=1000))
-    assert set(found) == {"mcp__fs__read", "Grep"}
-    assert found["mcp__fs__read"].result.input > 4 * found["mcp__fs__read"].definition.input > 0
-    assert found["Grep"].result == Usage()
-    assert sum(s.definition.input + s.result.input for s in found.values()) < 1000
+    found = prompt(anthropic())
+    assert list(found.definitions.sizes) == ["mcp__fs__read", "Grep"]
+    assert found.new.tools["mcp__fs__read"] > 4 * found.definitions.sizes["mcp__fs__read"] > 0
+    assert "Grep" not in found.new.tools
+    assert found.old == Stretch(len(b'"read it"'))
 
 
 def test_what_was_read_from_the_cache_falls_to_the_parts_that_stand_first() -> None:
-    usage = Usage(input=100, cache_read=500, cache_write=400)
-    found = by_tool(anthropic(), usage)["mcp__fs__read"]
-    assert found.definition.cache_read == found.definition.prompt
-    assert found.result.input > 0
-    assert found.result.cache_write > 0
+    found = billed(anthropic(), Usage(input=100, cache_read=500, cache_write=400))
+    per_byte = found.tokens / MILLION
+    assert found.definitions == pytest.approx(RATES[0] * per_byte)
+    assert RATES[0] * per_byte < found.new < RATES[2] * per_byte
 
 
 def test_a_deferred_tool_costs_nothing_until_the_search_finds_it() -> None:
     deferred = {**READ, "defer_loading": True}
-    hidden = by_tool(anthropic(tools=[deferred, GREP], messages=[]), Usage(input=1000))
-    assert "mcp__fs__read" not in hidden
+    hidden = prompt(anthropic(tools=[deferred, GREP], messages=[]))
+    assert list(hidden.definitions.sizes) == ["Grep"]
+    assert hidden.brought(hidden.new) == []
     references = [{"type": "tool_reference", "tool_name": "mcp__fs__read"}]
-    messages = [
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "t0", "name": "ToolSearch", "input": {}}]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t0", "content": references}]},
-    ]  # fmt: skip
-    found = by_tool(anthropic(tools=[deferred, GREP], messages=messages), Usage(input=1000))
-    assert found["mcp__fs__read"].definition.input > 0
+    answer = {"role": "assistant", "content": [{"type": "tool_use", "id": "t0", "name": "ToolSearch", "input": {}}]}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t0", "content": references}]}
+    found = prompt(anthropic(tools=[deferred, GREP], messages=[answer, result]))
+    brought = [("mcp__fs__read", len(orjson.dumps(deferred)))]
+    assert found.brought(found.new) == brought
+    later = prompt(anthropic(tools=[deferred, GREP], messages=[answer, result, answer, result]))
+    assert (later.brought(later.old), later.brought(later.new)) == (brought, [])
 
 
 def test_an_image_counts_as_an_image_and_not_as_its_bytes() -> None:
@@ -90,8 +97,7 @@ def test_an_image_counts_as_an_image_and_not_as_its_bytes() -> None:
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1",
                                       "content": [{"type": "image", "source": source}]}]},
     ]  # fmt: skip
-    sizes = [p.size for p in prompt(anthropic(messages=messages)).parts if p.kind == "result"]
-    assert max(sizes) < 8000
+    assert prompt(anthropic(messages=messages)).new.size < 8000
 
 
 def test_openai_chat_bodies_are_read_as_well() -> None:
@@ -106,8 +112,7 @@ def test_openai_chat_bodies_are_read_as_well() -> None:
             ],
         }
     )  # fmt: skip
-    found = by_tool(body, Usage(input=400))["mcp__fs__read"]
-    assert found.result.input > 250
+    assert prompt(body).new.tools["mcp__fs__read"] > 900
     assert prompt(body).called == ["mcp__fs__read"]
 
 
@@ -123,23 +128,83 @@ def test_only_the_last_turns_calls_are_new() -> None:
     "body", [b"", b"[]", b'{"messages": 1}', b'{"messages": [{"content": [1]}]}', b"\xff"]
 )
 def test_what_is_no_prompt_is_left_alone(body: bytes) -> None:
-    assert toolcost.read(body) is None
+    assert Reader().read(body) is None
 
 
 @given(
-    sizes=st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.integers(1, 9000)), min_size=1, max_size=30),
+    sizes=st.tuples(*[st.integers(0, 90_000)] * 4),
     usage=st.builds(Usage, *[st.integers(0, 200_000)] * 5),
 )
-def test_shares_never_exceed_the_prompt_nor_any_of_its_prices(
-    sizes: list[tuple[str, int]], usage: Usage
+def test_what_is_laid_over_a_prompt_is_what_was_billed(sizes: tuple[int, ...], usage: Usage) -> None:
+    definitions, system, old, new = sizes
+    found = toolcost.bill(
+        Prompt(Definitions({"a": definitions}, {}, definitions), system, Stretch(old), Stretch(new), ()), usage, RATES
+    )
+    if not sum(sizes) or not usage.prompt:
+        assert found is None
+        return
+    assert found is not None
+    paid = definitions * found.definitions + old * found.old + new * found.new
+    read, hour, write, fresh, _ = RATES
+    bill = (
+        usage.cache_read * read + usage.cache_write_1h * hour + usage.cache_write * write + usage.input * fresh
+    ) / MILLION
+    assert found.tokens * sum(sizes) == pytest.approx(usage.prompt)
+    assert paid <= bill * (1 + 1e-9)
+    if not system:
+        assert paid == pytest.approx(bill)
+
+
+BLOCKS = st.lists(
+    st.one_of(
+        st.builds(lambda text: {"type": "text", "text": text}, st.text(max_size=20)),
+        st.builds(
+            lambda id, name: {"type": "tool_use", "id": id, "name": name, "input": {}},
+            st.sampled_from(["t1", "t2", "t3"]), st.sampled_from(["Grep", "mcp__fs__read"]),
+        ),
+        st.builds(
+            lambda id, content: {"type": "tool_result", "tool_use_id": id, "content": content},
+            st.sampled_from(["t1", "t2", "t3"]), st.sampled_from(["ok", [{"type": "tool_reference", "tool_name": "Late"}]]),
+        ),
+    ),
+    max_size=3,
+)  # fmt: skip
+MESSAGES = st.lists(
+    st.builds(
+        lambda role, content: {"role": role, "content": content},
+        st.sampled_from(["user", "assistant"]),
+        st.one_of(st.text(max_size=10), BLOCKS),
+    ),
+    max_size=12,
+)
+LATE = {"name": "Late", "defer_loading": True}
+
+
+@given(
+    messages=MESSAGES,
+    ends=st.lists(st.integers(0, 12), max_size=6),
+    order=st.permutations(["tools", "system", "messages", "model"]),
+    indent=st.booleans(),
+)
+def test_a_conversation_that_was_seen_before_reads_as_one_that_was_not(
+    messages: list[dict[str, Any]], ends: list[int], order: list[str], indent: bool
 ) -> None:
-    parts = [toolcost.Part(tool, "result", size) for tool, size in sizes]
-    found = toolcost.shares(toolcost.Prompt(parts), usage)
-    rounding = len(found)
-    for name in ("input", "cache_read", "cache_write", "cache_write_1h", "prompt"):
-        assert sum(getattr(share.result, name) for share in found) <= getattr(usage, name) + 4 * rounding
-    if all(tool for tool, _ in sizes):
-        assert abs(sum(share.result.prompt for share in found) - usage.prompt) <= 4 * rounding
+    """Whether it grows, is sent again, or goes back and takes another way."""
+    remembering = Reader(remembered=2000)
+    for end in ends:
+        whole = {
+            "tools": [READ, LATE, GREP],
+            "system": "s" * 30,
+            "messages": messages[:end],
+            "model": "claude",
+        }
+        body = orjson.dumps({name: whole[name] for name in order}, option=orjson.OPT_INDENT_2 if indent else 0)
+        known, fresh = remembering.read(body, "session"), Reader().read(body)
+        assert known is not None
+        assert fresh is not None
+        assert known.definitions.sizes == fresh.definitions.sizes
+        assert known.system == fresh.system
+        assert (known.old, known.new, known.called) == (fresh.old, fresh.new, fresh.called)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,267 @@
+"""The prompt of a model call in the provider's order, with what each tool brought into it, read from the request's body.
+
+An agent sends its definitions and its conversation again with every turn. Neither is read twice: definitions are known by their
+bytes, and of a conversation only what follows the longest beginning that was seen before is decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+IMAGE: Final = 6000  # an image is about 1,600 tokens, however many bytes it has
+SETS: Final = 64  # sets of definitions that are remembered
+BRANCHES: Final = 4  # conversations of one session at once: the agent's own, and its subagents'
+REMEMBERED: Final = 32 * 1024 * 1024  # bytes of conversations
+_DATA = re.compile(rb'"(?:data:[^"]{0,80},)?[A-Za-z0-9+/=]{400,}"')
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Definitions:
+    """The tools of a request, each with the size of its definition."""
+
+    sizes: Mapping[str, int]
+    deferred: Mapping[str, int]  # only sent when a search finds them
+    size: int
+
+
+NO_TOOLS: Final = Definitions({}, {}, 0)
+
+
+@dataclass(slots=True)
+class Stretch:
+    """A part of the conversation: its size, what of it each tool brought, and the deferred tools that a search found."""
+
+    size: int = 0
+    tools: dict[str, int] = field(default_factory=dict)
+    found: dict[str, None] = field(default_factory=dict)
+
+    def copy(self) -> Stretch:
+        return Stretch(self.size, dict(self.tools), dict(self.found))
+
+    def add(self, tool: str, size: int) -> None:
+        self.size += size
+        if tool:
+            self.tools[tool] = self.tools.get(tool, 0) + size
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request in the provider's order. `called` are the tools whose calls are new in it."""
+
+    definitions: Definitions
+    system: int
+    old: Stretch
+    new: Stretch
+    called: Sequence[str]
+
+    def brought(self, stretch: Stretch) -> list[tuple[str, int]]:
+        """The deferred definitions that a search brought into this stretch, each once."""
+        deferred = self.definitions.deferred
+        if not stretch.found or not deferred:
+            return []
+        earlier = () if stretch is self.old else self.old.found
+        return [(name, deferred[name]) for name in stretch.found if name in deferred and name not in earlier]
+
+
+class _Function(msgspec.Struct):
+    name: str = ""
+
+
+class _Tool(msgspec.Struct):
+    name: str = ""
+    function: _Function | None = None
+    defer_loading: bool = False
+
+
+class _Call(msgspec.Struct):
+    id: str = ""
+    function: _Function = msgspec.field(default_factory=_Function)
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
+    content: msgspec.Raw = msgspec.Raw(b"null")
+    tool_calls: list[msgspec.Raw] | None = None
+    tool_call_id: str = ""
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+    name: str = ""
+    tool_use_id: str = ""
+    tool_name: str = ""
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Request(msgspec.Struct):
+    tools: msgspec.Raw = msgspec.Raw(b"")
+    system: msgspec.Raw = msgspec.Raw(b"")
+    messages: list[msgspec.Raw] | None = None
+
+
+_request = msgspec.json.Decoder(_Request).decode
+_tool = msgspec.json.Decoder(_Tool).decode
+_message = msgspec.json.Decoder(_Message).decode
+_block = msgspec.json.Decoder(_Block).decode
+_call = msgspec.json.Decoder(_Call).decode
+_list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
+
+
+@dataclass(slots=True)
+class Beginning:
+    """How a request began, up to the end of a message, and what that amounts to."""
+
+    text: bytes = b""
+    definitions: Definitions = NO_TOOLS
+    system: int = 0
+    stretch: Stretch = field(default_factory=Stretch)
+    names: dict[str, str] = field(default_factory=dict)  # id of a tool use → the tool's name
+
+    def rest(self, body: bytes) -> bytes:
+        """What follows it, as a request of its own."""
+        return b'{"messages":[' + body[len(self.text) :].lstrip(b" \n\r\t,") if self.text else body
+
+
+class Reader:
+    """`Reader().read(body, session)` is the prompt of an Anthropic Messages or an OpenAI chat request; None for what is neither."""
+
+    def __init__(self, *, remembered: int = REMEMBERED) -> None:
+        self._sets: OrderedDict[bytes, Definitions] = OrderedDict()
+        self._sessions: OrderedDict[str, list[Beginning]] = OrderedDict()
+        self._bytes, self._most = 0, remembered
+
+    def read(self, body: bytes, session: str = "") -> Prompt | None:
+        try:
+            beginning = self._known(session, body)
+            return self._read(body, session, beginning)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def _known(self, session: str, body: bytes) -> Beginning:
+        fitting = (one for one in self._sessions.get(session, ()) if body.startswith(one.text))
+        return max(fitting, key=lambda one: len(one.text), default=Beginning())
+
+    def _read(self, body: bytes, session: str, before: Beginning) -> Prompt:
+        request = _request(before.rest(body))
+        messages = request.messages or []
+        asked = _last_answer(messages)
+        if asked is None and before.text:  # it went back behind what was seen: which turn is new is told by the whole
+            return self._read(body, session, Beginning())
+        old, names = before.stretch.copy(), before.names
+        for raw in messages[: asked or 0]:
+            _turn(raw, old, names)
+        new, called = Stretch(), list[str]()
+        for raw in messages[asked or 0 :]:
+            called += _turn(raw, new, names)
+        definitions = self._definitions(bytes(request.tools)) or before.definitions
+        system = _size(bytes(request.system)) or before.system
+        if session and asked:
+            self._remember(session, body, before, messages[:asked], old)
+        return Prompt(definitions, system, old, new, called)
+
+    def _definitions(self, raw: bytes) -> Definitions | None:
+        if not raw:
+            return None
+        found = self._sets.get(raw)
+        if found is None:
+            found = self._sets[raw] = _defined(raw)
+            if len(self._sets) > SETS:
+                self._sets.popitem(last=False)
+        self._sets.move_to_end(raw)
+        return found
+
+    def _remember(
+        self, session: str, body: bytes, before: Beginning, messages: Sequence[msgspec.Raw], old: Stretch
+    ) -> None:
+        end = len(before.text)
+        for raw in messages:
+            text = bytes(raw)
+            end = body.find(text, end) + len(text)
+        now = Beginning(body[:end], before.definitions, before.system, old.copy(), before.names)
+        if not before.text:  # what stood before the first message, and whether it is one
+            head = _request(now.text + b"]}")
+            if len(head.messages or ()) != len(messages):
+                return
+            now.definitions = self._definitions(bytes(head.tools)) or NO_TOOLS
+            now.system = _size(bytes(head.system))
+        self._keep(session, before, now)
+
+    def _keep(self, session: str, before: Beginning, now: Beginning) -> None:
+        branches = [one for one in self._sessions.pop(session, ()) if one is not before]
+        self._bytes += len(now.text) - len(before.text)
+        self._sessions[session] = [now, *branches[: BRANCHES - 1]]
+        self._bytes -= sum(len(one.text) for one in branches[BRANCHES - 1 :])
+        while self._bytes > self._most:
+            _, gone = self._sessions.popitem(last=False)
+            self._bytes -= sum(len(one.text) for one in gone)
+
+
+def _defined(raw: bytes) -> Definitions:
+    sizes: dict[str, int] = {}
+    deferred: dict[str, int] = {}
+    for each in _list(raw) or ():
+        tool = _tool(each)
+        name = tool.function.name if tool.function else tool.name
+        (deferred if tool.defer_loading else sizes)[name] = len(bytes(each))
+    return Definitions(sizes, deferred, sum(sizes.values()))
+
+
+def _last_answer(messages: Sequence[msgspec.Raw]) -> int | None:
+    """Where the last answer of the model stands: what was before it, the turn before had sent already."""
+    for index in range(len(messages) - 1, -1, -1):
+        if _message(messages[index]).role == "assistant":
+            return index
+    return None
+
+
+def _turn(raw: msgspec.Raw, into: Stretch, names: dict[str, str]) -> list[str]:
+    """Adds a message up; gives the tools that it calls."""
+    message = _message(raw)
+    content = bytes(message.content)
+    called: list[str] = []
+    for each in message.tool_calls or ():
+        call = _call(each)
+        called.append(_use(call.id, call.function.name, bytes(each), into, names))
+    if message.tool_call_id:
+        into.add(names.get(message.tool_call_id, ""), _size(content))
+    elif content.startswith(b"["):
+        for each in _list(content) or ():
+            called += _content(each, into, names)
+    else:
+        into.add("", _size(content))
+    return called
+
+
+def _content(raw: msgspec.Raw, into: Stretch, names: dict[str, str]) -> list[str]:
+    block, data = _block(raw), bytes(raw)
+    if block.type == "tool_use":
+        return [_use(block.id, block.name, data, into, names)]
+    if block.type != "tool_result":
+        into.add("", _size(data))
+        return []
+    if b'"tool_reference"' in data:
+        found = (_block(each) for each in _list(block.content) or ())
+        into.found |= {each.tool_name: None for each in found if each.type == "tool_reference"}
+    into.add(names.get(block.tool_use_id, ""), _size(data))
+    return []
+
+
+def _use(id: str, name: str, data: bytes, into: Stretch, names: dict[str, str]) -> str:
+    names[id] = name
+    into.add(name, _size(data))
+    return name
+
+
+def _size(data: bytes) -> int:
+    size = len(data)
+    if size > 400 and (b'"base64"' in data or b"data:image" in data):
+        images = [len(found[0]) for found in _DATA.finditer(data)]
+        size += IMAGE * len(images) - sum(images)
+    return size
