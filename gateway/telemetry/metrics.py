@@ -1,16 +1,16 @@
-"""What the gateway counts. One update costs well under a microsecond; a call costs a handful of them."""
+"""What the gateway counts. A finished call costs two rows; rows are added up many at once, at the latest at a scrape."""
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.call import Call
 from gateway.metering.record import Record
-from gateway.metering.usage import Usage
 from gateway.telemetry import outcomes
-from gateway.telemetry.registry import Exemplar, Histogram, Labels, Registry
+from gateway.telemetry.registry import LONGEST, Exemplar, Labels, Registry
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.4, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
@@ -24,6 +24,12 @@ LIMITER = {
     "store_errors": ("take", "error"), "store_skipped": ("take", "skipped"), "settle_errors": ("settle", "error"),
     "failed_open": ("take", "open"), "failed_closed": ("take", "closed"),
 }  # fmt: skip
+TOKEN_TYPES = ("input", "output", "input_cache_read", "input_cache_write")
+TOGETHER = 256  # calls that are counted at once
+# Of a call: seconds, the gateway's own, bytes received and sent. Of a model call: tokens fresh, out, read from and written to
+# a cache, dollars, milliseconds in all and to the first byte, whether a price was known.
+_CallRow = tuple[float, float, int, int]
+_ModelRow = tuple[int, int, int, int, float, float, float, bool]
 STATUS = {status: str(status) for status in range(600)}
 
 
@@ -51,12 +57,21 @@ class Metrics:
         self._custom = tuple(labels)
         self._exemplars = exemplars
         self._now = now
+        self._empty()
+        self.registry.before.append(self.count)
         self._requests_families()
         self._gen_ai_families()
         self._mcp_families()
         self._policy_families()
         if prefix:
             self._second_names(prefix)
+
+    def _empty(self) -> None:
+        """Each finished call leaves a row with those of the same labels; they are counted together."""
+        self._calls: defaultdict[tuple[str, str, int], list[_CallRow]] = defaultdict(list)
+        self._models: defaultdict[Labels, list[_ModelRow]] = defaultdict(list)
+        self._tools: defaultdict[tuple[Labels, str, Labels], list[float]] = defaultdict(list)
+        self._waiting = 0
 
     def _requests_families(self) -> None:
         new = self.registry
@@ -142,14 +157,10 @@ class Metrics:
 
     def finished(self, call: Call) -> None:
         now = self._now()
-        found = outcomes.of(call, now=now)
-        kind, route = found[0].kind, call.route or "none"
-        took = (now - call.started) / 1e9
-        self.requests.add((route, kind, STATUS.get(call.status, "0")))
-        self._timed(self.duration, (route, kind), took, call)
-        self.overhead.observe((route, kind), _own(call, now))
-        self.bytes.add((route, "in"), len(call.body or b""))
-        self.bytes.add((route, "out"), call.bytes_out)
+        found = call.records or outcomes.of(call, now=now)
+        body, seconds = call.body, (now - call.started) / 1e9
+        row = (seconds, _own(call, now), len(body) if body else 0, call.bytes_out)
+        self._calls[call.route or "none", found[0].kind, call.status].append(row)
         for lost in call.losses:
             self.losses.add((call.dialect, call.wire, lost))
         for provider in call.disowned:
@@ -159,59 +170,92 @@ class Metrics:
                 self.verdicts.add((verdict.policy, verdict.action, verdict.rule))
         for record in found:
             self._record(record, call)
+        if self._exemplars and call.trace_id:
+            self._exemplify(call, found, seconds)
+        self._waiting += 1
+        if self._waiting == TOGETHER:
+            self.count()
 
     def _record(self, record: Record, call: Call) -> None:
+        usage = record.usage
         if record.outcome == "refused":
-            # The rule stands in the configuration; the reason is a sentence that may quote the caller.
-            self.refusals.add((record.policy, record.rule or _kind(call)))
-            if record.policy == "auth" and call.dialect == "mcp":
-                self.auth_failures.add((call.route or "none", _kind(call)))
+            self._refused(record, call)
         if record.kind == "mcp" and record.tool:
-            # A name that no server has is the caller's invention, and must not become a series.
-            names = (record.server, record.tool) if record.server else ("unknown", "unknown")
-            self.tools.add((*names, record.outcome, *self._labels(record)))
-            self._timed(self.tool_time, names, record.duration_ms / 1e3, call)
-        elif record.usage is not None:
-            self._model(record, record.usage, call)
+            self._tools[_tool(record), record.outcome, self._labels(record)].append(record.duration_ms)
+        elif usage is not None:
+            row = (usage.input, usage.output, usage.cache_read, usage.cache_write + usage.cache_write_1h, record.usd,
+                   record.duration_ms, record.first_byte_ms, record.priced)  # fmt: skip
+            self._models[self._model(record)].append(row)
 
-    def _model(self, record: Record, usage: Usage, call: Call) -> None:
+    def _refused(self, record: Record, call: Call) -> None:
+        # The rule stands in the configuration; the reason is a sentence that may quote the caller.
+        self.refusals.add((record.policy, record.rule or _kind(call)))
+        if record.policy == "auth" and call.dialect == "mcp":
+            self.auth_failures.add((call.route or "none", _kind(call)))
+
+    def _model(self, record: Record) -> Labels:
         operation = OPERATIONS.get(record.method, record.method)
-        answered = record.upstream_model or record.model
-        names = (operation, record.provider, record.model, answered, *self._labels(record))
-        for kind, amount in (
-            ("input", usage.prompt),
-            ("output", usage.output),
-            ("input_cache_read", usage.cache_read),
-            ("input_cache_write", usage.cache_write + usage.cache_write_1h),
-        ):
-            if amount:
-                self.tokens.observe((kind, *names), amount)
-        self.cost.add(names, record.usd)
-        if not record.priced:
-            self.unpriced.add((record.provider, answered))
-        self._timed(self.model_time, names, record.duration_ms / 1e3, call)
-        if record.first_byte_ms:
-            self.first_token.observe(names, record.first_byte_ms / 1e3)
+        asked = record.model[:LONGEST]
+        return (operation, record.provider, asked, record.upstream_model or asked, *self._labels(record))
 
     def _labels(self, record: Record) -> Labels:
         return tuple(record.labels.get(name, "unknown") for name in self._custom) if self._custom else ()
 
-    def _timed(self, family: Histogram, labels: Labels, seconds: float, call: Call) -> None:
-        family.observe(labels, seconds)
-        if self._exemplars and call.trace_id:
-            family.exemplify(labels, Exemplar(seconds, call.trace_id, call.at))
+    def _exemplify(self, call: Call, found: Sequence[Record], seconds: float) -> None:
+        labels = (call.route or "none", found[0].kind)
+        self.duration.exemplify(labels, Exemplar(seconds, call.trace_id, call.at))
+        for record in found:
+            exemplar = Exemplar(record.duration_ms / 1e3, call.trace_id, call.at)
+            if record.kind == "mcp" and record.tool:
+                self.tool_time.exemplify(_tool(record), exemplar)
+            elif record.usage is not None:
+                self.model_time.exemplify(self._model(record), exemplar)
+
+    def count(self) -> None:
+        """Add up the rows that wait: column by column, for all that have the same labels."""
+        calls, models, tools = self._calls, self._models, self._tools
+        self._empty()
+        for (route, kind, status), rows in calls.items():
+            seconds, own, came, went = zip(*rows, strict=True)
+            self.requests.add((route, kind, STATUS.get(status, "0")), len(rows))
+            self.duration.observe((route, kind), seconds)
+            self.overhead.observe((route, kind), own)
+            self.bytes.add((route, "in"), sum(came))
+            self.bytes.add((route, "out"), sum(went))
+        for names, usages in models.items():
+            self._count_model(names, usages)
+        for (tool, outcome, labels), times in tools.items():
+            self.tools.add((*tool, outcome, *labels), len(times))
+            self.tool_time.observe(tool, [each / 1e3 for each in times])
+
+    def _count_model(self, names: Labels, rows: list[_ModelRow]) -> None:
+        fresh, output, read, written, usd, times, first, priced = zip(*rows, strict=True)
+        prompt = map(sum, zip(fresh, read, written, strict=True))
+        for kind, amounts in zip(TOKEN_TYPES, (prompt, output, read, written), strict=True):
+            self.tokens.observe((kind, *names), filter(None, amounts))
+        self.cost.add(names, sum(usd))
+        if unpriced := priced.count(False):
+            self.unpriced.add((names[1], names[3]), unpriced)
+        self.model_time.observe(names, [each / 1e3 for each in times])
+        self.first_token.observe(names, [each / 1e3 for each in first if each])
 
 
 def _own(call: Call, now: int) -> float:
     """What the gateway itself took: up to the first byte of an answer that streams, else of the whole call."""
-    waited, ended = 0, 0
+    waited = ended = 0
     for phase in call.phases:
         if phase.name == "attempt":
-            waited += phase.ended - phase.started
             ended = phase.ended
+            waited += ended - phase.started
     if not ended:
         waited, ended = call.upstream_ns, now
-    return max(0.0, (ended - call.started - waited) / 1e9)
+    own = ended - call.started - waited
+    return own / 1e9 if own > 0 else 0.0
+
+
+def _tool(record: Record) -> Labels:
+    """A name that no server has is the caller's invention, and must not become a series."""
+    return (record.server, record.tool) if record.server else ("unknown", "unknown")
 
 
 def _kind(call: Call) -> str:
