@@ -17,10 +17,11 @@ from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.composer import CUT
 from gateway.llm.dialects.protocol import Event, Json, Request, StreamWriter, Watcher
-from gateway.llm.encoding import Inflater, inflater, plain
+from gateway.llm.encoding import inflater, plain
 from gateway.llm.inquiry import Inquiry
 from gateway.llm.pulse import SILENCE, Pulse
 from gateway.llm.upstream import Answer
+from gateway.llm.watch import Watch
 from gateway.metering import readers, truth
 from gateway.metering.usage import Usage
 from gateway.net.client import READ_LIMIT, Response, header
@@ -37,7 +38,7 @@ class Relay:
 
     __slots__ = (
         "_binary", "_call", "_final", "_inquiry", "_media", "_parts", "_pulse", "_reported", "_send", "_silence", "_size", "_status",
-        "_watcher", "_whole_frames", "_writer", "started",
+        "_tail", "_watch", "_writer", "started",
     )  # fmt: skip
 
     def __init__(self, inquiry: Inquiry, send: Send, *, silence: float = SILENCE) -> None:
@@ -52,10 +53,10 @@ class Relay:
         self._binary = False
         self._reported: Usage | None = None
         self._final = False  # whether the provider's last word on usage was heard
-        self._watcher: Watcher | None = None
+        self._watch: Watch | None = None  # of a stream that passes untouched
         self._writer: StreamWriter | None = None  # of a translated stream
         self._pulse: Pulse | None = None  # likewise
-        self._whole_frames = True
+        self._tail = b""  # the latest bytes that the client was sent
         self.started = False
 
     async def start(self, status: int, headers: Headers) -> None:
@@ -68,9 +69,8 @@ class Relay:
         if self._size <= READ_LIMIT:
             self._parts.append(data)
         self._size += len(data)
+        self._tail = data or self._tail
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
-        if b'"tool_use"' in data and len(self._call.tool_uses) < TOOL_USES:
-            self._call.tool_uses += [found.decode() for found in _TOOL_USE.findall(data)]
 
     # -- the same dialect on both sides
 
@@ -84,49 +84,39 @@ class Relay:
         encoding = header(response.headers, b"content-encoding")
         self._binary = bool(encoding) or self._media == _EVENTSTREAM
         if self._media == _SSE or self._media == _EVENTSTREAM:
-            watcher = self._watcher = answer.opening.watcher or answer.prepared.wire.watcher()
+            watcher = answer.opening.watcher or answer.prepared.wire.watcher()
+            watch = self._watch = Watch(watcher, inflater(encoding), seen=len(held))
             trim = _trimmer(answer, self._inquiry.body) if not encoding else None
             if trim is not None:
-                await self._trimmed(response, chunk, watcher, trim, seen=bool(held))
+                await self._trimmed(response, chunk, watch, trim)
             else:
-                await self._streamed(response, chunk, watcher, inflater(encoding), seen=bool(held))
+                await self._streamed(response, chunk, watch)
         else:
             whole = await self._copied(response, chunk)
             if response.status < 400:
                 self._reported, self._final = answer.prepared.wire.usage_of(plain(whole, encoding)), True
 
-    async def _streamed(
-        self, response: Response, chunk: bytes, watcher: Watcher, inflate: Inflater | None, *, seen: bool
-    ) -> None:
+    async def _streamed(self, response: Response, chunk: bytes, watch: Watch) -> None:
         while not response.ended:
             await self.body(chunk, more=True)
-            self._whole_frames = chunk.endswith((b"\n\n", b"\n\r\n"))
-            if not seen:
-                watcher.feed(chunk if inflate is None else inflate.feed(chunk))
-            seen = False
+            watch.passed(chunk)
             chunk = await response.chunk()
-        if not seen:
-            watcher.feed(chunk if inflate is None else inflate.feed(chunk))
-        await self._last(chunk, cut=inflate is None and _cut(watcher))
+        watch.passed(chunk)
+        await self._last(chunk, cut=watch.cut())
 
-    async def _trimmed(
-        self, response: Response, chunk: bytes, watcher: Watcher, trim: Any, *, seen: bool
-    ) -> None:
+    async def _trimmed(self, response: Response, chunk: bytes, watch: Watch, trim: Any) -> None:
         """Without the usage that only the gateway has asked for."""
         while chunk:
-            if not seen:
-                watcher.feed(chunk)
-            seen = False
+            watch.passed(chunk)
             if kept := trim.feed(chunk):
                 await self.body(kept, more=True)
             chunk = await response.chunk()
-        await self._last(trim.end(), cut=_cut(watcher))
+        await self._last(trim.end(), cut=watch.cut())
 
     async def _last(self, chunk: bytes, *, cut: bool) -> None:
         """A stream that ends in the middle must not look finished: an error event will follow."""
         await self.body(chunk, more=cut)
         if cut:
-            self._whole_frames = chunk.endswith((b"\n\n", b"\n\r\n")) if chunk else self._whole_frames
             raise UpstreamError(CUT)
 
     async def _copied(self, response: Response, chunk: bytes) -> bytes:
@@ -253,7 +243,8 @@ class Relay:
         )
         error = {"type": refusal.kind, "message": refusal.message}
         data = writer.write({"type": "error", "error": error, "status": refusal.status})
-        await self.body(data if self._whole_frames else b"\n\n" + data, more=False)
+        whole = not self._tail or self._tail.endswith((b"\n\n", b"\n\r\n"))
+        await self.body(data if whole else b"\n\n" + data, more=False)
         return True
 
     def settle(self) -> None:
@@ -262,16 +253,18 @@ class Relay:
         call, op = self._call, self._inquiry.op
         if not (self.started and op.charged and self._status < 400):
             return
-        if self._watcher is not None:
-            self._noted(self._watcher)
-        if call.refusal is not None and self._reported is None and not readers.written(b"".join(self._parts)):
+        if self._watch is not None:
+            self._noted(self._watch.look())
+        whole = b"".join(self._parts)
+        call.tool_uses = [found.decode() for found in _TOOL_USE.findall(whole)[:TOOL_USES]]
+        if call.refusal is not None and self._reported is None and not readers.written(whole):
             return  # nothing was done
         call.usage = truth.settled(
             self._reported,
             request=self._inquiry.body,
             model=call.upstream_model,
             provider=call.provider,
-            answer=() if op.method == "embeddings" else self._parts,
+            answer=() if op.method == "embeddings" else (whole,),
             final=self._final,
             binary=self._binary,
         )
@@ -282,10 +275,6 @@ class Relay:
         error = watcher.error
         if error is not None and self._call.refusal is None:
             self._call.refusal = Refusal(error.status, error.type, error.message)
-
-
-def _cut(watcher: Watcher) -> bool:
-    return not (watcher.finished or watcher.stop_reason or watcher.error)
 
 
 def _trimmer(answer: Answer, body: bytes) -> Any:

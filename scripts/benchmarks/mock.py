@@ -44,7 +44,11 @@ _STREAMS = {
 
 
 def wire_of(url: bytes) -> str:
-    for mark, name in ((b"chat/completions", "chat"), (b"/responses", "responses"), (b"enerateContent", "gemini")):
+    for mark, name in (
+        (b"chat/completions", "chat"),
+        (b"/responses", "responses"),
+        (b"enerateContent", "gemini"),
+    ):
         if mark in url:
             return name
     return "messages"

@@ -14,8 +14,8 @@ import uvicorn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from gateway.llm.app import LLMApp
-from gateway.llm.rows import provider
 from gateway.llm.routes import ModelRule, Target
+from gateway.llm.rows import provider
 from gateway.net.pool import Pool
 from gateway.net.proxies import NO_PROXIES
 from gateway.types import Receive, Scope, Send

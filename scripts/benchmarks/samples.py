@@ -66,7 +66,13 @@ def chat_events() -> list[bytes]:
 def responses_events() -> list[bytes]:
     response = {"id": "resp_Benchmark", "object": "response", "created_at": 1741569952, "model": "gpt-5.4", "output": [],
                 "status": "in_progress", "tools": [], "usage": None}  # fmt: skip
-    item = {"id": "msg_Benchmark", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    item = {
+        "id": "msg_Benchmark",
+        "type": "message",
+        "role": "assistant",
+        "status": "in_progress",
+        "content": [],
+    }
     part = {"type": "output_text", "text": "", "annotations": []}
     place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
     words = [" " + WORDS[at % len(WORDS)] for at in range(EVENTS - 8)]

@@ -162,7 +162,7 @@ def test_a_sieve_finds_the_same_frames_however_the_bytes_are_cut(
     pieces: list[bytes], data: st.DataObject
 ) -> None:
     stream = b"".join(pieces)
-    marks = re.compile(rb'"usage"')
+    marks = (re.compile(rb'"usage"'),)
     whole = Sieve(marks).feed(stream)
     at = data.draw(st.integers(0, len(stream)))
     cut = Sieve(marks)

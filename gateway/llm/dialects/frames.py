@@ -63,12 +63,17 @@ def one_line(value: Any) -> bytes:
     return data
 
 
+Marks = tuple[
+    re.Pattern[bytes], ...
+]  # each begins with fixed letters: such a pattern is found ten times as fast as a choice
+
+
 class Sieve:
     """Of a stream that passes untouched, only the frames in which one of the marks stands."""
 
     __slots__ = ("_marks", "_rest")
 
-    def __init__(self, marks: re.Pattern[bytes]) -> None:
+    def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self._rest = b""
 
@@ -79,22 +84,39 @@ class Sieve:
     def whole(self, chunk: bytes) -> bytes:
         """The bytes of all frames that this chunk completes."""
         data = self._rest + chunk if self._rest else chunk
-        cut = max(_after(data, b"\n\n"), _after(data, b"\n\r\n"))
+        cut = _after(data, 0, len(data))
         self._rest = data[cut:]
         if len(self._rest) > sse.LIMIT:
             self._rest = b""  # not ours to refuse: the bytes pass anyway
         return data[:cut]
 
 
-def marked(frames: bytes, marks: re.Pattern[bytes]) -> list[bytes]:
-    """The data of those frames in which a mark stands."""
-    if not frames or marks.search(frames) is None:
-        return []
-    events = (sse.parse(frame) for frame in sse.Splitter().feed(frames) if marks.search(frame))
-    return [event.data for event in events if event is not None]
+def marked(frames: bytes, marks: Marks) -> list[bytes]:
+    """The data of those frames in which a mark stands, in their order."""
+    found, end = [], 0
+    for place in sorted(match.start() for mark in marks for match in mark.finditer(frames)):
+        if place >= end:  # else of a frame that is found already
+            frame, end = frame_at(frames, place, end)
+            event = sse.parse(frame)
+            if event is not None:
+                found.append(event.data)
+    return found
 
 
-def _after(data: bytes, mark: bytes) -> int:
-    """Where the last such mark ends; 0 without one."""
-    at = data.rfind(mark)
-    return at + len(mark) if at >= 0 else 0
+def frame_at(frames: bytes, place: int, begin: int = 0) -> tuple[bytes, int]:
+    """The frame around this place, and where it ends; it begins after `begin`."""
+    blank = _BLANK.search(frames, place)
+    end = blank.end() if blank else len(frames)
+    return frames[_after(frames, begin, place) : end], end
+
+
+_BLANK = re.compile(rb"\n\r?\n")
+
+
+def _after(data: bytes, begin: int, end: int) -> int:
+    """Where the last frame that is whole between the two ends; `begin` without one."""
+    for mark in (b"\n\n", b"\n\r\n"):
+        at = data.rfind(mark, begin, end)
+        if at >= 0:
+            begin = at + len(mark)
+    return begin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import orjson
 
 from gateway.llm.dialects.content import MISSHAPEN
-from gateway.llm.dialects.frames import Sieve, load
+from gateway.llm.dialects.frames import Marks, Sieve, load
 from gateway.llm.dialects.protocol import ErrorInfo, Json
 from gateway.metering.usage import Usage
 
@@ -20,7 +19,7 @@ class Watcher:
 
     __slots__ = ("_look", "_sieve", "error", "finished", "stop_reason", "usage")
 
-    def __init__(self, marks: re.Pattern[bytes], look: Callable[[Watcher, Json], None]) -> None:
+    def __init__(self, marks: Marks, look: Callable[[Watcher, Json], None]) -> None:
         self._sieve = Sieve(marks)
         self._look = look
         self.usage: Usage | None = None

@@ -7,8 +7,9 @@ import re
 import msgspec
 import orjson
 
+from gateway import sse
 from gateway.llm.dialects.content import shaped
-from gateway.llm.dialects.frames import Sieve, marked
+from gateway.llm.dialects.frames import Sieve, frame_at, marked
 from gateway.llm.dialects.gemini import carried, thoughts
 from gateway.llm.dialects.gemini.answer import RETRY, STOPS, error_of
 from gateway.llm.dialects.gemini.figures import usage_of as figures
@@ -16,8 +17,8 @@ from gateway.llm.dialects.gemini.keys import many
 from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
 from gateway.metering.usage import Usage
 
-_FIGURES = re.compile(rb'"usageMetadata"')
-_ENDS = re.compile(rb'"(?:finishReason|blockReason|error)"')
+_FIGURES = b'"usageMetadata"'
+_ENDS = tuple(map(re.compile, (rb'"finishReason"', rb'"blockReason"', rb'"error"')))
 
 
 class _Candidate(msgspec.Struct):
@@ -39,7 +40,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self._sieve = Sieve(_ENDS)
-        self._last = b""  # the latest frames with figures
+        self._last = b""  # the latest frame with figures
         self._called = False
         self.error: ErrorInfo | None = None
         self.stop_reason = ""
@@ -47,13 +48,14 @@ class Watcher:
 
     @property
     def usage(self) -> Usage | None:
-        found = marked(self._last, _FIGURES)
-        return usage_of(found[-1]) if found else None
+        event = sse.parse(self._last)
+        return usage_of(event.data) if event is not None else None
 
     def feed(self, chunk: bytes) -> None:
         frames = self._sieve.whole(chunk)
-        if b'"usageMetadata"' in frames:
-            self._last = frames
+        at = frames.rfind(_FIGURES)
+        if at >= 0:
+            self._last = frame_at(frames, at)[0]
         self._called = self._called or b'"functionCall"' in frames
         for data in marked(frames, _ENDS):
             self._look(data)

@@ -16,9 +16,9 @@ from gateway.llm.dialects.passage import fields_of, value_of, with_fields
 from gateway.llm.dialects.protocol import Json, Options
 from gateway.metering.usage import Usage
 
-_MARKS = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|data:\s*\[DONE\]')
-_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_MARKS = (_USAGE, *map(re.compile, (rb'"finish_reason"\s*:\s*"', rb'"error"\s*:', rb"\[DONE\]")))
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
 def forward(body: bytes, options: Options) -> bytes:
@@ -40,6 +40,8 @@ class Trimmer:
         self._splitter = sse.Splitter()
 
     def feed(self, chunk: bytes) -> bytes:
+        if not self._splitter.rest and chunk.endswith(b"\n\n") and not _USAGE.search(chunk):
+            return chunk
         frames = self._splitter.feed(chunk)
         return b"".join(f for f in frames if not (_NO_CHOICES.search(f) and _USAGE.search(f)))
 

@@ -12,9 +12,11 @@ from gateway.llm.dialects.passage import fields_of, value_of, with_fields
 from gateway.llm.dialects.protocol import Json, Options
 from gateway.metering.usage import Usage
 
-_MARKS = re.compile(
-    rb"event:\s*(?:response\.(?:completed|incomplete|failed)|error)\s"
-    rb'|"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed)|error)"'
+_MARKS = tuple(
+    map(
+        re.compile,
+        (rb'"response\.(?:completed|incomplete|failed)"', rb'"type"\s*:\s*"error"', rb"event:\s*error\s"),
+    )
 )
 
 
