@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gateway.guards import decode, registry, sql_arguments
+from gateway.guards import decode, registry, sql_arguments, strings
 from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.memory import Memory
-from gateway.guards.patterns import Patterns
+from gateway.guards.patterns import Patterns, Sieve
 from gateway.guards.rules import HIDDEN, Rule
 from gateway.guards.strings import Piece
 
@@ -55,6 +55,13 @@ class Inspection:
     def scans(self) -> bool:
         """More than patterns has to run."""
         return bool(self._scanners)
+
+    def sieve(self) -> Sieve | None:
+        """Of bodies in which nothing here fires and nothing stays unread; None where more than patterns has to run."""
+        if self._scanners or self.plugins or not self._patterns.joinable:
+            return None
+        invisible = [decode.INVISIBLE] if self.hidden else []
+        return Sieve([*(rule.regex for rule in self._operators), *invisible, strings.UNREAD])
 
     @property
     def severe(self) -> bool:

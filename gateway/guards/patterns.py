@@ -1,4 +1,7 @@
-"""Many linear-time patterns in one pass: one google-re2 set says which match, and only those are searched for their place."""
+"""Many linear-time patterns in one pass: one google-re2 set says which match, and only those are searched for their place.
+
+Most bodies hold nothing that any pattern is looking for, and a `Sieve` can say so of a whole one without taking it apart.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ class Patterns:
             raise ConfigError("\n".join(wrong))
         if rules:
             self._set.Compile()
-        self._joinable = not any(_edged(pattern) for pattern in rules.values())
+        self.joinable = not any(_edged(pattern) for pattern in rules.values())
 
     def which(self, text: str) -> list[int]:
         """The indices of the rules that match somewhere."""
@@ -74,7 +77,7 @@ class Patterns:
 
     def none_in(self, texts: Sequence[str]) -> bool:
         """Whether certainly nothing matches in any of these: one pass over all of them, which prompts rarely go beyond."""
-        return not self.names or (self._joinable and not self._set.Match("\n".join(texts)))
+        return not self.names or (self.joinable and not self._set.Match("\n".join(texts)))
 
     def names_in(self, text: str) -> list[str]:
         return [self.names[index] for index in self.which(text)]
@@ -103,6 +106,26 @@ class Patterns:
                 yield Hit(name, chars, chars + _length(data, start, end))
             if pos > len(data):
                 return
+
+
+class Sieve:
+    """`Sieve([r"expression"]).holds_back(text)`, of a JSON text as orjson writes it: False where no string of it matches.
+
+    With its escapes undone, a JSON text holds each of its strings as it is, between quotes, which belong to no word. So what
+    matches in a string matches in the text, unless it asks for the string's edge; what matches in the text may be a key.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._set = re2.Set.SearchSet(_options())
+        for pattern in patterns:
+            self._set.Add(pattern)
+        self._set.Compile()
+
+    def holds_back(self, text: bytes) -> bool:
+        if b"\\" in text:
+            # Latin-1 takes the bytes beyond ASCII there and back.
+            text = text.decode("unicode_escape").encode("latin-1")
+        return self._set.Match(text) is not None
 
 
 def _length(data: bytes, start: int, end: int) -> int:

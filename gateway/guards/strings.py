@@ -41,6 +41,8 @@ _UNREAD_TYPES = frozenset(
 _UNREAD_KEYS = frozenset(
     {"inlineData", "inline_data", "fileData", "file_data", "image", "document", "video", "audio"}
 )
+# What tells of such a block in a JSON text without spaces, in RE2's words; a text may speak of one, too.
+UNREAD = rf'"type":"(?:{"|".join(sorted(_UNREAD_TYPES))})"|"(?:{"|".join(sorted(_UNREAD_KEYS))})":\{{'
 # Names, ids and opaque blobs: written by programs, and checked by whoever made them.
 _OPAQUE = frozenset({"type", "role", "id", "tool_use_id", "tool_call_id", "call_id", "signature", "thoughtSignature", "thought_signature",
                      "encrypted_content", "cache_control", "media_type", "mimeType", "mime_type", "finish_reason", "finishReason", "stop_reason",
