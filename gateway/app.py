@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from gateway.errors import GatewayError
 from gateway.types import App, Receive, Scope, Send
@@ -14,8 +15,7 @@ from gateway.types import App, Receive, Scope, Send
 log = logging.getLogger("gateway")
 
 
-@dataclass(slots=True)
-class Running:
+class Running(Struct):
     """What `config.build.build` makes of a file: the app, and all that must be opened and closed with it."""
 
     app: App

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import orjson
+from msgspec import Struct
 
 from gateway import refusals
 from gateway.body import DEFAULT, Bound
@@ -16,8 +16,7 @@ from gateway.types import App, Receive, Scope, Send
 Layer = Callable[[App], App]
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(Struct, frozen=True):
     """The policies of a route, each still waiting for the app that it goes around. None: switched off."""
 
     auth: Layer | None = None
@@ -33,8 +32,7 @@ class Stack:
         return app
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     path: str  # "/" or "/mcp": matched by whole segments
     app: App
     exact: bool = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gateway.compose import Route
 from gateway.config.build_telemetry import Telemetry
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 Section = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Admin:
+class Admin(Struct, frozen=True):
     """`app` for the page's own port, `route` for a path of the main one."""
 
     app: AdminApp | None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.compose import Layer, Stack
 from gateway.config.resources import Resources
@@ -18,8 +19,7 @@ from gateway.mcp.metadata import Resource
 Section = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a route stands, as far as its policies must know."""
 
     path: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gateway.config.build_traces import traces
 from gateway.config.resources import Resources
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 Section = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Telemetry:
+class Telemetry(Struct, frozen=True):
     observers: list[Observer]
     tracer: Traces | None
     metrics: App | None
@@ -93,7 +93,7 @@ def _emf(section: Section, resources: Resources) -> Observer | None:
         return None
     from gateway.telemetry.emf import EmbeddedMetrics
 
-    return EmbeddedMetrics(resources.once("log", "emf", lambda: LineWriter(1)))
+    return EmbeddedMetrics(_lines("emf", resources))
 
 
 def _audit(section: Section | None, folder: Path, resources: Resources) -> Audit | None:
@@ -138,4 +138,10 @@ def _log(kind: str, resources: Resources) -> Observer | None:
         return None
     if kind == "text":
         return AccessLog(TextLines(sys.stdout.write))
-    return AccessLog(resources.once("log", kind, lambda: LineWriter(1)))
+    return AccessLog(_lines(kind, resources))
+
+
+def _lines(kind: str, resources: Resources) -> LineWriter:
+    """On Lambda a line that waits would be frozen."""
+    linger = {"linger": 0.0} if resources.serverless else {}
+    return resources.once("log", kind, lambda: LineWriter(1, **linger))
