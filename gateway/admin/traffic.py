@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
 from itertools import islice
 from typing import Any, Final
 
@@ -150,10 +149,10 @@ class Traffic:
 
 
 def sums(total: Total) -> dict[str, Any]:
-    return {**asdict(total), "tokens": total.tokens}
+    return {**structs.asdict(total), "tokens": total.tokens}
 
 
-_SUMMED = tuple(each.name for each in fields(Total) if each.name != "group")
+_SUMMED = tuple(name for name in Total.__struct_fields__ if name != "group")
 
 
 def merged(found: Iterable[tuple[str, Total]]) -> list[Total]:

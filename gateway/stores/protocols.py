@@ -7,22 +7,21 @@ paged and bounded, for commands and the page only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from gateway.limits.bucket import Take as Take
 from gateway.limits.bucket import Taken as Taken
 from gateway.metering.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     value: Mapping[str, Any]
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(Struct, frozen=True):
     """What one group of records adds up to. `group` has one value for each `by`."""
 
     group: tuple[str, ...]

@@ -7,8 +7,8 @@ back. For long-running processes: a frozen Lambda would keep what it holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.limits.bucket import Take, Taken
@@ -19,11 +19,10 @@ BUSY = 5  # calls of an entity in a second that make it worth a lease
 SHARE = 4  # a lease holds at most this part of a burst
 
 
-@dataclass(slots=True)
-class _Lease:
+class _Lease(Struct):
     opened: float = 0.0
-    left: dict[str, Take] = field(default_factory=dict)  # limit → what is left, as a take
-    remaining: dict[str, float] = field(default_factory=dict)
+    left: dict[str, Take] = {}  # limit → what is left, as a take
+    remaining: dict[str, float] = {}
 
 
 class Leases:
