@@ -8,16 +8,16 @@ an end, and `close` gives the connection back where it can be used again and abo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.types import Headers
 
 READ_LIMIT = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Seconds. `idle` is the silence between two pieces of an answer; time in which nobody reads does not count."""
 
     connect: float = 10.0

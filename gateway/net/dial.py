@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from gateway.errors import UpstreamClosed, UpstreamTimeout
 from gateway.net.proxies import Proxy
@@ -16,8 +17,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 REPLY_LIMIT = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     scheme: str
     host: str
     port: int

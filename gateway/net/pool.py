@@ -7,8 +7,9 @@ import os
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct
 
 from gateway.errors import UpstreamClosed, UpstreamTimeout
 from gateway.net import tls as _tls
@@ -21,8 +22,7 @@ from gateway.net.proxies import Proxies, Proxy
 JOIN_BELOW = 64 * 1024  # a larger body is written on its own, so that it is not copied
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     limit: int = 1000  # connections to one origin; who comes later waits for one
     keep_alive: float = 55.0  # below the 60 s after which load balancers drop a connection
 

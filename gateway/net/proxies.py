@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+
+class Proxy(Struct, frozen=True):
     host: str
     port: int
     tls: bool
@@ -29,8 +29,7 @@ class Proxy:
         return cls(parts.hostname, parts.port or (443 if tls else 80), tls, secret)
 
 
-@dataclass(frozen=True, slots=True)
-class Proxies:
+class Proxies(Struct, frozen=True):
     """`by_scheme` maps `http` and `https` to a proxy; `bypass` holds the entries of NO_PROXY."""
 
     by_scheme: Mapping[str, Proxy]

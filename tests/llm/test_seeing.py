@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.llm.routes import ModelRule, Target
 from gateway.middleware.usage import UsageMiddleware
@@ -88,9 +88,9 @@ async def test_what_a_translation_leaves_out_is_counted_and_logged() -> None:
     assert (await drive.post("/v1/messages", {**REQUEST, "top_k": 5, "shiny": 1})).status == 200
     assert metrics.losses.series[("anthropic", "openai-chat", "shiny")] == [1.0]
     assert metrics.losses.series[("anthropic", "openai-chat", "top_k")] == [1.0]
-    assert lines[0]["losses"] == ["shiny", "top_k"]
+    assert lines[0].losses == ["shiny", "top_k"]
     assert (await drive.post("/v1/chat/completions", {**CHAT, "shiny": 1})).status == 200
-    assert "losses" not in lines[1]
+    assert not lines[1].losses
     assert json.loads(provider.asked[1])["shiny"] == 1
 
 
