@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import ConfigError
 from gateway.limits import rules
@@ -21,8 +23,7 @@ EVERYBODY = "everybody"
 _TAKEN = frozenset({"pk", "sk", "expires"})
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A limit or a budget, ready to be asked."""
 
     name: str

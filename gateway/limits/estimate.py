@@ -11,10 +11,11 @@ import re
 import string
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from math import ceil
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -47,8 +48,7 @@ _UNKNOWN = (1024, 1024)
 _PLAIN = bytes.maketrans(b"-_", b"+/")
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """Tokens for each byte of a kind, and for each thing that a provider adds."""
 
     letters: float

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from gateway.errors import ConfigError
 from gateway.limits.keys import Key
@@ -19,8 +20,7 @@ Period = Literal["day", "week", "month"]
 Unit = Literal["requests", "tokens", "concurrency", "usd"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(Struct, frozen=True, kw_only=True):
     """So many `requests` or `tokens` in `per` seconds, at most `burst` at once; or so many calls at a time (`concurrency`).
 
     `key` says whose limit it is (a list charges each of its members), `when` which calls it counts: names and CEL
@@ -60,8 +60,7 @@ class Limit:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(Struct, frozen=True, kw_only=True):
     """So many dollars a day, week or month (UTC; weeks begin on Mondays). Warns at the percentages in `warn`."""
 
     usd: float

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from gateway.errors import ConfigError
 from gateway.metering.usage import Usage
@@ -36,8 +36,7 @@ _SUFFIX = re.compile(r"(?:-v\d+)?:\d+$")
 Rates = tuple[float, float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """Dollars per million tokens. What is None costs as much as `input`, or what follows from the other cache price."""
 
     input: float = 0.0
