@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from gateway.call import Attribution, Principal
 from gateway.errors import ConfigError
@@ -19,8 +20,7 @@ REMEMBERED = 4096  # callers, each with what their headers say
 _CLAIMS = ("jwt", "key", "principal")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """`jwt.email`, `key.owner` or `header:x-team-user`."""
 
     where: str

@@ -10,11 +10,11 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
+from msgspec import Struct
 
 from gateway.call import Principal
 from gateway.errors import ConfigError, GatewayError
@@ -42,8 +42,7 @@ class KeysUnavailable(GatewayError):
     """The issuer's keys cannot be had, so nobody can say whether the token is good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """A verification key and the only algorithms it may be used with."""
 
     algorithms: frozenset[str]
@@ -58,8 +57,7 @@ class Keys(Protocol):
         """The keys that may have signed this, none where there is no such key. Raises KeysUnavailable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A token taken apart, nothing of it verified."""
 
     text: str

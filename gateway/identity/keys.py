@@ -13,8 +13,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from gateway.call import Principal
 from gateway.policy.switches import Switch, throw
@@ -30,8 +31,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
+class NewKey(Struct, frozen=True):
     id: str
     text: str  # shown once, and never again
     document: Mapping[str, Any]

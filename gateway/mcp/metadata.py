@@ -6,17 +6,16 @@ URLs come from the configuration, never from the Host header.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
+from msgspec import Struct
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """`Resource("https://tools.example.com/mcp", authorization_servers=["https://idp.example.com"])`.
 
     `url` is exactly what users type; a token must be made for it.

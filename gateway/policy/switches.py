@@ -11,10 +11,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import msgspec
+from msgspec import Struct
 
 from gateway.call import Call, Operation
 from gateway.errors import StoreError
@@ -28,8 +28,7 @@ DOCUMENTS = "switch"
 PAGE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Struct, frozen=True):
     kind: Kind
     name: str
     reason: str = ""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+from msgspec import Struct
 
 from gateway.call import Call, Operation
 from gateway.errors import ConfigError
@@ -20,8 +20,7 @@ Path = tuple[str, ...]
 Phase = Literal["request", "record"]  # before an operation runs, and when it is written down
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """Nothing stands at a path; `depth` is how many of its names do exist."""
 
     depth: int
