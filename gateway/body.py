@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gateway.call import Call
 from gateway.errors import BadRequest, ClientGone
 from gateway.types import Message, Receive, Scope
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """How large a body may be, and who says so."""
 
     bytes: int = 32 * 1024 * 1024

@@ -8,8 +8,9 @@ list entry and inner tool call: there is no second policy path.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from gateway.call import Call, Operation
@@ -34,6 +35,10 @@ class Limiter(Protocol):
 
 
 class Inspector(Protocol):
+    @property
+    def reads_results(self) -> bool:
+        """False: it never has anything to say of a result, so that none needs to be parsed for it."""
+
     async def arguments(self, call: Call, op: Operation) -> Any:
         """The tool's arguments, masked where asked for (the same object when nothing changed). Raises Refused."""
 
@@ -62,8 +67,7 @@ class Meter(Protocol):
         """Price and write what became of an operation."""
 
 
-@dataclass(slots=True)
-class Policies:
+class Policies(Struct):
     """The policies of this request. None: that one is switched off."""
 
     authz: Authorizer | None = None

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.types import Headers, Send
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """`kind` is Anthropic's error type; the other dialects' codes follow from it and the status."""
 
     status: int
@@ -24,7 +23,7 @@ class Refusal:
     rule: str = ""  # which rule or limit; shown to the operator, and to the client where harmless
     retry_after: float | None = None  # seconds
     headers: tuple[tuple[str, str], ...] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}
 
 
 def unauthorized(message: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Refusal:
