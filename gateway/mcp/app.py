@@ -19,24 +19,22 @@ from gateway.mcp import status as statuses
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.doors import Doors
-from gateway.mcp.exchange import LATE, Exchange, Watch, Wire
+from gateway.mcp.exchange import Exchange
 from gateway.mcp.jsonrpc import Message, RpcError
 from gateway.mcp.methods import CANCELLED, Methods
 from gateway.mcp.names import Mode
 from gateway.mcp.peer import Peer
 from gateway.mcp.pins import Pins
-from gateway.mcp.seal import Broken, Seal
+from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
 from gateway.mcp.sight import Sight
-from gateway.mcp.turn import Turn
-from gateway.mcp.upstream import Answer
+from gateway.mcp.turn import NONE, Turn
+from gateway.mcp.wire import LATE, Watch, Wire
 from gateway.net.late import Late
 from gateway.refusals import Refusal, invalid, send_refusal
 from gateway.stores.protocols import Documents
 from gateway.types import Headers, Receive, Scope, Send
 
-NO_SESSION = "no such session: it has ended, has expired or is not yours; send initialize"
-ENDED = 10_000
 HINT = (
     "This is an MCP endpoint. Send JSON-RPC with POST and `Accept: application/json, text/event-stream`, "
     'for example {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}.'
@@ -72,10 +70,8 @@ class MCPApp:
         hosts: Collection[str] = (),
     ) -> None:
         self.catalog = Catalog(servers, prefix=prefix, deadline=list_timeout)
-        self._seal = Seal(seal_key or secrets.token_bytes(32), nonce=lambda: os.urandom(12))
-        self._route = route
-        self._session_ttl = session_ttl
-        self._ended: dict[str, None] = {}  # sessions that a DELETE ended here; elsewhere the upstreams know
+        seal = Seal(seal_key or secrets.token_bytes(32), nonce=lambda: os.urandom(12))
+        self._peers = peers.Peers(seal, route=route, ttl=session_ttl)
         self._doors = Doors(origins, hosts)
         self._streaming = streaming
         self._late = Late(LATE)
@@ -87,7 +83,7 @@ class MCPApp:
             self.catalog,
             sight,
             bounds,
-            self._seal,
+            seal,
             name=name,
             version=version,
             streaming=streaming,
@@ -104,7 +100,10 @@ class MCPApp:
             await send_refusal(call, refusal, send)
             return
         try:
-            await self._route_method(call, scope, receive, send)
+            if call.verb == "POST":
+                await self._post(call, scope, receive, send)
+            else:
+                await self._other(call, receive, send)
         except BadRequest as exc:
             await send_refusal(call, invalid(str(exc), status=exc.status), send)
         except Refused as exc:
@@ -131,12 +130,10 @@ class MCPApp:
         self.end_streams()
         await asyncio.gather(*(server.upstream.close() for server in self.catalog.servers.values()))
 
-    async def _route_method(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "POST":
-            await self._post(call, scope, receive, send)
-        elif scope["method"] == "DELETE":
+    async def _other(self, call: Call, receive: Receive, send: Send) -> None:
+        if call.verb == "DELETE":
             await self._delete(call, send)
-        elif scope["method"] == "GET" and self._streaming and "mcp-session-id" in call.headers:
+        elif call.verb == "GET" and self._streaming and "mcp-session-id" in call.headers:
             await self._get(call, receive, send)
         else:
             refusal = Refusal(405, "invalid_request_error", HINT, headers=(("allow", "POST, DELETE"),))
@@ -144,14 +141,21 @@ class MCPApp:
 
     async def _post(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         messages, batch = jsonrpc.read_client(await bodies.read(scope, receive))
+        first: Message = messages[0]
         headers: Headers = scope["headers"]
-        peer, own = await self._peer(call, messages, batch, headers)
-        requests = [message for message in messages if message.is_request]
+        peer = self._peer(call, first, batch, headers)
+        own: Headers = []
+        if peer is None:
+            peer, own = await self._begin(call, first)
+        requests = (
+            messages if first.is_request and not batch else [each for each in messages if each.is_request]
+        )
         streaming = self._streaming and _streams(call.headers.get("accept", ""))
         wire = Wire(send, own, expected=len(requests), batch=batch, streaming=streaming)
-        for message in messages:
-            if not message.is_request:
-                await self._methods.told(call, peer, message)
+        if requests is not messages:
+            for message in messages:
+                if not message.is_request:
+                    await self._methods.told(call, peer, message)
         if not requests:
             await wire.finish(202)
         elif len(requests) == 1:
@@ -161,33 +165,24 @@ class MCPApp:
             await self._watched(call, wire, receive, answers)
 
     async def _get(self, call: Call, receive: Receive, send: Send) -> None:
-        peer = self._legacy(call, call.headers.get("mcp-protocol-version", ""))
+        peer = self._peers.legacy(call, call.headers.get("mcp-protocol-version", ""))
         wire = Wire(send, [], expected=0, batch=False, streaming=True)
         after = call.headers.get("last-event-id", "")
         await self._watched(call, wire, receive, self._methods.listening.stream(call, peer, wire, after))
 
     async def _watched(self, call: Call, wire: Wire, receive: Receive, work: Awaitable[object]) -> None:
         """The work ends when the client leaves, and what it asked upstream ends with it."""
-        task = asyncio.current_task()
-        assert task is not None
-        gone = False
-
-        def leave() -> None:
-            nonlocal gone
-            gone = True
-            task.cancel()
-
-        watch = Watch(receive, wire, leave)
+        watch = Watch(receive, wire)
+        call.abort = watch.leave
         if self._streaming:  # what is buffered is never left early
             self._late.add(watch)
-        call.abort = leave
         try:
             await work
         except asyncio.CancelledError as exc:
             cancelled = CANCELLED in exc.args
-            if not gone and not cancelled:
+            if not watch.gone and not cancelled:
                 raise
-            task.uncancel()
+            watch.work.uncancel()
             if cancelled or call.stopped is not None:
                 await wire.stop(call.stopped)
                 return
@@ -198,80 +193,55 @@ class MCPApp:
             watch.stop()
 
     async def _answer(self, call: Call, peer: Peer, message: Message, wire: Wire, headers: Headers) -> None:
-        params = jsonrpc.members(message.params)
-        exchange = Exchange(wire, peer, params)
-        exchange.changed = self.catalog.forget
-        turn = Turn(call, peer, message, params, exchange, headers)
+        exchange = Exchange(wire, call, peer, self._methods.interpreter, message)
         try:
-            answer = await self._methods.serve(turn)
+            answer = await self._methods.serve(
+                Turn(call, peer, message, exchange, call.policies or NONE, headers)
+            )
         except Refused as exc:
             if not wire.shared:
                 raise  # an OAuth challenge is HTTP's to make, where the response is this request's alone
             error = jsonrpc.error_value(-31000 - exc.refusal.status, exc.refusal.message)
             await wire.answer(jsonrpc.error(message.id, error))
-            return
         except RpcError as exc:
-            answer = Answer(b"", jsonrpc.error_value(exc.code, exc.message, exc.data))
-            await wire.answer(jsonrpc.error(message.id, answer.error), status=_status(peer, exc.code))
-            return
-        if answer.result:
-            await wire.answer(jsonrpc.result(message.id, answer.result))
-        elif answer.error:
-            code = _code(answer.error)
-            await wire.answer(jsonrpc.error(message.id, answer.error), status=_status(peer, code))
+            error = jsonrpc.error_value(exc.code, exc.message, exc.data)
+            await wire.answer(jsonrpc.error(message.id, error), status=_status(peer, exc.code))
         else:
-            await wire.finish()  # the upstream closed its stream, to be resumed with the last event id
+            if answer.result:
+                await wire.answer(jsonrpc.result(message.id, answer.result))
+            elif answer.error:
+                status = _status(peer, _code(answer.error))
+                await wire.answer(jsonrpc.error(message.id, answer.error), status=status)
+            else:
+                await wire.finish()  # the upstream closed its stream, to be resumed with the last event id
 
-    async def _peer(
-        self, call: Call, messages: list[Message], batch: bool, headers: Headers
-    ) -> tuple[Peer, Headers]:
-        """Who speaks, and the headers that the answer carries."""
+    def _peer(self, call: Call, first: Message, batch: bool, headers: Headers) -> Peer | None:
+        """Who speaks; None where a session begins."""
         version = call.headers.get("mcp-protocol-version", "")
-        first = messages[0]
-        if not batch and eras.is_modern(first.tree, version):
-            return _modern(first, headers, version), []
-        if batch and eras.is_modern(None, version):
-            raise RpcError(jsonrpc.INVALID_REQUEST, f"{eras.MODERN} has no batches")
-        if first.method == "initialize" and not batch:
-            if "mcp-session-id" in call.headers:
-                self._legacy(call, "")  # who names a session that has ended is told so
-            return await self._begin(call, first)
-        return self._legacy(call, version), []
+        if batch:
+            if eras.is_modern({}, version):
+                raise RpcError(jsonrpc.INVALID_REQUEST, f"{eras.MODERN} has no batches")
+            return self._peers.legacy(call, version)
+        if eras.is_modern(first.tree, version):
+            return peers.modern(first, headers, version)
+        if first.method != "initialize":
+            return self._peers.legacy(call, version)
+        if "mcp-session-id" in call.headers:
+            self._peers.legacy(call, "")  # who names a session that has ended is told so
+        return None
 
     async def _begin(self, call: Call, message: Message) -> tuple[Peer, Headers]:
-        tree = message.tree or {}
-        asked = tree.get("protocolVersion")
+        asked = message.tree.get("protocolVersion")
         version = asked if asked in eras.LEGACY else eras.LEGACY[0]
-        offered = tree.get("capabilities") if self._streaming else {}  # without a stream no server can ask it
-        fresh = peers.fresh(version, tree.get("clientInfo"), offered)
-        peer = await self._methods.join(call, fresh)
-        sealed = peers.seal(
-            self._seal, peer, principal=call.principal.id, route=self._route, ttl=self._session_ttl
-        )
-        return peer, [(b"mcp-session-id", sealed.encode())]
-
-    def _legacy(self, call: Call, version: str) -> Peer:
-        if version and version not in eras.LEGACY:
-            raise RpcError(
-                jsonrpc.INVALID_REQUEST,
-                f"unsupported MCP-Protocol-Version; supported: {', '.join(eras.SUPPORTED)}",
-            )
-        session = call.headers.get("mcp-session-id")
-        if session is None:
-            return Peer(version or eras.ASSUMED)
-        try:
-            peer = peers.unseal(self._seal, session, principal=call.principal.id, route=self._route)
-        except Broken as exc:
-            raise BadRequest(NO_SESSION, status=404) from exc
-        if peer.session in self._ended:
-            raise BadRequest(NO_SESSION, status=404)
-        return peer
+        offered = (
+            message.tree.get("capabilities") if self._streaming else {}
+        )  # without a stream no server can ask it
+        peer = await self._methods.join(call, peers.fresh(version, message.tree.get("clientInfo"), offered))
+        return peer, [(b"mcp-session-id", self._peers.seal(call, peer).encode())]
 
     async def _delete(self, call: Call, send: Send) -> None:
-        peer = self._legacy(call, "")
-        self._ended[peer.session] = None
-        if len(self._ended) > ENDED:
-            self._ended.pop(next(iter(self._ended)))
+        peer = self._peers.legacy(call, "")
+        self._peers.end(peer)
         await self._methods.leave(call, peer)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
@@ -280,17 +250,6 @@ class MCPApp:
 def _nobody() -> Call:
     """The call under which the gateway asks on its own account."""
     return Call.new({"type": "http", "path": "", "headers": []})
-
-
-def _modern(message: Message, headers: Headers, version: str) -> Peer:
-    if not message.is_request:
-        return Peer(eras.MODERN, True)
-    try:
-        eras.check(message.method, message.tree or {}, headers, version)
-    except RpcError as exc:
-        exc.id = message.id
-        raise
-    return peers.modern(message.tree or {})
 
 
 def _status(peer: Peer, code: int) -> int:

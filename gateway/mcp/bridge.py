@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from gateway.errors import UpstreamError, UpstreamTimeout
 from gateway.mcp import jsonrpc
@@ -43,7 +42,7 @@ class Bridge:
             params = {**ask.params, "inputResponses": Raw(jsonrpc.join(given))}
             if "requestState" in parts:
                 params["requestState"] = parts["requestState"]
-            answer = await upstream.ask(replace(ask, params=params), turn.exchange)
+            answer = await upstream.ask(structs.replace(ask, changed=params), turn.exchange)
         raise UpstreamError(f"server {upstream.name!r} asked for input {ROUNDS} times")
 
     async def _gather(self, turn: Turn, requests: Mapping[str, Any]) -> dict[str, Raw]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from gateway.mcp.peer import Peer
 from gateway.mcp.repeats import Repeats
 from gateway.mcp.server import Server
 from gateway.mcp.tables import RESOURCES, TEMPLATES, Entry, Kind, Listing, Table, merge
-from gateway.mcp.upstream import Ask
+from gateway.mcp.upstream import Answer, Ask
 
 PAGES = 500
 ENTRIES = 20_000
@@ -31,6 +32,7 @@ ROUTE_TTL = 300.0  # how long a list serves to find a tool's server
 _ROUTE_KEPT = 5.0  # a table found is used for so long before its parts are looked at again
 COOL_DOWN = 5.0  # a server that failed is left alone for so long
 _KEPT = 4096
+_NOWHERE = (0.0, Table((), {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,16 @@ class Catalog:
         """The list as it is now."""
         return await self._view(call, peer, kind, stale=False)
 
+    def known(self, call: Call, peer: Peer, kind: Kind, exposed: str) -> Entry | None:
+        """The entry of this name, where it was found a moment ago."""
+        until, table = self._routes.get(self._route(call, peer, kind), _NOWHERE)
+        return table.by_name.get(exposed) if self._clock() < until else None
+
     async def find(self, call: Call, peer: Peer, kind: Kind, exposed: str) -> Entry | None:
         """The entry of this name; lists are fetched only where it is not known yet."""
-        route = self._routes.get(self._route(call, peer, kind))
-        if route is not None and self._clock() < route[0]:
-            entry = route[1].by_name.get(exposed)
-            if entry is not None:
-                return entry
-        return await self._find(call, peer, kind, exposed)
-
-    async def _find(self, call: Call, peer: Peer, kind: Kind, exposed: str) -> Entry | None:
+        known = self.known(call, peer, kind, exposed)
+        if known is not None:
+            return known
         view = await self._view(call, peer, kind, stale=True)
         entry = view.table.by_name.get(exposed)
         if entry is None and self._may_have_changed(call, peer, kind):
@@ -244,15 +246,22 @@ class Catalog:
     async def fetch_page(
         self, call: Call, peer: Peer, kind: Kind, server: Server, params: Members
     ) -> Members:
-        ask = Ask(call, peer, kind.method, params)
-        answer = await self.repeats.ask(
-            server, lambda: server.upstream.ask(ask, Deaf()), safe=lambda: True, begun=lambda: False
-        )
+        ask = Ask(call, peer, kind.method, changed=params)
+        answer = await self._asked(server, ask)
         if answer.error or not answer.result:
             raise UpstreamError(
                 f"server {server.name!r} refused {kind.method}: {answer.error[:200].decode(errors='replace')}"
             )
         return jsonrpc.members(answer.result)
+
+    async def _asked(self, server: Server, ask: Ask) -> Answer:
+        self.repeats.called(server)
+        for attempt in itertools.count():
+            try:
+                return await server.upstream.ask(ask, Deaf())
+            except UpstreamError as exc:
+                await self.repeats.wait(server, exc, attempt, safe=True)
+        raise AssertionError  # the count has no end
 
     def _listing(self, raws: list[bytes]) -> Listing:
         digest = hashlib.sha256(b"\0".join(raws)).digest()

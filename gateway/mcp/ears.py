@@ -11,13 +11,13 @@ from msgspec import Raw
 
 from gateway.call import Call
 from gateway.mcp import eras, jsonrpc
-from gateway.mcp.catalog import Catalog
-from gateway.mcp.exchange import Exchange, Wire
+from gateway.mcp.exchange import Exchange, Interpreter
 from gateway.mcp.jsonrpc import Message
 from gateway.mcp.peer import Peer
 from gateway.mcp.resume import Place
 from gateway.mcp.turn import Turn
 from gateway.mcp.upstream import Hello, is_answer
+from gateway.mcp.wire import Wire
 
 CHANGES = {"toolsListChanged": "tools", "promptsListChanged": "prompts", "resourcesListChanged": "resources"}
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
@@ -42,20 +42,19 @@ def accepted(hello: Hello, wanted: Mapping[str, Any]) -> dict[str, Any]:
 class Listener(Exchange):
     """Puts what a server says into the client's names, whatever its era."""
 
-    __slots__ = ("_catalog", "call", "finished", "place", "subscription")
+    __slots__ = ("finished", "subscription")
 
-    def __init__(self, wire: Wire, peer: Peer, catalog: Catalog, subscription: bytes = b"") -> None:
-        super().__init__(wire, peer, {})
-        self._catalog = catalog
+    def __init__(
+        self, wire: Wire, call: Call, peer: Peer, interpreter: Interpreter, *, subscription: bytes = b""
+    ) -> None:
+        super().__init__(wire, call, peer, interpreter)
         self.subscription = subscription
-        self.place = Place("", "")
-        self.call: Call | None = None
         self.finished: Finished | None = None
 
     async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
-        if is_answer(message) and self.finished is not None and self.call is not None:
+        if is_answer(message) and self.finished is not None and self.place is not None:
             data = await self.finished(self.call, self.peer, self.wire, self.place, message)
-            await self.wire.event(data, id=self.event_id(event_id) if event_id is not None else "")
+            await self.wire.event(data, id=self._event_id(event_id))
         else:
             await super().hear(message, event_id, retry)
 
@@ -63,7 +62,7 @@ class Listener(Exchange):
         if message.method == ACKNOWLEDGED:
             return b""
         if message.method.endswith("list_changed"):
-            self.changed(self.server)
+            self.interpreter.catalog.forget(self.server)
         if message.method not in {UPDATED} and not message.method.endswith("list_changed"):
             return super()._translate(message)
         return jsonrpc.notification(message.method, self._params(message))
@@ -79,7 +78,7 @@ class Listener(Exchange):
             params["_meta"] = Raw(jsonrpc.join(meta))
         if "uri" in params:
             uri = orjson.loads(bytes(params["uri"]))
-            params["uri"] = Raw(orjson.dumps(self._catalog.shown_uri(self.server, uri)))
+            params["uri"] = Raw(orjson.dumps(self.interpreter.catalog.shown_uri(self.server, uri)))
         return jsonrpc.join(params) if params else b""
 
 
@@ -88,8 +87,10 @@ class Follower(Listener):
 
     __slots__ = ("_held", "_open", "accepted", "agreed")
 
-    def __init__(self, wire: Wire, peer: Peer, catalog: Catalog, subscription: bytes) -> None:
-        super().__init__(wire, peer, catalog, subscription)
+    def __init__(
+        self, wire: Wire, call: Call, peer: Peer, interpreter: Interpreter, *, subscription: bytes
+    ) -> None:
+        super().__init__(wire, call, peer, interpreter, subscription=subscription)
         self.accepted: dict[str, Any] = {}
         self.agreed = asyncio.Event()
         self._held: list[bytes] = []
@@ -112,7 +113,9 @@ class Follower(Listener):
         self.accepted = dict(share)
         own = share.get("resourceSubscriptions")
         uris = (
-            [self._catalog.shown_uri(self.server, str(uri)) for uri in own] if isinstance(own, list) else []
+            [self.interpreter.catalog.shown_uri(self.server, str(uri)) for uri in own]
+            if isinstance(own, list)
+            else []
         )
         if uris:
             self.accepted["resourceSubscriptions"] = uris
@@ -127,15 +130,14 @@ class Follower(Listener):
 class Subscription:
     """The servers of one subscription together."""
 
-    def __init__(self, turn: Turn, catalog: Catalog) -> None:
-        self._turn = turn
+    def __init__(self, turn: Turn, interpreter: Interpreter) -> None:
+        wire, subscription = turn.exchange.wire, turn.message.id
         self._ears = {
-            name: Follower(turn.exchange.wire, turn.peer, catalog, turn.message.id)
-            for name in catalog.servers
+            name: Follower(wire, turn.call, turn.peer, interpreter, subscription=subscription)
+            for name in interpreter.catalog.servers
         }
         for name, ear in self._ears.items():
             ear.server = name
-            ear.changed = catalog.forget
 
     @property
     def ears(self) -> list[Follower]:

@@ -55,9 +55,12 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PRIMITIVE = frozenset({"string", "integer", "boolean"})
 
 
-def is_modern(tree: Mapping[str, Any] | None, header: str) -> bool:
+HeaderParameters = dict[tuple[str, ...], str]  # path of an argument → the header's own name
+
+
+def is_modern(tree: Mapping[str, Any], header: str) -> bool:
     """`_meta` names a revision, or the header names one that no session ever had."""
-    meta = (tree or {}).get("_meta")
+    meta = tree.get("_meta")
     if isinstance(meta, Mapping) and VERSION in meta:
         return True
     return bool(header) and header not in LEGACY and header >= MODERN
@@ -152,9 +155,9 @@ def _positions(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, Mapping[st
                 stack.append((None, value))
 
 
-def header_parameters(schema: Any) -> dict[tuple[str, ...], str]:
+def header_parameters(schema: Any) -> HeaderParameters:
     """Which argument is mirrored into which `Mcp-Param-…` header. Raises ValueError: such a tool must not be shown."""
-    found: dict[tuple[str, ...], str] = {}
+    found: HeaderParameters = {}
     for path, node in _positions(schema):
         if "x-mcp-header" not in node:
             continue
@@ -170,7 +173,7 @@ def header_parameters(schema: Any) -> dict[tuple[str, ...], str]:
     return found
 
 
-def parameter_headers(parameters: Mapping[tuple[str, ...], str], arguments: Any) -> list[tuple[bytes, bytes]]:
+def parameter_headers(parameters: HeaderParameters, arguments: Any) -> list[tuple[bytes, bytes]]:
     headers = []
     for path, token in parameters.items():
         value = arguments

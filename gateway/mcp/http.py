@@ -241,7 +241,7 @@ class HttpUpstream:
 
     async def _subscribe(self, call: Call, peer: Peer, wanted: Mapping[str, Any], ear: Ear) -> None:
         number = b"%d" % next(self._ids)
-        ask = Ask(call, peer, "subscriptions/listen", {"notifications": Raw(orjson.dumps(wanted))})
+        ask = Ask(call, peer, "subscriptions/listen", changed={"notifications": Raw(orjson.dumps(wanted))})
         body = jsonrpc.request(number, ask.method, outgoing(ask, None, modern=True))
         response = await self._send(call, "POST", [*JSON, *eras.mirrors(ask.method, "")], body)
         try:

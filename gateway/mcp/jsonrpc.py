@@ -3,18 +3,18 @@
 A message is cut open one level deep: its parameters and results stay the bytes that came (`Raw`), so a number that
 Python cannot hold, or an unknown member, passes as it was. What policies look at is the ordinary tree beside them.
 Both must say the same, and so must whoever reads the bytes next: an object that names a member twice is refused.
+Most clients write JSON in one way only, so that a tree that is written again and gives the same bytes proves it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import orjson
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -34,7 +34,9 @@ _KNOWN = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _KNOWN_PARAMS = frozenset(
     {"name", "arguments", "uri", "_meta", "cursor", "ref", "argument", "context", "taskId"}
 )
-_INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
+_LONGEST_ID = 10**19  # of an integer
+_COURTESY = {"method": "tools/list"}  # what the documentation lets a bare curl send
+_EMPTY: Mapping[str, Any] = {}
 
 
 class RpcError(Exception):
@@ -48,12 +50,15 @@ class RpcError(Exception):
         self.id = id
 
 
+_NONE = Raw(b"")
+
+
 class _Envelope(msgspec.Struct):
-    id: Raw | UnsetType = UNSET
-    method: str | UnsetType = UNSET
-    params: Raw | UnsetType = UNSET
-    result: Raw | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
+    id: Raw = _NONE
+    method: str = ""
+    params: Raw = _NONE
+    result: Raw = _NONE
+    error: Raw = _NONE
 
 
 _envelope = msgspec.json.Decoder(_Envelope).decode
@@ -63,8 +68,7 @@ _list = msgspec.json.Decoder(list[Raw]).decode
 Members = dict[str, Raw]
 
 
-@dataclass(slots=True)
-class Message:
+class Message(msgspec.Struct):
     """A request (`method` and `id`), a notification (`method` only) or an answer (`id` with `result` or `error`)."""
 
     id: bytes = b""  # as JSON; b"" without one
@@ -72,11 +76,16 @@ class Message:
     params: bytes = b""  # as JSON; b"" without any
     result: bytes = b""
     error: bytes = b""
-    tree: Mapping[str, Any] | None = None  # the parameters as a tree, where they were looked at
+    tree: Mapping[str, Any] = {}  # a client's parameters as a tree
 
     @property
     def is_request(self) -> bool:
         return bool(self.method and self.id)
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        meta = self.tree.get("_meta")
+        return meta if isinstance(meta, dict) else _EMPTY
 
 
 def members(raw: bytes) -> Members:
@@ -116,11 +125,7 @@ def read_upstream(body: bytes) -> Message:
     except msgspec.DecodeError as exc:
         raise ValueError(f"not a JSON-RPC message: {exc}") from exc
     return Message(
-        bytes(parts.id) if parts.id is not UNSET else b"",
-        parts.method if parts.method is not UNSET else "",
-        bytes(parts.params) if parts.params is not UNSET else b"",
-        bytes(parts.result) if parts.result is not UNSET else b"",
-        bytes(parts.error) if parts.error is not UNSET else b"",
+        bytes(parts.id), parts.method, bytes(parts.params), bytes(parts.result), bytes(parts.error)
     )
 
 
@@ -129,6 +134,8 @@ def _strict(body: bytes) -> Any:
         tree = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise RpcError(PARSE_ERROR, f"Parse error: {exc.msg}") from exc
+    if body.count(b"{") + body.count(b"[") < DEPTH and orjson.dumps(tree) == body:
+        return tree
     if _count(tree) != sum(map(bool, _STRING.findall(body))):
         raise RpcError(INVALID_REQUEST, "an object names a member twice")
     return tree
@@ -155,24 +162,23 @@ def _count(tree: Any) -> int:
 def _message(raw: bytes, tree: Any) -> Message:
     if not isinstance(tree, dict):
         raise RpcError(INVALID_REQUEST, "a message is an object")
-    if tree == {"method": "tools/list"}:
-        return Message(b"null", "tools/list", tree={})  # a documented courtesy to a bare curl
-    _no_variants(tree, _KNOWN)
-    ident = _id(tree, raw)
+    if tree == _COURTESY:
+        return Message(b"null", "tools/list", tree={})
+    if not tree.keys() <= _KNOWN:
+        _no_variants(tree, _KNOWN)
+    ident = _id(tree)
     if tree.get("jsonrpc") != "2.0":
         raise RpcError(INVALID_REQUEST, 'jsonrpc must be "2.0"', id=ident or b"null")
     if "method" not in tree:
         return _answer(raw, tree, ident)
-    params = tree.get("params")
-    if not isinstance(tree["method"], str) or not tree["method"]:
+    method, params = tree["method"], tree.get("params", _EMPTY)
+    if not isinstance(method, str) or not method:
         raise RpcError(INVALID_REQUEST, "method must be a string", id=ident or b"null")
-    if "params" in tree and not isinstance(params, dict):
+    if not isinstance(params, dict):
         raise RpcError(INVALID_PARAMS, "params must be an object", id=ident or b"null")
-    _no_variants(params or {}, _KNOWN_PARAMS)
-    parts = _envelope(raw)
-    return Message(
-        ident, tree["method"], bytes(parts.params) if parts.params is not UNSET else b"", tree=params or {}
-    )
+    if not params.keys() <= _KNOWN_PARAMS:
+        _no_variants(params, _KNOWN_PARAMS)
+    return Message(ident, method, bytes(_envelope(raw).params), tree=params)
 
 
 def _answer(raw: bytes, tree: Mapping[str, Any], ident: bytes) -> Message:
@@ -181,15 +187,14 @@ def _answer(raw: bytes, tree: Mapping[str, Any], ident: bytes) -> Message:
     return read_upstream(raw)
 
 
-def _id(tree: Mapping[str, Any], raw: bytes) -> bytes:
+def _id(tree: Mapping[str, Any]) -> bytes:
     if "id" not in tree:
         return b""
     value = tree["id"]
     if isinstance(value, str) and len(value) <= 512:
         return orjson.dumps(value)
-    ident = bytes(_members(raw)["id"])
-    if isinstance(value, int | float) and not isinstance(value, bool) and _INTEGER.fullmatch(ident):
-        return ident
+    if type(value) is int and -_LONGEST_ID < value < _LONGEST_ID:
+        return b"%d" % value
     raise RpcError(INVALID_REQUEST, "id must be a string or an integer")
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import orjson
@@ -19,16 +17,14 @@ from gateway.call import Call
 from gateway.errors import Refused, UpstreamError
 from gateway.mcp import eras, jsonrpc, resume
 from gateway.mcp import peer as peers
-from gateway.mcp.catalog import Catalog
 from gateway.mcp.ears import ACKNOWLEDGED, CHANGES, Finished, Follower, Listener, Subscription, accepted
-from gateway.mcp.exchange import Wire
+from gateway.mcp.exchange import Interpreter
 from gateway.mcp.peer import Peer
 from gateway.mcp.resume import Place
-from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
-from gateway.mcp.taskids import TaskIds
 from gateway.mcp.turn import Turn
 from gateway.mcp.upstream import Ask
+from gateway.mcp.wire import Wire
 
 LASTING = 5.0  # seconds
 
@@ -36,10 +32,9 @@ LASTING = 5.0  # seconds
 class Listening:
     """Serves both kinds of streams."""
 
-    def __init__(self, catalog: Catalog, seal: Seal, ids: TaskIds, finished: Finished) -> None:
-        self._catalog = catalog
-        self._ids = ids
-        self._seal = seal
+    def __init__(self, interpreter: Interpreter, finished: Finished) -> None:
+        self._interpreter = interpreter
+        self._catalog = interpreter.catalog
         self._finished = finished
         self._over = asyncio.Event()
         self._listeners: set[asyncio.Task[None]] = set()
@@ -62,7 +57,7 @@ class Listening:
     async def stream(self, call: Call, peer: Peer, wire: Wire, after: str) -> None:
         """Until the client leaves or the gateway ends; with `after`, what came after that event, until the server ends it."""
         await wire.start()
-        place = resume.unseal(self._seal, call, after) if after else None
+        place = resume.unseal(self._interpreter.seal, call, after) if after else None
         if place is not None and place.server in peer.handles and place.server in self._catalog.servers:
             await self._resume(call, peer, wire, place)
             return
@@ -95,25 +90,21 @@ class Listening:
         await again(listen)
 
     def _ear(self, call: Call, wire: Wire, peer: Peer, place: Place) -> Listener:
-        ear = Listener(wire, peer, self._catalog)
+        ear = Listener(wire, call, peer, self._interpreter)
         ear.server = place.server
         ear.place = place
-        ear.changed = self._catalog.forget
-        ear.event_id = lambda event: resume.seal(self._seal, call, replace(place, event=event))
-        ear.outward = partial(self._ids.outward, call)
-        ear.call = call
         return ear
 
     # -- modern: subscriptions/listen
 
     async def subscribe(self, turn: Turn) -> None:
         """Until the client leaves, all servers have ended, or the gateway ends."""
-        wanted = turn.tree.get("notifications")
+        wanted = turn.message.tree.get("notifications")
         wanted = wanted if isinstance(wanted, Mapping) else {}
         if not turn.exchange.wire.streaming:
             await self._acknowledge(turn, {})
             return
-        subscription = Subscription(turn, self._catalog)
+        subscription = Subscription(turn, self._interpreter)
         listeners = self._begin(
             self._follow(turn, server, wanted, subscription) for server in self._catalog.servers.values()
         )
@@ -157,7 +148,8 @@ class Listening:
         """A session of its own, because a server sends what it says on its own account to one stream a session."""
         peer = peers.fresh(eras.LEGACY[0], turn.peer.info, {})
         for uri in share.get("resourceSubscriptions", ()):
-            ask = Ask(turn.call, peer, "resources/subscribe", {"uri": Raw(orjson.dumps(uri))})
+            params = {"uri": Raw(orjson.dumps(uri))}
+            ask = Ask(turn.call, peer, "resources/subscribe", changed=params)
             await server.upstream.ask(ask, ear)
         ear.agree(share)
         try:

@@ -51,7 +51,7 @@ class Lists:
         return Answer(jsonrpc.join(result), modern=turn.peer.modern)
 
     def _start(self, turn: Turn) -> int:
-        cursor = turn.tree.get("cursor")
+        cursor = turn.message.tree.get("cursor")
         if cursor is None:
             return 0
         try:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from gateway.call import Call
 from gateway.errors import Refused, UpstreamError
@@ -17,7 +15,7 @@ from gateway.mcp import eras, jsonrpc
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.capabilities import capabilities, instructions
 from gateway.mcp.catalog import Catalog
-from gateway.mcp.exchange import Exchange, Wire, split_request_id
+from gateway.mcp.exchange import Exchange, Interpreter, split_request_id
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, Message, RpcError
 from gateway.mcp.listening import Listening
 from gateway.mcp.lists import Lists
@@ -33,6 +31,8 @@ from gateway.mcp.tasks import METHODS as TASKS
 from gateway.mcp.tasks import Tasks
 from gateway.mcp.turn import Turn, judge, refused
 from gateway.mcp.upstream import Answer, Ask, Hello, incoming
+from gateway.mcp.wire import Wire
+from gateway.policies import Policies
 
 Handler = Callable[[Turn], Awaitable[Answer]]
 CANCELLED = "cancelled by the client"
@@ -58,9 +58,10 @@ class Methods:
         self._info = {"name": name, "version": version}
         self._streaming = streaming
         self._ids = TaskIds(seal)
-        relay = self._relay = Relay(catalog, sight, bounds, seal, self._ids, searching=searching)
+        relay = self._relay = Relay(catalog, sight, bounds, self._ids, searching=searching)
         tasks = Tasks(catalog, relay, self._ids)
-        self.listening = Listening(catalog, seal, self._ids, self._resumed)
+        self.interpreter = Interpreter(catalog, self._ids, seal)
+        self.listening = Listening(self.interpreter, self._resumed)
         self._flights: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
         lists = Lists(catalog, sight, seal, searching=searching)
         self._handlers: dict[str, Handler] = {
@@ -78,15 +79,16 @@ class Methods:
             **dict.fromkeys(KINDS, lists.serve),
         }
 
-    async def serve(self, turn: Turn) -> Answer:
+    def serve(self, turn: Turn) -> Awaitable[Answer]:
         """Raises RpcError."""
-        handler = self._handlers.get(turn.message.method)
-        foreign = eras.LEGACY_ONLY if turn.peer.modern else eras.MODERN_ONLY
-        if handler is None or turn.message.method in foreign:
-            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {turn.message.method}")
-        turn.exchange.outward = partial(self._ids.outward, turn.call)
-        if not turn.peer.session:
-            return await handler(turn)
+        method = turn.message.method
+        handler = self._handlers.get(method)
+        if handler is None or method in (eras.LEGACY_ONLY if turn.peer.modern else eras.MODERN_ONLY):
+            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
+        return self._in_flight(turn, handler) if turn.peer.session else handler(turn)
+
+    async def _in_flight(self, turn: Turn, handler: Handler) -> Answer:
+        """Remembered while it lasts: it may be cancelled, and its id is taken."""
         key = turn.peer.session, turn.message.id
         if key in self._flights:
             raise RpcError(jsonrpc.INVALID_REQUEST, "a request with this id is in flight")
@@ -102,7 +104,9 @@ class Methods:
         ident = client_id(message.id)
         if not ident:
             return jsonrpc.error(b"null", jsonrpc.error_value(jsonrpc.INTERNAL_ERROR, "an answer to nothing"))
-        turn = Turn(call, peer, Message(ident, place.method), {}, Exchange(wire, peer, {}))
+        asked = Message(ident, place.method)
+        exchange = Exchange(wire, call, peer, self.interpreter, asked)
+        turn = Turn(call, peer, asked, exchange, call.policies or Policies())
         try:
             answer = await self._relay.resumed(turn, place, Answer(message.result, message.error))
         except RpcError as exc:
@@ -119,7 +123,7 @@ class Methods:
         """A client's session begins at every server that keeps sessions."""
         servers = list(self._catalog.servers.values())
         handles = await self._each(servers, lambda server: server.upstream.join(call, peer))
-        return replace(peer, handles={name: handle for name, handle in handles.items() if handle})
+        return structs.replace(peer, handles={name: handle for name, handle in handles.items() if handle})
 
     async def leave(self, call: Call, peer: Peer) -> None:
         servers = [self._catalog.servers[name] for name in peer.handles if name in self._catalog.servers]
@@ -221,29 +225,30 @@ class Methods:
             hello = await server.upstream.hello(turn.call, turn.peer)
             if not hello.modern and "logging" in hello.capabilities:
                 await server.upstream.ask(
-                    Ask(turn.call, turn.peer, "logging/setLevel", turn.params), turn.exchange
+                    Ask(turn.call, turn.peer, "logging/setLevel", turn.message.params), turn.exchange
                 )
 
         await self._each(self._catalog.servers.values(), tell)
         return Answer(b"{}")
 
-    async def _sees(self, turn: Turn, kind: Kind, entry: Entry) -> bool:
+    def _sees(self, turn: Turn, kind: Kind, entry: Entry) -> bool:
         """What is hidden from this caller cannot be completed or followed either."""
         op = turn.operation(
             subject=SUBJECTS[kind.method], server=entry.server, name=entry.name, exposed=entry.exposed
         )
         try:
-            return await self._sight.judge(turn, op, kind, entry) is None
+            return self._sight.judge(turn, op, kind) is None
         except Refused as exc:
             raise RpcError(-31000 - exc.refusal.status, exc.refusal.message) from exc
 
     async def _subscribe(self, turn: Turn) -> Answer:
-        method, uri = turn.message.method, str(turn.tree.get("uri"))
+        method, uri = turn.message.method, str(turn.message.tree.get("uri"))
         own = await self._catalog.locate(turn.call, turn.peer, uri)
-        if own is None or not await self._sees(turn, RESOURCES, Entry(own[0], own[1], uri, b"", {})):
+        if own is None or not self._sees(turn, RESOURCES, Entry(own[0], own[1], uri, b"", {})):
             raise RpcError(RESOURCE_NOT_FOUND, "Resource not found", {"uri": uri})
         params = {**turn.params, "uri": Raw(orjson.dumps(own[1]))}
-        return await asked(turn, self._catalog.servers[own[0]], Ask(turn.call, turn.peer, method, params))
+        ask = Ask(turn.call, turn.peer, method, changed=params)
+        return await asked(turn, self._catalog.servers[own[0]], ask)
 
     async def _listen(self, turn: Turn) -> Answer:
         await self.listening.subscribe(turn)
@@ -252,18 +257,18 @@ class Methods:
 
     async def _complete(self, turn: Turn) -> Answer:
         judge(turn)
-        ref = turn.tree.get("ref")
+        ref = turn.message.tree.get("ref")
         if not isinstance(ref, Mapping):
             raise RpcError(INVALID_PARAMS, "params.ref must be an object")
         key, kind = ("name", PROMPTS) if ref.get("type") == "ref/prompt" else ("uri", TEMPLATES)
         entry = await self._catalog.find(turn.call, turn.peer, kind, str(ref.get(key)))
-        if entry is None or not await self._sees(turn, kind, entry):
+        if entry is None or not self._sees(turn, kind, entry):
             raise RpcError(INVALID_PARAMS, f"nothing is called {ref.get(key)!r}")
         params = dict(turn.params)
         if entry.name != entry.exposed:
             params["ref"] = Raw(orjson.dumps({**ref, key: entry.name}))
         server = self._catalog.servers[entry.server]
-        return await asked(turn, server, Ask(turn.call, turn.peer, turn.message.method, params))
+        return await asked(turn, server, Ask(turn.call, turn.peer, turn.message.method, changed=params))
 
 
 async def asked(turn: Turn, server: Server, ask: Ask) -> Answer:

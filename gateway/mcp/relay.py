@@ -5,29 +5,29 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from gateway.call import Operation
 from gateway.errors import Refused, UpstreamError
-from gateway.mcp import disclosure, eras, jsonrpc, links, resume
+from gateway.mcp import disclosure, eras, jsonrpc, links
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.bridge import Bridge
 from gateway.mcp.catalog import Catalog
-from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
+from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, Members, RpcError
 from gateway.mcp.resume import Place
-from gateway.mcp.seal import Seal
 from gateway.mcp.server import Server
-from gateway.mcp.sight import Sight, Subject
+from gateway.mcp.sight import Sight
 from gateway.mcp.tables import PROMPTS, RESOURCES, TOOLS, Entry, Kind
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.truncation import truncate
-from gateway.mcp.turn import Metered, Turn, failed, judge, refused, unknown
+from gateway.mcp.turn import Metered, Subject, Turn, failed, judge, refused, unknown
 from gateway.mcp.upstream import Answer, Ask, incoming
+from gateway.types import Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +56,41 @@ class Relay:
         catalog: Catalog,
         sight: Sight,
         bounds: Bounds,
-        seal: Seal,
         ids: TaskIds,
         *,
         searching: bool,
     ) -> None:
         self._ids = ids
         self.bridge = Bridge()
-        self._seal = seal
         self._catalog = catalog
         self._sight = sight
         self._bounds = bounds
         self._searching = searching
 
-    async def serve(self, turn: Turn) -> Answer:
+    def serve(self, turn: Turn) -> Awaitable[Answer]:
         named = METHODS[turn.message.method]
-        exposed = turn.tree.get(named.key)
+        exposed = turn.message.tree.get(named.key)
         if not isinstance(exposed, str):
             raise RpcError(INVALID_PARAMS, f"params.{named.key} must be a string")
         if self._searching and named.kind is TOOLS:
-            return await self._disclosed(turn, exposed)
-        return await self._named(turn, named, exposed)
+            return self._disclosed(turn, exposed)
+        return self._named(turn, named, exposed)
 
     async def _disclosed(self, turn: Turn, exposed: str) -> Answer:
         """The two tools that stand for all."""
-        arguments = turn.tree.get("arguments")
+        arguments = turn.message.tree.get("arguments")
         arguments = arguments if isinstance(arguments, Mapping) else {}
         if exposed == disclosure.SEARCH:
             return await self._search(turn, arguments)
         name = arguments.get("name")
         if exposed != disclosure.CALL or not isinstance(name, str):
             return unknown(turn, exposed)
-        inner = jsonrpc.members(
-            bytes(jsonrpc.members(bytes(turn.params["arguments"])).get("arguments", b"{}"))
-        )
-        params = {**turn.params, "name": Raw(orjson.dumps(name)), "arguments": Raw(jsonrpc.join(inner))}
-        tree = {**turn.tree, "name": name, "arguments": arguments.get("arguments", {})}
-        message = replace(turn.message, tree=tree, params=jsonrpc.join(params))
-        return await self._named(replace(turn, message=message, params=params), METHODS["tools/call"], name)
+        params = turn.params
+        inner = jsonrpc.members(bytes(jsonrpc.members(bytes(params["arguments"])).get("arguments", b"{}")))
+        params |= {"name": Raw(orjson.dumps(name)), "arguments": Raw(jsonrpc.join(inner))}
+        tree = {**turn.message.tree, "name": name, "arguments": arguments.get("arguments", {})}
+        message = structs.replace(turn.message, tree=tree, params=jsonrpc.join(params))
+        return await self._named(structs.replace(turn, message=message), METHODS["tools/call"], name)
 
     async def _search(self, turn: Turn, arguments: Mapping[str, Any]) -> Answer:
         judge(turn)
@@ -109,16 +106,21 @@ class Relay:
         return Answer(orjson.dumps(result), modern=turn.peer.modern)
 
     async def _named(self, turn: Turn, named: Named, exposed: str) -> Answer:
-        entry = await self._find(turn, named, exposed)
+        entry = self._catalog.known(turn.call, turn.peer, named.kind, exposed)
+        if entry is None:
+            entry = await self._find(turn, named, exposed)
         if entry is None:
             return unknown(turn, exposed)
-        arguments = turn.tree.get("arguments")
         op = turn.operation(
-            subject=named.subject, server=entry.server, name=entry.name, exposed=exposed, arguments=arguments
+            subject=named.subject,
+            server=entry.server,
+            name=entry.name,
+            exposed=exposed,
+            arguments=turn.message.tree.get("arguments"),
         )
         try:
             async with Metered(turn, op) as metered:
-                return await self._judged(turn, op, entry, metered)
+                return await self._judged(turn, op, named, entry, metered)
         except Refused as exc:
             return refused(turn, exc.refusal)
         except UpstreamError as exc:
@@ -130,31 +132,36 @@ class Relay:
         own = await self._catalog.locate(turn.call, turn.peer, exposed)
         return Entry(own[0], own[1], exposed, b"", {}) if own is not None else None
 
-    async def _judged(self, turn: Turn, op: Operation, entry: Entry, metered: Metered) -> Answer:
-        server = self._catalog.servers[entry.server]
-        metered.refusal = await self._sight.judge(turn, op, METHODS[op.method].kind, entry)
-        if metered.refusal is not None:
+    async def _judged(
+        self, turn: Turn, op: Operation, named: Named, entry: Entry, metered: Metered
+    ) -> Answer:
+        refusal = self._sight.judge(turn, op, named.kind)
+        if refusal is None and named.kind is TOOLS and not self._sight.examined(turn, entry):
+            refusal = await self._sight.examine(turn, op, entry)
+        if refusal is not None:
+            metered.refusal = refusal
             return unknown(turn, op.exposed)
         refusal = self._bounds.arguments(turn.call, op)
         if refusal is not None:
             raise Refused(refusal)
-        params = await self._arguments(turn, op)
+        changed = await self._changed(turn, op, named)
         await metered.reserve()
-        answer = await self._asked(turn, op, server, entry, params, metered)
-        metered.answer = answer
+        server = self._catalog.servers[entry.server]
+        answer = metered.answer = await self._asked(turn, op, server, entry, changed, metered)
         return await self.judged(turn, op, server, answer)
 
-    async def _arguments(self, turn: Turn, op: Operation) -> dict[str, Raw]:
-        """The same object where nothing changes."""
-        params = turn.params
-        if op.subject == "tool" and turn.policies.guard is not None:
-            kept = await turn.policies.guard.arguments(turn.call, op)
+    async def _changed(self, turn: Turn, op: Operation, named: Named) -> Members | None:
+        """The parameters for the server, where they are not those of the client."""
+        changed: Members = {}
+        guard = turn.policies.guard
+        if guard is not None and op.subject == "tool":
+            kept = await guard.arguments(turn.call, op)
             if kept is not op.arguments:
                 op.arguments = kept
-                params = {**params, "arguments": Raw(orjson.dumps(kept))}
+                changed["arguments"] = Raw(orjson.dumps(kept))
         if op.name != op.exposed:
-            params = {**params, METHODS[op.method].key: Raw(orjson.dumps(op.name))}
-        return params
+            changed[named.key] = Raw(orjson.dumps(op.name))
+        return turn.params | changed if changed else None
 
     async def _asked(
         self,
@@ -162,34 +169,45 @@ class Relay:
         op: Operation,
         server: Server,
         entry: Entry,
-        params: dict[str, Raw],
+        changed: Members | None,
         metered: Metered,
     ) -> Answer:
-        ask = Ask(turn.call, turn.peer, op.method, params, op.name, ident=turn.message.id)
-        ask.raw = turn.message.params if params is turn.params else b""
-        ask.traceparent = traced(turn, op)
-        ask.headers = parameter_headers(turn, entry, params)
-        turn.exchange.server = entry.server
-        place = Place(entry.server, "", op.method, op.exposed)
-        turn.exchange.event_id = lambda event: resume.seal(self._seal, turn.call, replace(place, event=event))
-
-        async def once() -> Answer:
+        """The server's answer, at the last attempt. Raises UpstreamError."""
+        exchange = turn.exchange
+        exchange.server = server.name
+        if turn.peer.session:
+            exchange.place = Place(server.name, "", op.method, op.exposed)
+        ask = Ask(
+            turn.call,
+            turn.peer,
+            op.method,
+            turn.message.params,
+            changed,
+            op.name,
+            parameter_headers(turn, op, entry, changed),
+            traced(turn, op),
+            turn.message.id,
+            "progressToken" in turn.message.meta,
+        )
+        repeats = self._catalog.repeats
+        repeats.called(server)
+        attempt = 0
+        while True:
             began = time.perf_counter_ns()
             try:
-                answer = await server.upstream.ask(ask, turn.exchange)
+                answer = await server.upstream.ask(ask, exchange)
                 if answer.modern and not turn.peer.modern and b'"input_required"' in answer.result:
                     answer = await self.bridge.drive(turn, server.upstream, ask, answer)
                 return answer
+            except UpstreamError as exc:
+                if exchange.wire.started:
+                    raise
+                failed = exc
             finally:
                 metered.upstream_ns += time.perf_counter_ns() - began
                 turn.call.took("attempt", began, op.server)
-
-        return await self._catalog.repeats.ask(
-            server,
-            once,
-            safe=lambda: _repeatable(server, op, entry),
-            begun=lambda: turn.exchange.wire.started,
-        )
+            await repeats.wait(server, failed, attempt, safe=_repeatable(server, op, entry))
+            attempt += 1
 
     async def judged(self, turn: Turn, op: Operation, server: Server, answer: Answer) -> Answer:
         """What the client gets of a server's answer."""
@@ -198,7 +216,12 @@ class Relay:
         result = answer.result
         if not result.startswith(b"{"):
             raise UpstreamError(f"server {server.name!r} sent a result that is no object")
-        if turn.policies.guard is not None or server.max_rows or len(result) > server.max_bytes > 0:
+        guard = turn.policies.guard
+        if (
+            (guard is not None and guard.reads_results)
+            or server.max_rows
+            or len(result) > server.max_bytes > 0
+        ):
             result = await self._inspected(turn, op, server, result)
         result = self._ids.outward(turn.call, server.name, result)
         if b'"uri"' in result:
@@ -262,17 +285,11 @@ def _repeatable(server: Server, op: Operation, entry: Entry) -> bool:
     )
 
 
-def parameter_headers(turn: Turn, entry: Entry, params: Mapping[str, Raw]) -> list[tuple[bytes, bytes]]:
+def parameter_headers(turn: Turn, op: Operation, entry: Entry, changed: Members | None) -> Headers:
     """A modern client's own headers pass as they are; for others, and for masked arguments, they are made."""
-    if turn.message.method != "tools/call":
-        return []
-    if turn.peer.modern and params.get("arguments") is turn.params.get("arguments"):
+    if turn.peer.modern and op.subject == "tool" and (changed is None or "arguments" not in changed):
         return [pair for pair in turn.headers if pair[0].startswith(b"mcp-param-")]
-    parameters = eras.header_parameters(entry.tree.get("inputSchema"))
-    if not parameters:
-        return []
-    raw = params.get("arguments")
-    return eras.parameter_headers(parameters, orjson.loads(bytes(raw)) if raw is not None else None)
+    return eras.parameter_headers(entry.headers, op.arguments) if entry.headers else []
 
 
 def traced(turn: Turn, op: Operation) -> str:

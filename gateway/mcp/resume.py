@@ -5,7 +5,7 @@ Sealed for one principal: what a client is told after it came back must be judge
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from gateway.call import Call
 from gateway.mcp.seal import Broken, Seal
@@ -14,8 +14,7 @@ _TTL = 3600.0
 _OURS = b'"c'
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """`method` and `exposed` are those of the request whose stream it was; "" for what a server said by itself."""
 
     server: str

@@ -19,6 +19,7 @@ from gateway.mcp.bounds import Bounds
 from gateway.mcp.pins import Pins
 from gateway.mcp.tables import PROMPTS, RESOURCES, TEMPLATES, TOOLS, Entry, Kind
 from gateway.mcp.turn import Turn
+from gateway.policies import Inspector
 from gateway.refusals import Refusal, forbidden
 
 Subject = Literal["tool", "prompt", "resource"]
@@ -46,7 +47,7 @@ class Sight:
             shown = await self._pins.approved(shown)
         return await self._scan(turn, shown)
 
-    async def judge(self, turn: Turn, op: Operation, kind: Kind, entry: Entry) -> Refusal | None:
+    def judge(self, turn: Turn, op: Operation, kind: Kind) -> Refusal | None:
         """None: go on. A refusal: answer as if it were not there. Raises Refused where the reason may be told."""
         authz = turn.policies.authz
         refusal = authz.decide(turn.call, op) if authz is not None else None
@@ -57,17 +58,22 @@ class Sight:
             return hidden
         if refusal is not None:
             raise Refused(refusal)
-        refusal = self._bounds.name(turn.call, op)
-        if refusal is None and kind is TOOLS:
-            refusal = await self._held(turn, op, entry)
-        return refusal
+        return self._bounds.name(turn.call, op)
+
+    def examined(self, turn: Turn, entry: Entry) -> bool:
+        """Whether there is nothing to ask of this tool's definition, because nobody looks at it or it was seen to be good."""
+        if self._pins is not None:
+            return False
+        guard = turn.policies.guard
+        return guard is None or self._verdict(guard, entry) is True
 
     def _refusal(self, turn: Turn, op: Operation) -> Refusal | None:
         authz = turn.policies.authz
         refusal = authz.decide(turn.call, op) if authz is not None else None
         return refusal or self._bounds.name(turn.call, op)
 
-    async def _held(self, turn: Turn, op: Operation, entry: Entry) -> Refusal | None:
+    async def examine(self, turn: Turn, op: Operation, entry: Entry) -> Refusal | None:
+        """What pins and scanners say of a tool's definition, as `judge`."""
         if self._pins is not None and await self._pins.holds(entry):
             why = f"the definition of {op.exposed} is new or has changed; an operator must approve it (gateway pins approve)"
             turn.call.verdicts.append(Verdict("pins", "refuse", "pins", why))
@@ -75,14 +81,18 @@ class Sight:
         guard = turn.policies.guard
         if guard is None:
             return None
-        key = id(guard), id(entry.tree)
-        known = self._scanned.get(key)
-        if known is None or known[0] is not guard or known[1] is not entry.tree:
-            kept = await guard.definitions(turn.call, [entry.tree])
+        good = self._verdict(guard, entry)
+        if good is None:
+            good = bool(await guard.definitions(turn.call, [entry.tree]))
             if len(self._scanned) >= _REMEMBERED:
                 self._scanned.clear()
-            known = self._scanned[key] = guard, entry.tree, bool(kept)
-        return None if known[2] else forbidden("its definition was refused", policy="guard")
+            self._scanned[id(guard), id(entry.tree)] = guard, entry.tree, good
+        return None if good else forbidden("its definition was refused", policy="guard")
+
+    def _verdict(self, guard: Inspector, entry: Entry) -> bool | None:
+        """What the guard said of this very definition; None where it was not asked yet."""
+        known = self._scanned.get((id(guard), id(entry.tree)))
+        return known[2] if known is not None and known[0] is guard and known[1] is entry.tree else None
 
     async def _scan(self, turn: Turn, entries: list[Entry]) -> list[Entry]:
         guard = turn.policies.guard

@@ -164,7 +164,7 @@ class StdioUpstream:
         if not hello.modern:
             await self._pending.listen(ear)
             return
-        ask = Ask(call, peer, "subscriptions/listen", {"notifications": Raw(orjson.dumps(wanted))})
+        ask = Ask(call, peer, "subscriptions/listen", changed={"notifications": Raw(orjson.dumps(wanted))})
         await self._write(jsonrpc.request(b"%d" % number, ask.method, outgoing(ask, 0, modern=True)))
         try:
             await self._pending.listen(ear, number)

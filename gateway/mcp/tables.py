@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -34,6 +34,9 @@ class Entry:
     exposed: str
     raw: bytes  # as the client sees it
     tree: Mapping[str, Any]  # as the upstream wrote it
+    headers: eras.HeaderParameters = field(
+        default_factory=dict
+    )  # of a tool: which arguments are mirrored into which
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +60,26 @@ def merge(
     kind: Kind, listings: Sequence[tuple[str, Listing]], *, mode: names.Mode, prefixes: Mapping[str, str]
 ) -> Table:
     """One table of all lists, in their order."""
-    found: dict[names.Own, tuple[bytes, Mapping[str, Any]]] = {}
+    found: dict[names.Own, Entry] = {}
     for server, listing in listings:
         for raw, tree in zip(listing.raws, listing.trees, strict=True):
-            own = server, tree.get(kind.key)
-            if isinstance(own[1], str) and own not in found and _valid(kind, tree):
-                found[own] = raw, tree  # type: ignore[index]
+            name = tree.get(kind.key)
+            if isinstance(name, str) and (server, name) not in found:
+                entry = _entry(kind, server, name, raw, tree)
+                if entry is not None:
+                    found[server, name] = entry
     exposed = _expose(kind, list(found), mode, prefixes)
-    entries = tuple(
-        Entry(own[0], own[1], name, _renamed(found[own][0], kind.key, own[1], name), found[own][1])
-        for name, own in exposed.items()
-    )
+    entries = tuple(_renamed(found[own], kind.key, name) for name, own in exposed.items())
     return Table(entries, {entry.exposed: entry for entry in entries})
+
+
+def _entry(kind: Kind, server: str, name: str, raw: bytes, tree: Mapping[str, Any]) -> Entry | None:
+    """None for a tool whose header annotations are wrong: it must not be shown."""
+    try:
+        headers = eras.header_parameters(tree.get("inputSchema")) if kind is TOOLS else {}
+    except ValueError:
+        return None
+    return Entry(server, name, name, raw, tree, headers)
 
 
 def _expose(
@@ -83,16 +94,8 @@ def _expose(
     return exposed
 
 
-def _valid(kind: Kind, tree: Mapping[str, Any]) -> bool:
-    """A tool whose header annotations are wrong must not be shown."""
-    if kind is not TOOLS:
-        return True
-    try:
-        eras.header_parameters(tree.get("inputSchema"))
-    except ValueError:
-        return False
-    return True
-
-
-def _renamed(raw: bytes, key: str, own: str, exposed: str) -> bytes:
-    return raw if own == exposed else jsonrpc.join({**jsonrpc.members(raw), key: Raw(orjson.dumps(exposed))})
+def _renamed(entry: Entry, key: str, exposed: str) -> Entry:
+    if exposed == entry.name:
+        return entry
+    raw = jsonrpc.join({**jsonrpc.members(entry.raw), key: Raw(orjson.dumps(exposed))})
+    return replace(entry, exposed=exposed, raw=raw)

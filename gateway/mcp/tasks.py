@@ -27,7 +27,7 @@ class Tasks:
         self._ids = ids
 
     async def serve(self, turn: Turn) -> Answer:
-        exposed = turn.tree.get("taskId")
+        exposed = turn.message.tree.get("taskId")
         name, own = self._ids.own(turn.call, exposed)
         server = self._catalog.servers.get(name)
         if server is None:
@@ -41,7 +41,7 @@ class Tasks:
                     raise Refused(refusal)
                 params = {**turn.params, "taskId": Raw(orjson.dumps(own))}
                 turn.exchange.server = name
-                ask = Ask(turn.call, turn.peer, op.method, params, own, ident=turn.message.id)
+                ask = Ask(turn.call, turn.peer, op.method, changed=params, name=own, ident=turn.message.id)
                 metered.answer = await server.upstream.ask(ask, turn.exchange)
                 return await self._relay.judged(turn, op, server, metered.answer)
         except Refused as exc:
@@ -67,7 +67,8 @@ class Tasks:
         params: Members = {}
         for _ in range(PAGES):
             try:
-                answer = await server.upstream.ask(Ask(turn.call, turn.peer, "tasks/list", params), Deaf())
+                ask = Ask(turn.call, turn.peer, "tasks/list", changed=params)
+                answer = await server.upstream.ask(ask, Deaf())
             except UpstreamError:
                 break
             parts = jsonrpc.members(self._ids.outward(turn.call, server.name, answer.result))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import orjson
+from msgspec import Struct
 
 from gateway.call import Call, Operation
 from gateway.errors import ClientGone, Refused, UpstreamError, UpstreamTimeout
@@ -19,41 +19,49 @@ from gateway.mcp.upstream import Answer
 from gateway.metering.record import Outcome
 from gateway.policies import Policies, Reservation
 from gateway.refusals import Refusal
+from gateway.types import Headers
 
 TOOL_USE = "claudecode/toolUseId"
+Subject = Literal["tool", "prompt", "resource", "task"]
 NONE = Policies()
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(Struct):
     call: Call
     peer: Peer
     message: Message
-    params: Members
     exchange: Exchange
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)  # of the client's request
+    policies: Policies
+    headers: Headers = []  # of the client's request
 
     @property
-    def tree(self) -> Mapping[str, Any]:
-        return self.message.tree or {}
+    def params(self) -> Members:
+        """Each parameter as it came."""
+        return jsonrpc.members(self.message.params)
 
-    @property
-    def policies(self) -> Policies:
-        return self.call.policies or NONE
-
-    def operation(self, **known: Any) -> Operation:
-        meta = self.tree.get("_meta")
-        meta = meta if isinstance(meta, Mapping) else None
-        use = meta.get(TOOL_USE) if meta else None
-        op = Operation(
+    def operation(
+        self,
+        *,
+        subject: Subject | None = None,
+        server: str = "",
+        name: str = "",
+        exposed: str = "",
+        arguments: Any = None,
+    ) -> Operation:
+        meta = self.message.meta
+        use = meta.get(TOOL_USE)
+        op = self.call.operation = Operation(
             "mcp",
             self.message.method,
-            charged="subject" in known,
-            meta=meta,
+            charged=subject is not None,
+            subject=subject,
+            server=server,
+            name=name,
+            exposed=exposed,
+            arguments=arguments,
             tool_use_id=use if isinstance(use, str) else "",
-            **known,
+            meta=meta,
         )
-        self.call.operation = op
         return op
 
 

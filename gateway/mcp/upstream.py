@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from gateway.call import Call
 from gateway.errors import UpstreamError
@@ -101,23 +101,26 @@ def declined(message: Message) -> bytes:
     return jsonrpc.error(message.id, DECLINED)
 
 
-@dataclass(slots=True)
-class Ask:
-    """One request on its way to an upstream. `params` carry the upstream's own names."""
+class Ask(Struct):
+    """One request on its way to an upstream. Its parameters carry the upstream's own names."""
 
     call: Call
     peer: Peer
     method: str
-    params: Members
+    raw: bytes = b""  # the parameters as the client wrote them
+    changed: Members | None = None  # the parameters, where they are not the client's
     name: str = ""  # what `Mcp-Name` mirrors
-    headers: Headers = field(default_factory=list)  # `Mcp-Param-…`
+    headers: Headers = []  # `Mcp-Param-…`
     traceparent: str = ""
     ident: bytes = b""  # the client's own id
-    raw: bytes = b""  # `params` as the client wrote them, where nothing in them has changed
+    tracked: bool = False  # the client wants to hear of the progress
+
+    @property
+    def params(self) -> Members:
+        return jsonrpc.members(self.raw) if self.changed is None else self.changed
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The end of a request. With neither result nor error the stream was closed to be resumed later."""
 
     result: bytes = b""
@@ -162,11 +165,13 @@ def outgoing(ask: Ask, token: int | None, *, modern: bool) -> bytes:
 
     Progress tokens are unique on each hop: the client's own is replaced by `token`, unless the session is its alone.
     """
-    raw = ask.params.get("_meta")
-    if _same(ask, raw, token, modern=modern):
+    same = modern == ask.peer.modern and not ask.traceparent and (token is None or not ask.tracked)
+    if same and ask.changed is None:
         return ask.raw
+    params = ask.params
+    raw = params.get("_meta")
     if not modern and not ask.traceparent and (raw is None or (token is None and not ask.peer.modern)):
-        return jsonrpc.join(ask.params) if ask.params else b""
+        return jsonrpc.join(params) if params else b""
     meta = jsonrpc.members(bytes(raw)) if raw is not None else {}
     if "progressToken" in meta and token is not None:
         meta["progressToken"] = Raw(b"%d" % token)
@@ -176,17 +181,10 @@ def outgoing(ask: Ask, token: int | None, *, modern: bool) -> bytes:
         meta |= _modern_meta(ask.peer)
     elif not modern and ask.peer.modern:
         meta = {key: value for key, value in meta.items() if not key.startswith(eras.RESERVED)}
-    params = {**ask.params, "_meta": Raw(jsonrpc.join(meta))}
+    params = {**params, "_meta": Raw(jsonrpc.join(meta))}
     if not meta:
         del params["_meta"]
     return jsonrpc.join(params)
-
-
-def _same(ask: Ask, raw: Raw | None, token: int | None, *, modern: bool) -> bool:
-    """Whether the server is to read exactly the client's own bytes."""
-    if not ask.raw or ask.traceparent or modern != ask.peer.modern:
-        return False
-    return raw is None or token is None or b"progressToken" not in bytes(raw)
 
 
 def _modern_meta(peer: Peer) -> Members:

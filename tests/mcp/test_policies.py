@@ -53,6 +53,8 @@ class Meter:
 class Guard:
     """Masks `secret`, refuses `bad`, hides what is described as evil."""
 
+    reads_results: bool = True
+
     async def arguments(self, call: Call, op: Operation) -> Any:
         said = json.dumps(op.arguments)
         if "bad" in said:

@@ -144,6 +144,8 @@ async def test_row_26_hidden_characters_reach_the_scanner_of_definitions_before_
     from gateway.policies import Policies
 
     class Hidden:
+        reads_results = False
+
         async def definitions(self, call: Any, tools: Any) -> Any:
             return [
                 each for each in tools if json.dumps(each).isascii() and "\\u200b" not in json.dumps(each)

@@ -1,0 +1,141 @@
+"""The way back to one client: plain JSON while nothing comes before the answer, an event stream from then on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gateway import sse
+from gateway.mcp import jsonrpc
+from gateway.refusals import Refusal
+from gateway.types import Headers, Receive, Send
+
+PING = 15.0  # seconds of silence before a comment is sent
+LATE = 0.25  # an answer that takes longer is watched for the client's leaving
+_STREAM: Headers = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+_JSON = (b"content-type", b"application/json")
+
+
+class Wire:
+    """One HTTP response. `streaming=False`: whoever carries it would buffer a stream, so there is none."""
+
+    __slots__ = ("_answers", "_batch", "_expected", "_headers", "_send", "ended", "started", "streaming")
+
+    def __init__(self, send: Send, headers: Headers, *, expected: int, batch: bool, streaming: bool) -> None:
+        self._send = send
+        self._headers = headers
+        self._expected = expected
+        self._batch = batch
+        self._answers: list[bytes] = []
+        self.streaming = streaming
+        self.started = False
+        self.ended = False
+
+    @property
+    def shared(self) -> bool:
+        """The response is not (or no longer) this request's alone to begin."""
+        return self.started or self._batch
+
+    async def start(self) -> None:
+        """Idempotent: from here on the response is a stream."""
+        if not self.started:
+            self.started = True
+            head: Headers = [*_STREAM, *self._headers]
+            await self._send({"type": "http.response.start", "status": 200, "headers": head})
+            answers, self._answers = self._answers, []
+            for answer in answers:
+                await self._write(sse.encode(answer))
+
+    async def event(self, data: bytes, *, id: str = "", retry: int | None = None) -> None:
+        await self.start()
+        head = b"retry: %d\n" % retry if retry is not None else b""
+        await self._write(head + sse.encode(data, id=id))
+
+    async def comment(self) -> None:
+        await self._write(b": keep-alive\n\n")
+
+    async def answer(self, body: bytes, *, status: int = 200) -> None:
+        """One of the expected answers; the last one ends the response."""
+        self._expected -= 1
+        if self.started:
+            await self._write(sse.encode(body))
+        elif not self._batch and not self.ended:
+            return await self._whole(body, status)
+        else:
+            self._answers.append(body)
+        if self._expected <= 0:
+            await self.finish(status)
+
+    async def finish(self, status: int = 200) -> None:
+        """Ends the response with the answers that there are."""
+        if self.ended:
+            return
+        if self.started:
+            self.ended = True
+            await self._send({"type": "http.response.body", "body": b""})
+        else:
+            await self._whole(b"[" + b",".join(self._answers) + b"]" if self._batch else b"", status)
+
+    async def _whole(self, body: bytes, status: int) -> None:
+        self.ended = True
+        length = (b"content-length", b"%d" % len(body))
+        head: Headers = [_JSON, length, *self._headers] if body else [length, *self._headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def stop(self, refusal: Refusal | None) -> None:
+        """Ends the response without an answer: it was cancelled, or (with a refusal) stopped by the operator."""
+        if refusal is not None:
+            error = jsonrpc.error_value(-31000 - refusal.status, refusal.message)
+            await self.answer(jsonrpc.error(b"null", error))
+        await self.finish(202 if refusal is None else 200)
+
+    async def _write(self, data: bytes) -> None:
+        if not self.ended:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+class Watch:
+    """Hears the client leave, ends the work then, and keeps a silent stream alive. Made by the task that works."""
+
+    __slots__ = ("_hearing", "_receive", "_wire", "gone", "work")
+
+    def __init__(self, receive: Receive, wire: Wire) -> None:
+        self._receive = receive
+        self._wire = wire
+        self._hearing: asyncio.Task[None] | None = None
+        self.gone = False
+        task = asyncio.current_task()
+        assert task is not None
+        self.work: asyncio.Task[Any] = task
+
+    def start(self) -> None:
+        self._hearing = asyncio.get_running_loop().create_task(self._run())
+
+    def leave(self) -> None:
+        self.gone = True
+        self.work.cancel()
+
+    async def _run(self) -> None:
+        hearing = asyncio.ensure_future(self._receive())
+        try:
+            while not hearing.done() or hearing.result()["type"] != "http.disconnect":
+                if hearing.done():  # the body of a request that nobody had read
+                    hearing = asyncio.ensure_future(self._receive())
+                await asyncio.wait({hearing}, timeout=PING)
+                if not hearing.done() and self._wire.started:
+                    await self._wire.comment()
+            if not self._wire.ended:
+                self.leave()
+        except (OSError, RuntimeError):
+            self.leave()
+        finally:
+            hearing.cancel()
+
+    def stop(self) -> None:
+        if self._hearing is not None:
+            self._hearing.cancel()
