@@ -20,7 +20,7 @@ from tests.guards.apps import Echo
 RULES = [
     {"regex": r"\b\d{3}-\d{2}-\d{4}\b", "action": "mask"},
     {"regex": r"drop\s+table", "action": "audit"},
-    {"regex": r'say "hi"|a\\b|\Bx\B', "action": "audit", "in": ["messages", "tool_results"]},
+    {"regex": r'say "hi"|a\\b|\bq\w\b', "action": "audit", "in": ["messages", "tool_results"]},
     {"regex": r"[\x00-\x08\x0b-\x1f\x7f]", "action": "audit"},
     {"regex": "(?i)naïve", "action": "reject", "in": ["system", "tools"]},
 ]
@@ -29,7 +29,7 @@ SIFTING = Guard(request=rules_from(RULES))
 TEXT_BY_TEXT = Guard(request=rules_from([*RULES, {"regex": "never found$", "action": "audit"}]))
 
 WORDS = st.sampled_from([
-    "123-45-6789", "drop\ntable", 'say "hi"', "a\\b", "axa", "naïve", "\x00", "\x7f", "\\n", "\\\\n", "\\u0031", "/", "word",
+    "123-45-6789", "drop\ntable", 'say "hi"', "a\\b", "qa", "naïve", "\x00", "\x7f", "\\n", "\\\\n", "\\u0031", "/", "word",
     "a\u200db", "\U000e0041", "\ufeff", "🙂", "\u202e", "base64", '{"type":"image"}',
 ])  # fmt: skip
 TEXTS = (
@@ -95,3 +95,21 @@ async def test_a_key_twice_is_refused_in_any_spacing() -> None:
     guard = GuardMiddleware(Echo(), request=rules_from(RULES))
     for body in (b'{"a":{"b":"x","b":"y"}}', b'{ "a": [{"b": 1, "\\u0062": 2}] }'):
         assert (await Driver(guard).post("/v1/messages", body)).status == 400
+
+
+@pytest.mark.parametrize("block", [{"type": kind, "source": {}} for kind in ("image", "document", "input_audio", "file")]
+                         + [{key: {"data": "aGk="}} for key in ("inlineData", "file_data", "video")])  # fmt: skip
+async def test_what_cannot_be_read_is_noted_though_no_pattern_hits(block: dict[str, Any]) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": [block]}]}
+    (passed, _), verdicts = await said(SIFTING, json.dumps(body).encode())
+    assert passed
+    assert [verdict.rule for verdict in verdicts] == ["not_scanned"]
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\U000e0041", "\u202e", "\u200b", "\ufeff", "a\u200db", "\U000e0101", "\ufe01" * 4]
+)
+async def test_each_invisible_character_is_seen_though_no_pattern_hits(hidden: str) -> None:
+    body = {"model": "m", "messages": [], "tools": [{"name": "n", "description": f"Adds.{hidden}."}]}
+    refusal, _ = await said(SIFTING, json.dumps(body, ensure_ascii=False).encode())
+    assert refusal.rule == "hidden_characters"
