@@ -8,11 +8,10 @@ import orjson
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects import anthropic, gemini
-from gateway.llm.dialects.gemini import carried
-from gateway.llm.dialects.gemini.thoughts import SKIP
+from gateway.llm.dialects import anthropic, carried, gemini
 from gateway.llm.dialects.protocol import Model, Options, Request, Target
 from gateway.llm.dialects.reduce import expand
+from gateway.llm.dialects.thoughts import SKIP
 from tests.dialects import grammar
 from tests.dialects.driving import outbound, written
 

@@ -9,8 +9,8 @@ import pytest
 from gateway.errors import BadRequest
 from gateway.llm.dialects import gemini
 from gateway.llm.dialects.gemini.recall import Recall
-from gateway.llm.dialects.gemini.thoughts import SKIP, of_calls, unsigned_calls, wrap
 from gateway.llm.dialects.reduce import expand
+from gateway.llm.dialects.thoughts import SKIP, of_calls, unsigned_calls, wrap
 from tests.dialects.driving import outbound
 
 G3 = "gemini-3-flash-preview"

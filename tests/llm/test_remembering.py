@@ -21,38 +21,84 @@ TOOLS = [{"type": "function", "function": {"name": "a", "parameters": {"type": "
 FIRST = {**CHAT, "model": "gemini-3.8-pro", "tools": TOOLS}
 
 
-def call_of(reply: Any, *, stream: bool) -> Any:
-    """The call as an OpenAI client would send it back: it knows of no signature."""
-    if not stream:
-        return reply.json["choices"][0]["message"]["tool_calls"][0]
-    chunks = [json.loads(line[6:]) for line in reply.body.decode().splitlines() if line.startswith("data: {")]
-    pieces = [p for c in chunks for choice in c["choices"] for p in choice["delta"].get("tool_calls") or ()]
-    return {"id": pieces[0]["id"], "type": "function", "function": {"name": "a", "arguments": '{"n":1}'}}
+def call_of(reply: Any, *, stream: bool, replays: bool) -> Any:
+    """The call as a client sends it back: whole, as the SDKs' own objects are, or without what OpenAI does not know."""
+    if stream:
+        lines = [line[6:] for line in reply.body.decode().splitlines() if line.startswith("data: {")]
+        choices = [choice for line in lines for choice in json.loads(line)["choices"]]
+        call = next(piece for choice in choices for piece in choice["delta"].get("tool_calls") or ())
+        call["function"]["arguments"] = '{"n":1}'
+    else:
+        call = reply.json["choices"][0]["message"]["tool_calls"][0]
+    return call if replays else {key: call[key] for key in ("id", "type", "function")}
 
 
+@pytest.mark.parametrize("replays", [False, True], ids=["forgetful client", "another machine"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_chat_client_keeps_geminis_signatures(stream: bool) -> None:
+async def test_a_chat_client_keeps_geminis_signatures(stream: bool, replays: bool) -> None:
     app, provider = scripted("gemini")
+    other = scripted("gemini") if replays else (app, provider)
     metrics = Metrics()
     drive = driver(app, metrics)
     provider.answers = [
         streamed("gemini", specified_gemini.PARALLEL)
         if stream
-        else whole(orjson.dumps(specified_gemini.SIGNED)),
-        whole(orjson.dumps(specified_gemini.SIGNED)),
+        else whole(orjson.dumps(specified_gemini.SIGNED))
     ]
+    other[1].answers.append(whole(orjson.dumps(specified_gemini.SIGNED)))
     reply = await drive.post("/v1/chat/completions", {**FIRST, "stream": stream})
-    call = call_of(reply, stream=stream)
+    call = call_of(reply, stream=stream, replays=replays)
     turn = [
         *CHAT["messages"],
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": call["id"], "content": "1"},
     ]
-    assert (await drive.post("/v1/chat/completions", {**FIRST, "messages": turn})).status == 200
-    contents = json.loads(provider.asked[1])["contents"]
+    later = driver(other[0], metrics)
+    assert (await later.post("/v1/chat/completions", {**FIRST, "messages": turn})).status == 200
+    contents = json.loads(other[1].asked[-1])["contents"]
     (part,) = [p for c in contents for p in c["parts"] if "functionCall" in p]
     assert part["thoughtSignature"] == "U2ln"
     assert not any(labels[2] == "thought_signature" for labels in metrics.losses.series)
+
+
+THOUGHT = {"type": "thinking", "thinking": "Which file?", "signature": "Q2xhdWRl"}
+USE = {"type": "tool_use", "id": "toolu_1", "name": "a", "input": {"n": 1}}
+TALKED = {
+    **json.loads(MESSAGE),
+    "content": [THOUGHT, {"type": "text", "text": "Look:"}, USE],
+    "stop_reason": "tool_use",
+}
+
+
+async def thinking_call() -> tuple[Any, Any]:
+    """Claude's call, as a chat client got it, and the turn in which that comes back."""
+    app, provider = scripted("anthropic")
+    provider.answers = [whole(orjson.dumps(TALKED))]
+    reply = await driver(app).post("/v1/chat/completions", {**FIRST, "model": "claude-x"})
+    message = reply.json["choices"][0]["message"]
+    result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "1"}
+    return message, [*CHAT["messages"], message, result]
+
+
+async def test_claudes_thinking_comes_back_from_a_chat_client_that_replays_its_calls() -> None:
+    _, turn = await thinking_call()
+    app, provider = scripted("anthropic")
+    provider.answers = [whole(MESSAGE)]
+    body = {**FIRST, "model": "claude-x", "reasoning_effort": "high", "messages": turn}
+    assert (await driver(app).post("/v1/chat/completions", body)).status == 200
+    assert json.loads(provider.asked[0])["messages"][1]["content"] == TALKED["content"]
+
+
+async def test_what_a_call_carries_reaches_no_chat_provider() -> None:
+    message, turn = await thinking_call()
+    app, provider = scripted("openai-chat")
+    provider.answers = [whole(orjson.dumps({"choices": []}))]
+    await driver(app).post("/v1/chat/completions", {**FIRST, "messages": turn})
+    sent = json.loads(provider.asked[0])["messages"]
+    assert sent[1]["tool_calls"] == [
+        {key: value for key, value in message["tool_calls"][0].items() if key != "extra_content"}
+    ]
+    assert sent[1]["content"] == "Look:"
 
 
 async def test_a_call_that_nobody_remembers_is_sent_with_googles_word_and_counted() -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import orjson
 
-from gateway.llm.dialects import failures, reduce
+from gateway.llm.dialects import failures, reduce, thoughts
 from gateway.llm.dialects.composer import Composer
 from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.frames import Garbage, JsonFrames
-from gateway.llm.dialects.gemini import thoughts
 from gateway.llm.dialects.gemini.figures import usage_of
 from gateway.llm.dialects.protocol import ErrorInfo, Event, Json, Reply
 

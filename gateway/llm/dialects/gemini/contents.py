@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import BadRequest
-from gateway.llm.dialects import content, served, signatures
-from gateway.llm.dialects.gemini import media, thoughts
+from gateway.llm.dialects import content, served, signatures, thoughts
+from gateway.llm.dialects.gemini import media
 from gateway.llm.dialects.gemini.models import Family
 from gateway.llm.dialects.names import Names
 from gateway.llm.dialects.protocol import Json

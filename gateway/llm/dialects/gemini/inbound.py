@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from gateway.errors import BadRequest
+from gateway.llm.dialects import carried, thoughts
 from gateway.llm.dialects.content import shaped
-from gateway.llm.dialects.gemini import asked, carried, thoughts
+from gateway.llm.dialects.gemini import asked
 from gateway.llm.dialects.gemini.keys import camel, many
 from gateway.llm.dialects.protocol import Json, Request, Target
 
@@ -100,7 +101,7 @@ class Conversation:
         for part in parts:
             signature = str(part.get("thoughtSignature") or "")
             if "functionCall" in part:
-                _sign_call(blocks, signature)
+                carried.restore(blocks, signature)
                 blocks.append(self._call(camel(part["functionCall"])))
             elif part.get("thought"):
                 signed = thoughts.wrap(thoughts.THOUGHT, signature) if signature else ""
@@ -145,21 +146,6 @@ class Conversation:
             return ""
         self._waiting.remove(waiting[0])
         return waiting[0][1]
-
-
-def _sign_call(blocks: list[Json], signature: str) -> None:
-    """Puts before a call the thinking that its signature stands for."""
-    packed = carried.unpack(signature) if signature else None
-    if packed is not None:
-        since = next((at + 1 for at in reversed(range(len(blocks))) if blocks[at]["type"] == "tool_use"), 0)
-        blocks[since:] = packed + [block for block in blocks[since:] if block["type"] != "thinking"]
-    elif signature and signature != thoughts.SKIP:
-        if blocks and blocks[-1]["type"] == "thinking" and not blocks[-1]["signature"]:
-            blocks[-1]["signature"] = thoughts.wrap(thoughts.CALL, signature)
-        else:
-            blocks.append(
-                {"type": "thinking", "thinking": "", "signature": thoughts.wrap(thoughts.CALL, signature)}
-            )
 
 
 def plain(part: Json) -> list[Json]:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import orjson
 
 from gateway import refusals
-from gateway.llm.dialects import failures, partial, signatures
+from gateway.llm.dialects import carried, failures, partial, signatures, thoughts
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.frames import one_line
-from gateway.llm.dialects.gemini import carried, thoughts
 from gateway.llm.dialects.gemini.figures import metadata_of
 from gateway.llm.dialects.protocol import Event, Json, Model, Request
 from gateway.metering.usage import Usage
@@ -28,7 +27,7 @@ class Parts:
 
     def __init__(self, *, shows: bool) -> None:
         self._shows = shows  # the client asked to see thoughts
-        self._pending: list[Json] = []
+        self._pending = carried.Pending()
         self.searched: list[Json] = []
 
     def of(self, block: Json) -> list[Json]:
@@ -36,7 +35,7 @@ class Parts:
         if kind == "text":
             return [{"text": block["text"]}] if block["text"] else []
         if kind in signatures.THINKING:
-            self.think(block)
+            self.keep(block)
             return self.thought(block.get("thinking", ""))
         if kind == "tool_use":
             return [self.call(block)]
@@ -44,21 +43,17 @@ class Parts:
             self.searched += block["content"]
         return []
 
-    def think(self, block: Json) -> None:
-        if signatures.signature(block):
-            self._pending.append(block)
+    def keep(self, thinking: Json) -> None:
+        self._pending.add(thinking)
 
     def thought(self, text: str) -> list[Json]:
         return [{"text": text, "thought": True}] if text and self._shows else []
 
     def call(self, block: Json) -> Json:
         part: Json = {"functionCall": {"id": block["id"], "name": block["name"], "args": block["input"]}}
-        if self._pending:
-            own = thoughts.unwrap(self._pending[-1])
-            part["thoughtSignature"] = (
-                own[1] if own and own[0] == thoughts.CALL else carried.pack(self._pending)
-            )
-            self._pending = []
+        if signed := self._pending.take():
+            own = thoughts.bare(signatures.signature(signed[-1])) if thoughts.of_call(signed[-1]) else ""
+            part["thoughtSignature"] = own or carried.pack(signed)
         return part
 
     def grounding(self) -> Json:
@@ -125,7 +120,7 @@ class Writer:
         block, self._block = self._block, {}
         kind = block.get("type")
         if kind in signatures.THINKING:
-            self._parts.think(block)
+            self._parts.keep(block)
         elif kind == "tool_use":
             block["input"] = partial.parse("".join(self._arguments))
             return self._chunk([self._parts.call(block)])

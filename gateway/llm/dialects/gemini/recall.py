@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from gateway.llm.dialects.gemini.thoughts import bare, of_calls, unsigned_calls
 from gateway.llm.dialects.protocol import Event, Json
+from gateway.llm.dialects.thoughts import bare, of_calls, unsigned_calls
 
 LIMIT = 16 * 1024 * 1024
 

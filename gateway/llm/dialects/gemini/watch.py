@@ -8,9 +8,9 @@ import msgspec
 import orjson
 
 from gateway import sse
+from gateway.llm.dialects import carried, thoughts
 from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.frames import Sieve, frame_at, marked
-from gateway.llm.dialects.gemini import carried, thoughts
 from gateway.llm.dialects.gemini.answer import RETRY, STOPS, error_of
 from gateway.llm.dialects.gemini.figures import usage_of as figures
 from gateway.llm.dialects.gemini.keys import many

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.errors import BadRequest
+from gateway.llm.dialects import carried
 from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.openai_content import EMPTY_SCHEMA, document_of, parts_of, source_of, thinking_of
 from gateway.llm.dialects.partial import parse
@@ -162,7 +163,16 @@ def _assistant(message: Json) -> list[Json]:
     content = parts_of(message.get("content"), _part)
     if message.get("refusal"):
         content.append({"type": "text", "text": message["refusal"]})
-    return content + [_call(call) for call in message.get("tool_calls") or ()]
+    for call in message.get("tool_calls") or ():
+        carried.restore(content, signature_of(call))
+        content.append(_call(call))
+    return content
+
+
+def signature_of(call: Json) -> str:
+    """What Google's OpenAI-compatible API puts on a call and wants back."""
+    google = (call.get("extra_content") or {}).get("google") or {}
+    return str(google.get("thought_signature") or "")
 
 
 def _call(call: Json) -> Json:

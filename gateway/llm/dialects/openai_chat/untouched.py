@@ -7,10 +7,13 @@ A client that did not ask for it never sees that chunk; everything else passes b
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from gateway import sse
-from gateway.llm.dialects import openai_errors, openai_usage, openai_watch
+from gateway.llm.dialects import carried, openai_errors, openai_usage, openai_watch
+from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.openai_chat.answers import STOPS
+from gateway.llm.dialects.openai_chat.inbound import signature_of
 from gateway.llm.dialects.openai_watch import Watcher
 from gateway.llm.dialects.passage import fields_of, value_of, with_fields
 from gateway.llm.dialects.protocol import Json, Options
@@ -22,13 +25,26 @@ _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
 def forward(body: bytes, options: Options) -> bytes:
-    if options.asked == options.model and not options.stream:
+    mixed = carried.PREFIX.encode() in body
+    if options.asked == options.model and not options.stream and not mixed:
         return body
     changes: dict[str, object] = {"model": options.model}
+    if mixed:
+        changes["messages"] = _own(value_of(fields_of(body), "messages"))
     if options.stream and "no_stream_options" not in options.quirks:
         asked = value_of(fields_of(body), "stream_options") or {}
         changes["stream_options"] = {**asked, "include_usage": True}
     return with_fields(body, changes)
+
+
+def _own(messages: Any) -> Any:
+    """The messages without thinking that another provider signed: what is new to a chat API is refused by many."""
+    with shaped("OpenAI chat"):
+        for message in messages:
+            for call in message.get("tool_calls") or ():
+                if signature_of(call).startswith(carried.PREFIX):
+                    del call["extra_content"]
+    return messages
 
 
 class Trimmer:

@@ -9,6 +9,7 @@ import orjson
 
 from gateway.llm.dialects import failures, openai_errors, openai_usage
 from gateway.llm.dialects import usage as figures
+from gateway.llm.dialects.carried import Pending, pack
 from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Event, Json, Request, new_id
 from gateway.metering.usage import Usage
@@ -29,7 +30,18 @@ class Writer:
 
     media = "text/event-stream"
 
-    __slots__ = ("_base", "_calls", "_custom", "_free", "_open", "_pieces", "_usage", "_wants_usage")
+    __slots__ = (
+        "_base",
+        "_calls",
+        "_custom",
+        "_extra",
+        "_free",
+        "_open",
+        "_pending",
+        "_pieces",
+        "_usage",
+        "_wants_usage",
+    )
 
     def __init__(self, request: Request, *, created: int | None = None) -> None:
         self._wants_usage = bool(request.wire.get("include_usage"))
@@ -45,6 +57,8 @@ class Writer:
         self._open = ""  # the type of the open block
         self._free: Json | None = None  # the open call, where its input is free text
         self._pieces: list[str] = []  # of the open call's arguments
+        self._pending = Pending()
+        self._extra: Json = {}  # what the open call carries
         self._usage: Json = {}
 
     def ping(self) -> bytes:
@@ -52,6 +66,7 @@ class Writer:
 
     def write(self, event: Event) -> bytes:
         kind = event["type"]
+        self._pending.hear(event)
         if kind == "content_block_delta":
             delta = self._delta(event["delta"])
             return self._chunk(delta) if delta else b""
@@ -92,18 +107,18 @@ class Writer:
         if self._open != "tool_use":
             return b""
         self._calls += 1
+        self._extra = _extra(self._pending)
         self._free = block if block["name"] in self._custom else None
         if self._free:
             return b""
         function = {"name": block["name"], "arguments": ""}
-        return self._chunk(_call(self._calls, function, id=block["id"], type="function"))
+        return self._chunk(_call(self._calls, function, id=block["id"], type="function", **self._extra))
 
     def _stop(self) -> bytes:
         kind, self._open = self._open, ""
         if kind == "tool_use" and self._free:
-            return self._chunk(
-                {"tool_calls": [{"index": self._calls, **_free(self._free, parse("".join(self._pieces)))}]}
-            )
+            call = {"index": self._calls, **_free(self._free, parse("".join(self._pieces))), **self._extra}
+            return self._chunk({"tool_calls": [call]})
         if kind == "tool_use" and not self._pieces:
             return self._chunk(_call(self._calls, {"arguments": "{}"}))
         return b""
@@ -125,7 +140,13 @@ class Writer:
         return _frame(chunk)
 
 
-def _call(index: int, function: Json, **first: str) -> Json:
+def _extra(pending: Pending) -> Json:
+    """The thinking that a call wants back, where Google's OpenAI-compatible API has its signatures."""
+    signed = pending.take()
+    return {"extra_content": {"google": {"thought_signature": pack(signed)}}} if signed else {}
+
+
+def _call(index: int, function: Json, **first: Any) -> Json:
     return {"tool_calls": [{"index": index, **first, "function": function}]}
 
 
@@ -146,13 +167,16 @@ def writer(request: Request) -> Writer:
 def write_answer(message: Json, request: Request, *, created: int | None = None) -> Json:
     custom = frozenset(request.wire.get("custom") or ())
     texts, thoughts, calls = [], [], []
+    pending = Pending()
     for block in message.get("content") or ():
+        pending.add(block)
         if block["type"] == "text":
             texts.append(block["text"])
         elif block["type"] == "thinking":
             thoughts.append(block["thinking"])
         elif block["type"] == "tool_use":
-            calls.append(_free(block, block["input"]) if block["name"] in custom else _function(block))
+            made = _free(block, block["input"]) if block["name"] in custom else _function(block)
+            calls.append(made | _extra(pending))
     answer: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
     answer |= {"refusal": None, "annotations": []}
     answer |= {"reasoning_content": "".join(thoughts)} if thoughts else {}

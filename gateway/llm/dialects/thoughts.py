@@ -34,6 +34,18 @@ def unwrap(block: Json) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
+def of_call(block: Json) -> bool:
+    """Whether Gemini signed the call after this block."""
+    place = unwrap(block)
+    return place is not None and place[0] == CALL
+
+
+def of_text(block: Json) -> bool:
+    """Whether Gemini signed the text before this block."""
+    place = unwrap(block)
+    return place is not None and place[0].startswith("t")
+
+
 def bare(signature: str) -> str:
     """Gemini's own signature in the hub's; empty where it is none."""
     found = _FORM.fullmatch(signature)
