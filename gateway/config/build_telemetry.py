@@ -15,7 +15,7 @@ from gateway.config.resources import Resources
 from gateway.errors import ConfigError
 from gateway.middleware.access import Observer
 from gateway.telemetry.access import AccessLog, TextLines
-from gateway.telemetry.log import LineWriter
+from gateway.telemetry.log import LINGER, LineWriter
 from gateway.types import App
 
 if TYPE_CHECKING:
@@ -143,5 +143,5 @@ def _log(kind: str, resources: Resources) -> Observer | None:
 
 def _lines(kind: str, resources: Resources) -> LineWriter:
     """On Lambda a line that waits would be frozen."""
-    linger = {"linger": 0.0} if resources.serverless else {}
-    return resources.once("log", kind, lambda: LineWriter(1, **linger))
+    linger = 0.0 if resources.serverless else LINGER
+    return resources.once("log", kind, lambda: LineWriter(1, linger=linger))

@@ -3,24 +3,69 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from operator import attrgetter
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from gateway.call import Call
-from gateway.metering.record import Record
+import msgspec
+
+from gateway.call import Call, Verdict
+from gateway.metering.record import Outcome, Record
+from gateway.refusals import Refusal
 
 LOSSES = 32  # named in one line; the metric counts all
 
 
+class Done(msgspec.Struct, omit_defaults=True):
+    """One operation in a line."""
+
+    kind: str
+    method: str
+    outcome: Outcome
+    model: str = ""
+    upstream_model: str = ""
+    provider: str = ""
+    server: str = ""
+    tool: str = ""
+    tool_use_id: str = ""
+    input: int | None = None  # tokens; None where no model was asked
+    output: int | None = None
+    usd: float | None = None
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """One request: names only, never a header, a body or a credential."""
+
+    at: float
+    id: str
+    verb: str
+    path: str
+    status: int
+    ms: float
+    bytes_in: int
+    bytes_out: int
+    ip: str
+    principal: str
+    user: str = ""
+    agent: str = ""
+    project: str = ""
+    session: str = ""
+    unverified: Sequence[str] = ()
+    labels: Mapping[str, str] = {}
+    trace: str = ""
+    operations: Sequence[Done] = ()
+    refusal: Mapping[str, str] | None = None
+    losses: Sequence[str] = ()
+    verdicts: Sequence[str] = ()
+
+
 class Lines(Protocol):
-    def write(self, line: Mapping[str, Any]) -> None: ...
+    def write(self, line: Line) -> None: ...
 
 
 class AccessLog:
     """An observer that writes one line a request: who, what, with which outcome, at what cost.
 
-    `AccessLog(LineWriter(1))`. Names only: never a header, a body or a credential.
+    `AccessLog(LineWriter(1))`.
     """
 
     def __init__(self, lines: Lines, *, now: Callable[[], int] = time.perf_counter_ns) -> None:
@@ -28,70 +73,40 @@ class AccessLog:
         self.now = now
 
     def finished(self, call: Call) -> None:
-        line: dict[str, Any] = {
-            "at": round(call.at, 3),
-            "id": call.id,
-            "verb": call.verb,
-            "path": call.path,
-            "status": call.status,
-            "ms": round((self.now() - call.started) / 1e6, 2),
-            "bytes_in": len(call.body or b""),
-            "bytes_out": call.bytes_out,
-            "ip": call.ip,
-            "principal": call.principal.id,
-        }
-        _attributed(line, call)
-        if call.records:
-            line["operations"] = [_operation(record) for record in call.records]
+        who, body = call.attribution, call.body
+        ms = (self.now() - call.started) // 10_000 / 100
+        # More than fifteen names would be passed as a dictionary.
+        line = Line(
+            int(call.at * 1000) / 1000, call.id, call.verb, call.path, call.status, ms, len(body) if body else 0,
+            call.bytes_out, call.ip, call.principal.id, who.user, who.agent, who.project, who.session,
+            labels=call.labels, trace=call.trace_id, operations=list(map(_done, call.records)),
+        )  # fmt: skip
+        if who.unverified:
+            line.unverified = sorted(who.unverified)
         if call.refusal is not None:
-            line["refusal"] = {
-                "policy": call.refusal.policy,
-                "kind": call.refusal.kind,
-                "rule": call.refusal.rule,
-            }
+            line.refusal = _refused(call.refusal)
         if call.losses:
-            line["losses"] = sorted(set(call.losses))[:LOSSES]
-        if noted := [v for v in call.verdicts if v.action != "allow"]:
-            line["verdicts"] = [f"{v.policy}:{v.action}:{v.rule or v.reason}" for v in noted]
+            line.losses = sorted(set(call.losses))[:LOSSES]
+        if call.verdicts:
+            line.verdicts = [_said(verdict) for verdict in call.verdicts if verdict.action != "allow"]
         self.lines.write(line)
 
 
-_WHO = ("user", "agent", "project", "session")
-_who = attrgetter(*_WHO)
+def _done(record: Record) -> Done:
+    done = Done(record.kind, record.method, record.outcome, record.model, record.upstream_model, record.provider,
+                record.server, record.tool, record.tool_use_id)  # fmt: skip
+    usage = record.usage
+    if usage is not None:
+        done.input, done.output, done.usd = usage.prompt, usage.output, int(record.usd * 1e8 + 0.5) / 1e8
+    return done
 
 
-def _attributed(line: dict[str, Any], call: Call) -> None:
-    who = call.attribution
-    line |= {name: value for name, value in zip(_WHO, _who(who), strict=True) if value}
-    if who.unverified:
-        line["unverified"] = sorted(who.unverified)
-    if call.labels:
-        line["labels"] = call.labels
-    if call.trace_id:
-        line["trace"] = call.trace_id
+def _refused(refusal: Refusal) -> Mapping[str, str]:
+    return {"policy": refusal.policy, "kind": refusal.kind, "rule": refusal.rule}
 
 
-_COPIED = (
-    "kind",
-    "method",
-    "outcome",
-    "model",
-    "upstream_model",
-    "provider",
-    "server",
-    "tool",
-    "tool_use_id",
-)
-
-
-_copied = attrgetter(*_COPIED)
-
-
-def _operation(record: Record) -> dict[str, Any]:
-    out: dict[str, Any] = {name: value for name, value in zip(_COPIED, _copied(record), strict=True) if value}
-    if record.usage is not None:
-        out |= {"input": record.usage.prompt, "output": record.usage.output, "usd": round(record.usd, 8)}
-    return out
+def _said(verdict: Verdict) -> str:
+    return f"{verdict.policy}:{verdict.action}:{verdict.rule or verdict.reason}"
 
 
 class TextLines:
@@ -100,30 +115,19 @@ class TextLines:
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        clock = time.strftime("%H:%M:%S", time.localtime(line["at"]))
-        words = [
-            clock,
-            str(line["status"]),
-            line["verb"],
-            line["path"],
-            f"{line['ms']:.1f} ms",
-            line["principal"],
-        ]
-        words += [_told(operation) for operation in line.get("operations", ())]
-        if refusal := line.get("refusal"):
-            words.append(f"refused by {refusal['policy']}" if refusal["policy"] else refusal["kind"])
+    def write(self, line: Line) -> None:
+        clock = time.strftime("%H:%M:%S", time.localtime(line.at))
+        words = [clock, str(line.status), line.verb, line.path, f"{line.ms:.1f} ms", line.principal]
+        words += map(_told, line.operations)
+        if line.refusal:
+            policy = line.refusal["policy"]
+            words.append(f"refused by {policy}" if policy else line.refusal["kind"])
         self._write(printable(" ".join(words)) + "\n")
 
 
-def _told(operation: Mapping[str, Any]) -> str:
-    name = operation.get("model") or "/".join(filter(None, (operation.get("server"), operation.get("tool"))))
-    cost = (
-        f" {operation['input']}→{operation['output']} tokens ${operation['usd']:.4f}"
-        if "input" in operation
-        else ""
-    )
-    return f"{name or operation['method']}{cost}"
+def _told(done: Done) -> str:
+    name = done.model or "/".join(filter(None, (done.server, done.tool))) or done.method
+    return name if done.usd is None else f"{name} {done.input}→{done.output} tokens ${done.usd:.4f}"
 
 
 def printable(text: str) -> str:

@@ -32,7 +32,7 @@ class Chain:
         self._last = after
 
     def line(self, entry: Mapping[str, Any]) -> bytes:
-        body = encode({**entry, "chain": self.name, "n": self._number, "prev": self._last})[:-1]
+        body = encode([{**entry, "chain": self.name, "n": self._number, "prev": self._last}])[:-1]
         self._number += 1
         self._last = _hash(body, self._key)
         return body[:-1] + _MARK + self._last.encode() + b'"}\n'
