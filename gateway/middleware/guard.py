@@ -62,15 +62,13 @@ class GuardMiddleware:
         if call.policies is None:
             call.policies = Policies()
         call.policies.guard = self.guard
-        if (
-            self.defer
-            or call.verb != "POST"
-            or (call.endpoint is not None and call.endpoint.method == "models")
-        ):
+        endpoint = call.endpoint
+        if self.defer or call.verb != "POST" or (endpoint is not None and endpoint.method == "models"):
             return await self.app(scope, receive, send)
         try:
             read = call.body if call.body is not None else await body.read(scope, receive)
-            kept, placeholders = await self._inspect(call, read)
+            inspect = self._encoded if "content-encoding" in call.headers else self.guard.request
+            kept, placeholders = await inspect(call, read)
         except BadRequest as error:
             return await refusals.send_refusal(call, refusals.invalid(str(error), status=error.status), send)
         except Refused as error:
@@ -78,11 +76,15 @@ class GuardMiddleware:
         if kept is not read:
             call.body = kept
             scope = {**scope, "headers": _resized(scope["headers"], len(kept))}
-        await self._answered(call, scope, body.replay(kept, receive), send, placeholders)
+        receive = body.replay(kept, receive)
+        to_watch = self.guard.answers.rules or placeholders
+        if to_watch and (endpoint is None or endpoint.method not in _COUNTED):
+            return await self._answered(call, scope, receive, send, placeholders)
+        await self.app(scope, receive, send)
 
-    async def _inspect(self, call: Call, read: bytes) -> tuple[bytes, Placeholders]:
+    async def _encoded(self, call: Call, read: bytes) -> tuple[bytes, Placeholders]:
         """Inspect what an encoding hides, too; a body that cannot be decoded is refused, not skipped."""
-        encoding = call.headers.get("content-encoding", "").strip().lower()
+        encoding = call.headers["content-encoding"].strip().lower()
         if encoding in _PLAIN:
             return await self.guard.request(call, read)
         plain = _unpacked(read, encoding)
@@ -94,9 +96,6 @@ class GuardMiddleware:
     async def _answered(
         self, call: Call, scope: Scope, receive: Receive, send: Send, placeholders: Placeholders
     ) -> None:
-        counted = call.endpoint is not None and call.endpoint.method in _COUNTED
-        if counted or not (self.guard.answers.rules or placeholders):
-            return await self.app(scope, receive, send)
         # What cannot be read cannot be guarded: the answer is asked for in plain.
         headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
         scope = {**scope, "headers": [*headers, (b"accept-encoding", b"identity")]}
