@@ -75,7 +75,7 @@ ROWS: Mapping[str, Row] = {
     "moonshot": _chat("https://api.moonshot.ai/v1", "max_tokens", "replay_reasoning"),
     "nvidia": _chat("https://integrate.api.nvidia.com/v1", "max_tokens"),
     "ollama": _chat("http://127.0.0.1:11434/v1", "max_tokens", credential="none"),
-    "openrouter": _chat("https://openrouter.ai/api/v1", "max_tokens", "top_k"),
+    "openrouter": _chat("https://openrouter.ai/api/v1", "max_tokens", "top_k", "reasoning_details"),
     "perplexity": _chat("https://api.perplexity.ai", "max_tokens"),
     "together": _chat("https://api.together.xyz/v1", "max_tokens", "top_k"),
     "vllm": _chat("http://127.0.0.1:8000/v1", "top_k", credential="none"),

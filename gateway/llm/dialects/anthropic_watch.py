@@ -17,7 +17,7 @@ from gateway.llm.dialects.protocol import ErrorInfo, Json, Options
 from gateway.metering.usage import Usage
 
 _MARKS = tuple(map(re.compile, (rb'"usage"', rb'"message_stop"', rb'"type": ?"error"')))
-_FOREIGN = re.compile(rb'"(?:gm1|oa1)\.')  # the prefixes of `signatures`, in a form that is searched fast
+_FOREIGN = re.compile(rb'"(?:gm1|oa1|or1)\.')  # the prefixes of `signatures`, in a form that is searched fast
 
 
 class _Delta(msgspec.Struct):

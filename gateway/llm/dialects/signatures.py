@@ -15,7 +15,8 @@ from gateway.llm.dialects.protocol import Json
 ANTHROPIC: Final = ""
 GEMINI: Final = "gm1."
 OPENAI: Final = "oa1."
-PREFIXES = (GEMINI, OPENAI)
+OPENROUTER: Final = "or1."
+PREFIXES = (GEMINI, OPENAI, OPENROUTER)
 THINKING = ("thinking", "redacted_thinking")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.llm.dialects.protocol import Json
@@ -49,26 +49,27 @@ def billed(usage: Mapping[str, Any] | None) -> Usage | None:
 _ASIDE = ("compaction", "advisor_message")
 
 
+_FIGURES = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "reasoning_tokens")
+
+
 def _read(usage: Mapping[str, Any]) -> Usage:
-    creation = usage.get("cache_creation") or {}
-    hour = _figure(creation, "ephemeral_1h_input_tokens")
-    written = _figure(usage, "cache_creation_input_tokens")
-    details = usage.get("output_tokens_details") or {}
-    return Usage(
-        input=_figure(usage, "input_tokens"),
-        output=_figure(usage, "output_tokens"),
-        cache_read=_figure(usage, "cache_read_input_tokens"),
-        cache_write=max(0, written - hour),
-        cache_write_1h=hour,
-        reasoning=_figure(usage, "reasoning_tokens") or _figure(details, "thinking_tokens"),
-        estimated=bool(usage.get("estimated")),
-    )
+    fresh, output, read, written, reasoning = _whole(map(usage.get, _FIGURES))
+    hour = 0
+    if creation := usage.get("cache_creation"):
+        (hour,) = _inner(creation, "ephemeral_1h_input_tokens")
+        written = max(0, written - hour)
+    if not reasoning and (details := usage.get("output_tokens_details")):
+        (reasoning,) = _inner(details, "thinking_tokens")
+    return Usage(fresh, output, read, written, hour, reasoning, bool(usage.get("estimated")))
 
 
-def _figure(usage: Any, name: str) -> int:
+def _inner(group: Any, name: str) -> list[int]:
+    return _whole([group.get(name) if isinstance(group, dict) else None])
+
+
+def _whole(values: Iterable[Any]) -> list[int]:
     """Nothing where a provider sends something else than a number of tokens."""
-    value = usage.get(name) if isinstance(usage, dict) else None
-    return value if type(value) is int and value > 0 else 0
+    return [value if type(value) is int and value > 0 else 0 for value in values]
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

@@ -10,6 +10,7 @@ from gateway.llm.dialects import openai_errors, openai_usage, reduce
 from gateway.llm.dialects.composer import Composer
 from gateway.llm.dialects.content import MISSHAPEN
 from gateway.llm.dialects.frames import JsonFrames
+from gateway.llm.dialects.openai_chat.details import Details, shown
 from gateway.llm.dialects.protocol import ErrorInfo, Event, Json, Reply
 from gateway.metering.usage import Usage
 
@@ -30,11 +31,13 @@ _BROKEN = ("error", "abort", "insufficient_system_resource")
 class Reader:
     """One stream. The finish reason, the usage and `[DONE]` come in any order, some of them never."""
 
-    __slots__ = ("_call", "_calls", "_composer", "_finish", "_frames", "_judged", "_refused", "_usage")
+    __slots__ = ("_call", "_calls", "_composer", "_details", "_finish", "_frames", "_judged", "_refused", "_thinks", "_usage")
 
     def __init__(self, reply: Reply) -> None:
         self._frames = JsonFrames()
         self._composer = Composer(reply)
+        self._details = Details()
+        self._thinks = False  # a thinking block is open
         self._calls: dict[Any, list[str]] = {}  # the pieces of each call's arguments so far
         self._call: Any = None  # the newest call
         self._judged = 0  # of how many pieces of it we know that they are not whole
@@ -87,8 +90,11 @@ class Reader:
     def _choice(self, choice: Json) -> None:
         delta = choice.get("delta") or choice.get("message") or {}
         composer = self._composer
-        if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+        details = delta.get("reasoning_details") or ()
+        self._details.add(details)
+        if thought := delta.get("reasoning_content") or delta.get("reasoning") or shown(details):
             composer.thinking(thought)
+            self._thinks = True
         if content := delta.get("content"):
             self._content(content)
         if refusal := delta.get("refusal"):
@@ -131,6 +137,7 @@ class Reader:
 
     def _settle(self) -> None:
         """Something else begins: a call whose arguments are whole JSON is over, so the next block may stream."""
+        self._sign()
         if self._call is None or len(self._calls[self._call]) == self._judged:
             return
         if _whole(self._calls[self._call]):
@@ -139,7 +146,17 @@ class Reader:
         else:
             self._judged = len(self._calls[self._call])
 
+    def _sign(self) -> None:
+        """The thinking is over: what must come back with it."""
+        if signature := self._details.take():
+            if self._thinks:
+                self._composer.sign(signature)
+            else:
+                self._composer.whole({"type": "redacted_thinking", "data": signature})
+        self._thinks = False
+
     def _close(self) -> None:
+        self._sign()
         if self._finish in _BROKEN:
             said = f"the upstream broke its answer off ({self._finish})"
             self._composer.fail(ErrorInfo(500, "api_error", said), retry=True)

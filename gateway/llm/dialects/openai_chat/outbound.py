@@ -11,6 +11,7 @@ from gateway.llm.dialects import served
 from gateway.llm.dialects.content import shaped, system_of, text_of, unknown_block
 from gateway.llm.dialects.names import Names
 from gateway.llm.dialects.offered import plain_tools, search_is_optional
+from gateway.llm.dialects.openai_chat.details import items_of
 from gateway.llm.dialects.openai_chat.ids import call_id
 from gateway.llm.dialects.openai_content import (
     data_url,
@@ -54,7 +55,10 @@ def _limits(hub: Json, options: Options, losses: list[str]) -> Json:
     if (most := hub.get("max_tokens")) is not None:
         out["max_tokens" if "max_tokens" in options.quirks else "max_completion_tokens"] = most
     level = effort(hub, options.quirks)
-    if "reasoning" in options.quirks:
+    if "reasoning_details" in options.quirks:
+        out |= _reasoning(hub, level)
+        out |= {key: hub[key] for key in ("temperature", "top_p") if hub.get(key) is not None}
+    elif "reasoning" in options.quirks:
         out |= {"reasoning_effort": level} if level else {}
         losses += [key for key in ("temperature", "top_p") if key in hub]
     else:
@@ -67,6 +71,18 @@ def _limits(hub: Json, options: Options, losses: list[str]) -> Json:
         out["stop"] = stops[:4]
         losses += ["stop_sequences"] if len(stops) > 4 else []
     return out
+
+
+def _reasoning(hub: Json, level: str | None) -> Json:
+    """OpenRouter's one word for the thinking of all of its models."""
+    thinking = hub.get("thinking") or {}
+    if thinking.get("type") == "disabled":
+        return {"reasoning": {"effort": "none"}}
+    if thinking.get("type") == "enabled" and thinking.get("budget_tokens"):
+        return {"reasoning": {"max_tokens": thinking["budget_tokens"]}}
+    if level:
+        return {"reasoning": {"effort": level}}
+    return {"reasoning": {"enabled": True}} if thinking else {}
 
 
 def _format(hub: Json, quirks: frozenset[str], losses: list[str]) -> Json:
@@ -125,6 +141,7 @@ def _messages(hub: Json, names: Names, quirks: frozenset[str]) -> list[Json]:
 
 def _assistant(content: list[Json], names: Names, quirks: frozenset[str]) -> Json:
     texts, calls, thoughts = [], [], []
+    details = [item for block in content for item in items_of(block)]
     for block in content:
         kind = block.get("type")
         if kind == "text":
@@ -142,6 +159,8 @@ def _assistant(content: list[Json], names: Names, quirks: frozenset[str]) -> Jso
     message: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
     if calls:
         message["tool_calls"] = calls
+    if details and "reasoning_details" in quirks:
+        message["reasoning_details"] = details
     if thoughts and "replay_reasoning" in quirks:
         message["reasoning_content"] = "\n".join(thoughts)
     return message
