@@ -25,10 +25,22 @@ class Reader:
 
     async def answer(self, response: Response, ident: bytes, ear: Ear | None = None) -> Message:
         """The answer to `ident`; an empty message where the stream ended before."""
-        media = header(response.headers, b"content-type")
-        if media.startswith(b"text/event-stream") and response.status == 200:
+        if streams(response):
             return await self.events(response, ident, ear, self._timeout)
-        body = await self._in_time(response)
+        return await self.whole(response)
+
+    async def whole(self, response: Response) -> Message:
+        """One timer that closes: this stands in the way of every call, and `asyncio.timeout` costs five times as much."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._timeout, response.close)
+        try:
+            body = await response.read()
+        except UpstreamClosed as exc:
+            if loop.time() < timer.when():
+                raise
+            raise UpstreamTimeout(f"server {self._server!r} stopped in the middle of its answer") from exc
+        finally:
+            timer.cancel()
         try:
             message = jsonrpc.read_upstream(body)
         except ValueError:
@@ -59,18 +71,12 @@ class Reader:
             raise UpstreamError(f"server {self._server!r} sent what is no event stream: {exc}") from exc
         return Message()
 
-    async def _in_time(self, response: Response) -> bytes:
-        """One timer that closes: this stands in the way of every call, and `asyncio.timeout` costs five times as much."""
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._timeout, response.close)
-        try:
-            return await response.read()
-        except UpstreamClosed as exc:
-            if loop.time() < timer.when():
-                raise
-            raise UpstreamTimeout(f"server {self._server!r} stopped in the middle of its answer") from exc
-        finally:
-            timer.cancel()
+
+def streams(response: Response) -> bool:
+    """The answer is a stream of events, not one JSON message."""
+    return response.status == 200 and header(response.headers, b"content-type").startswith(
+        b"text/event-stream"
+    )
 
 
 async def _events(response: Response) -> AsyncIterator[sse.Event]:

@@ -147,32 +147,45 @@ class MCPApp:
         own: Headers = []
         if peer is None:
             peer, own = await self._begin(call, first)
-        requests = (
-            messages if first.is_request and not batch else [each for each in messages if each.is_request]
-        )
-        streaming = self._streaming and _streams(call.headers.get("accept", ""))
-        wire = Wire(send, own, expected=len(requests), batch=batch, streaming=streaming)
-        if requests is not messages:
-            for message in messages:
-                if not message.is_request:
-                    await self._methods.told(call, peer, message)
+        wire = Wire(send, own, self._streaming and _streams(call.headers.get("accept", "")))
+        if first.is_request and not batch:
+            await self._watched(call, wire, receive, self._answer(call, peer, first, wire, headers))
+        else:
+            wire.batch = batch
+            await self._several(call, peer, messages, wire, headers, receive)
+
+    async def _several(
+        self,
+        call: Call,
+        peer: Peer,
+        messages: Sequence[Message],
+        wire: Wire,
+        headers: Headers,
+        receive: Receive,
+    ) -> None:
+        """A batch, or what wants no answer."""
+        requests = [message for message in messages if message.is_request]
+        wire.expected = len(requests)
+        for message in messages:
+            if not message.is_request:
+                await self._methods.told(call, peer, message)
         if not requests:
             await wire.finish(202)
-        elif len(requests) == 1:
-            await self._watched(call, wire, receive, self._answer(call, peer, requests[0], wire, headers))
         else:
             answers = asyncio.gather(*(self._answer(call, peer, each, wire, headers) for each in requests))
             await self._watched(call, wire, receive, answers)
 
     async def _get(self, call: Call, receive: Receive, send: Send) -> None:
         peer = self._peers.legacy(call, call.headers.get("mcp-protocol-version", ""))
-        wire = Wire(send, [], expected=0, batch=False, streaming=True)
+        wire = Wire(send, [], streaming=True)
         after = call.headers.get("last-event-id", "")
         await self._watched(call, wire, receive, self._methods.listening.stream(call, peer, wire, after))
 
     async def _watched(self, call: Call, wire: Wire, receive: Receive, work: Awaitable[object]) -> None:
         """The work ends when the client leaves, and what it asked upstream ends with it."""
-        watch = Watch(receive, wire)
+        task = asyncio.current_task()
+        assert task is not None
+        watch = Watch(receive, wire, task)
         call.abort = watch.leave
         if self._streaming:  # what is buffered is never left early
             self._late.add(watch)
@@ -182,7 +195,7 @@ class MCPApp:
             cancelled = CANCELLED in exc.args
             if not watch.gone and not cancelled:
                 raise
-            watch.work.uncancel()
+            task.uncancel()
             if cancelled or call.stopped is not None:
                 await wire.stop(call.stopped)
                 return

@@ -16,12 +16,17 @@ class Bounds:
 
     def __init__(self, servers: Mapping[str, Server]) -> None:
         self._servers = servers
+        # Most servers say nothing of the one or the other.
+        self._named = {name for name, each in servers.items() if each.allow is not None or each.agents}
+        self._scoped = {name for name, each in servers.items() if each.scope or each.agents}
         for server in servers.values():
             if server.scope.schemas or any(agent.scope.schemas for agent in server.agents.values()):
                 sql.require()
 
     def name(self, call: Call, op: Operation) -> Refusal | None:
         """Not for this caller at all: answered like what is not there."""
+        if op.server not in self._named:
+            return None
         server = self._servers[op.server]
         if op.subject == "tool" and not _listed(server.allow, op):
             return _say(call, server.enforce, "allow", f"{op.name} is not in the allow-list of {server.name}")
@@ -37,6 +42,8 @@ class Bounds:
 
     def arguments(self, call: Call, op: Operation) -> Refusal | None:
         """Seen, but not with these arguments: the reason is told."""
+        if op.server not in self._scoped:
+            return None
         server = self._servers[op.server]
         refusal = _scope(call, op, server.scope, enforce=server.enforce)
         agent = self._agent(server, call) if server.agents else None

@@ -22,13 +22,16 @@ class Doors:
     def __init__(self, origins: Collection[str] = (), hosts: Collection[str] = ()) -> None:
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._known = lru_cache(1024)(self._refuse)
 
     def refuse(self, call: Call, scope: Scope) -> Refusal | None:
-        origin = call.headers.get("origin")
+        bound = (scope.get("server") or ("",))[0]
+        return self._known(call.headers.get("origin"), call.headers.get("host", ""), bound)
+
+    def _refuse(self, origin: str | None, host: str, bound: str) -> Refusal | None:
         if origin is not None and not self._origin(origin.lower()):
             return Refusal(403, "permission_error", "this Origin may not use this MCP endpoint", "origin")
-        bound = (scope.get("server") or ("",))[0]
-        if (bound in _LOOPBACK or self._hosts) and not self._host(call.headers.get("host", "")):
+        if (bound in _LOOPBACK or self._hosts) and not self._host(host):
             return Refusal(403, "permission_error", "this Host is not one of this MCP endpoint", "origin")
         return None
 
@@ -41,7 +44,6 @@ class Doors:
         return "*" in self._hosts or name in _LOOPBACK or name in self._hosts or host.lower() in self._hosts
 
 
-@lru_cache(maxsize=1024)
 def _name(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""

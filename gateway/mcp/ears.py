@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, field
 
 from gateway.call import Call
 from gateway.mcp import eras, jsonrpc
@@ -42,14 +42,8 @@ def accepted(hello: Hello, wanted: Mapping[str, Any]) -> dict[str, Any]:
 class Listener(Exchange):
     """Puts what a server says into the client's names, whatever its era."""
 
-    __slots__ = ("finished", "subscription")
-
-    def __init__(
-        self, wire: Wire, call: Call, peer: Peer, interpreter: Interpreter, *, subscription: bytes = b""
-    ) -> None:
-        super().__init__(wire, call, peer, interpreter)
-        self.subscription = subscription
-        self.finished: Finished | None = None
+    subscription: bytes = b""
+    finished: Finished | None = None
 
     async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
         if is_answer(message) and self.finished is not None and self.place is not None:
@@ -85,16 +79,10 @@ class Listener(Exchange):
 class Follower(Listener):
     """One server of a subscription: nothing of it is passed on before the acknowledgement."""
 
-    __slots__ = ("_held", "_open", "accepted", "agreed")
-
-    def __init__(
-        self, wire: Wire, call: Call, peer: Peer, interpreter: Interpreter, *, subscription: bytes
-    ) -> None:
-        super().__init__(wire, call, peer, interpreter, subscription=subscription)
-        self.accepted: dict[str, Any] = {}
-        self.agreed = asyncio.Event()
-        self._held: list[bytes] = []
-        self._open = False
+    accepted: dict[str, Any] = field(default_factory=dict)
+    agreed: asyncio.Event = field(default_factory=asyncio.Event)
+    held: list[bytes] = field(default_factory=list)
+    begun: bool = False
 
     async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
         if message.method == ACKNOWLEDGED:
@@ -104,10 +92,10 @@ class Follower(Listener):
         if not (message.method.endswith("list_changed") or message.method == UPDATED):
             return
         data = self._translate(message)
-        if self._open:
+        if self.begun:
             await self.wire.event(data)
         else:
-            self._held.append(data)
+            self.held.append(data)
 
     def agree(self, share: Mapping[str, Any]) -> None:
         self.accepted = dict(share)
@@ -122,7 +110,7 @@ class Follower(Listener):
         self.agreed.set()
 
     async def open(self) -> None:
-        held, self._held, self._open = self._held, [], True
+        held, self.held, self.begun = self.held, [], True
         for data in held:
             await self.wire.event(data)
 

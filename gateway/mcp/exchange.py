@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import orjson
-from msgspec import Raw, structs
+from msgspec import Raw, Struct, structs
 
 from gateway.call import Call
 from gateway.mcp import jsonrpc, resume
@@ -30,24 +30,19 @@ class Interpreter:
     seal: Seal
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """One request of the client in its response. An `Ear` to the upstream that serves it.
 
     `place` says what its events are about, where its stream can be resumed.
     """
 
-    __slots__ = ("call", "interpreter", "message", "peer", "place", "server", "wire")
-
-    def __init__(
-        self, wire: Wire, call: Call, peer: Peer, interpreter: Interpreter, message: Message | None = None
-    ) -> None:
-        self.wire = wire
-        self.call = call
-        self.peer = peer
-        self.interpreter = interpreter
-        self.message = message  # the client's; None where a server speaks on its own account
-        self.server = ""
-        self.place: Place | None = None
+    wire: Wire
+    call: Call
+    peer: Peer
+    interpreter: Interpreter
+    message: Message | None = None  # the client's; None where a server speaks on its own account
+    server: str = ""
+    place: Place | None = None
 
     async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
         if not self.wire.streaming:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from msgspec import Raw
 from gateway.call import Call
 from gateway.errors import UpstreamClosed, UpstreamError
 from gateway.mcp import eras, jsonrpc
-from gateway.mcp.answers import Reader
+from gateway.mcp.answers import Reader, streams
 from gateway.mcp.jsonrpc import Message
 from gateway.mcp.peer import Peer
 from gateway.mcp.resume import hop_id
@@ -153,24 +153,28 @@ class HttpUpstream:
     # -- asking
 
     async def ask(self, ask: Ask, ear: Ear) -> Answer:
-        await self._known(ask.call)
-        if self._speaks_modern(ask.peer):
-            return await self._ask_modern(ask, ear)
+        hello = self._hello
+        if hello is None:
+            hello = await self._known(ask.call)
         own = self.name in ask.peer.handles
+        if hello.modern and not own:
+            return await self._ask_modern(ask, ear)
         number = next(self._ids)
         ident = hop_id(ask.ident) if own and ask.ident else b"%d" % number
         body = jsonrpc.request(ident, ask.method, outgoing(ask, None if own else number, modern=False))
         try:
             message = await self._ask_legacy(ask, ident, body, ear)
         except asyncio.CancelledError:
-            session = self._sessions.get(ask.call, ask.peer)
-            if (
-                ask.peer.modern and session is not None
-            ):  # its leaving cancels, which a legacy server must be told
-                with contextlib.suppress(UpstreamError):
-                    await self._post(ask.call, session, _cancelled(ident))
+            await self._cancel(ask, ident)
             raise
         return Answer(message.result, message.error)
+
+    async def _cancel(self, ask: Ask, ident: bytes) -> None:
+        """A modern client cancels by leaving, which a legacy server must be told."""
+        session = self._sessions.get(ask.call, ask.peer)
+        if ask.peer.modern and session is not None:
+            with contextlib.suppress(UpstreamError):
+                await self._post(ask.call, session, _cancelled(ident))
 
     async def _ask_modern(self, ask: Ask, ear: Ear) -> Answer:
         number = next(self._ids)
@@ -194,6 +198,8 @@ class HttpUpstream:
             self._sessions.put(ask.call, ask.peer, session)
             response = await self._send(ask.call, "POST", session.posting, body)
         try:
+            if not streams(response):
+                return await self._reader.whole(response)
             return await self._answered(response, ident, _Hearing(self, ask, session, ear))
         finally:
             response.close()
@@ -272,12 +278,18 @@ class HttpUpstream:
         last = [(b"last-event-id", after.encode("latin-1", "replace"))] if after else []
         return await self._send(call, "GET", [*session.reading, *last], b"")
 
-    async def _send(self, call: Call, method: str, headers: Headers, body: bytes) -> Response:
+    def _send(self, call: Call, method: str, headers: Headers, body: bytes) -> Awaitable[Response]:
         if self._forward:
             given = [(name, call.headers[name]) for name in self._forward if name in call.headers]
             headers = [*headers, *((name.encode(), value.encode("latin-1")) for name, value in given)]
         if self._auth is not None:
-            headers = [*headers, *await self._auth.headers(call)]
+            return self._send_as(self._auth, call, method, headers, body)
+        return self._client.send(method, self._url, headers=headers, body=body, timeouts=self._timeouts)
+
+    async def _send_as(
+        self, who: Credential, call: Call, method: str, headers: Headers, body: bytes
+    ) -> Response:
+        headers = [*headers, *await who.headers(call)]
         return await self._client.send(method, self._url, headers=headers, body=body, timeouts=self._timeouts)
 
 

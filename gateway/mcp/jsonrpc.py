@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -206,21 +207,25 @@ def _no_variants(tree: Mapping[str, Any], known: frozenset[str]) -> None:
 
 
 def request(ident: bytes, method: str, params: bytes = b"") -> bytes:
-    head = b'{"jsonrpc":"2.0","id":' + ident + b',"method":' + orjson.dumps(method)
-    return head + b',"params":' + params + b"}" if params else head + b"}"
+    return b"".join((b'{"jsonrpc":"2.0","id":', ident, _method(method, bool(params)), params, b"}"))
 
 
 def notification(method: str, params: bytes = b"") -> bytes:
-    head = b'{"jsonrpc":"2.0","method":' + orjson.dumps(method)
-    return head + b',"params":' + params + b"}" if params else head + b"}"
+    return b"".join((b'{"jsonrpc":"2.0"', _method(method, bool(params)), params, b"}"))
+
+
+@lru_cache(256)
+def _method(name: str, given: bool) -> bytes:
+    """The member `method`, and what stands before the parameters where there are any."""
+    return b',"method":' + orjson.dumps(name) + (b',"params":' if given else b"")
 
 
 def result(ident: bytes, value: bytes) -> bytes:
-    return b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + value + b"}"
+    return b"".join((b'{"jsonrpc":"2.0","id":', ident, b',"result":', value, b"}"))
 
 
 def error(ident: bytes, value: bytes) -> bytes:
-    return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + value + b"}"
+    return b"".join((b'{"jsonrpc":"2.0","id":', ident, b',"error":', value, b"}"))
 
 
 def error_value(code: int, message: str, data: Any = None) -> bytes:

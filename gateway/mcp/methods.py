@@ -280,6 +280,6 @@ async def asked(turn: Turn, server: Server, ask: Ask) -> Answer:
         raise RpcError(jsonrpc.INTERNAL_ERROR, f"The server could not be reached: {exc}.") from exc
     if not answer.result:
         return Answer(b"", answer.error)
-    return Answer(
-        incoming(ask.method, answer.result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
-    )
+    if answer.modern == turn.peer.modern:
+        return answer
+    return Answer(incoming(ask.method, answer.result, modern_client=turn.peer.modern))

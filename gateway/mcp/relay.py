@@ -177,18 +177,14 @@ class Relay:
         exchange.server = server.name
         if turn.peer.session:
             exchange.place = Place(server.name, "", op.method, op.exposed)
-        ask = Ask(
-            turn.call,
-            turn.peer,
-            op.method,
-            turn.message.params,
-            changed,
-            op.name,
-            parameter_headers(turn, op, entry, changed),
-            traced(turn, op),
-            turn.message.id,
-            "progressToken" in turn.message.meta,
-        )
+        call, peer, message = turn.call, turn.peer, turn.message
+        ask = Ask(call, peer, op.method, message.params, changed, op.name, ident=message.id)
+        if peer.modern or entry.headers:
+            ask.headers = parameter_headers(turn, op, entry, changed)
+        if op.meta:
+            ask.tracked = "progressToken" in op.meta
+        if op.meta or call.trace_id:
+            ask.traceparent = traced(turn, op)
         repeats = self._catalog.repeats
         repeats.called(server)
         attempt = 0
@@ -226,7 +222,8 @@ class Relay:
         result = self._ids.outward(turn.call, server.name, result)
         if b'"uri"' in result:
             result = self._linked(op, result)
-        result = incoming(op.method, result, modern_client=turn.peer.modern, modern_upstream=answer.modern)
+        if turn.peer.modern != answer.modern:
+            result = incoming(op.method, result, modern_client=turn.peer.modern)
         return Answer(result, b"", turn.peer.modern)
 
     def _linked(self, op: Operation, result: bytes) -> bytes:

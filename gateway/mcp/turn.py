@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.call import Call, Operation
 from gateway.errors import ClientGone, Refused, UpstreamError, UpstreamTimeout
@@ -24,6 +25,7 @@ from gateway.types import Headers
 TOOL_USE = "claudecode/toolUseId"
 Subject = Literal["tool", "prompt", "resource", "task"]
 NONE = Policies()
+_SAYS_ERROR = re.compile(rb'"isError"\s*:\s*true')
 
 
 class Turn(Struct):
@@ -74,24 +76,21 @@ def judge(turn: Turn) -> None:
         refused(turn, refusal)
 
 
-class Metered:
+class Metered(Struct, eq=False):
     """Around one operation: what was reserved is settled and what became of it is written, whatever happens."""
 
-    __slots__ = ("_began", "_op", "_reservation", "_turn", "answer", "refusal", "upstream_ns")
-
-    def __init__(self, turn: Turn, op: Operation) -> None:
-        self._turn = turn
-        self._op = op
-        self._began = time.perf_counter_ns()
-        self._reservation: Reservation | None = None
-        self.answer: Answer | None = None
-        self.refusal: Refusal | None = None
-        self.upstream_ns = 0
+    turn: Turn
+    op: Operation
+    began: int = field(default_factory=time.perf_counter_ns)
+    reservation: Reservation | None = None
+    answer: Answer | None = None
+    refusal: Refusal | None = None
+    upstream_ns: int = 0
 
     async def reserve(self) -> None:
-        limiter = self._turn.policies.ratelimit
+        limiter = self.turn.policies.ratelimit
         if limiter is not None:
-            self._reservation = await limiter.reserve(self._turn.call, self._op)
+            self.reservation = await limiter.reserve(self.turn.call, self.op)
 
     async def __aenter__(self) -> Metered:
         return self
@@ -101,19 +100,19 @@ class Metered:
     ) -> None:
         if isinstance(exc, Refused):
             self.refusal = exc.refusal
-        if self._reservation is not None:
-            await self._reservation.settle(None, None)
-        self._turn.call.upstream_ns += self.upstream_ns
-        meter = self._turn.policies.usage
+        if self.reservation is not None:
+            await self.reservation.settle(None, None)
+        self.turn.call.upstream_ns += self.upstream_ns
+        meter = self.turn.policies.usage
         if meter is not None:
             await meter.record(
-                self._turn.call,
-                self._op,
+                self.turn.call,
+                self.op,
                 self._outcome(exc),
                 refusal=self.refusal,
-                duration_ms=(time.perf_counter_ns() - self._began) / 1e6,
+                duration_ms=(time.perf_counter_ns() - self.began) / 1e6,
                 upstream_ms=self.upstream_ns / 1e6,
-                bytes_in=len(self._turn.message.params),
+                bytes_in=len(self.turn.message.params),
                 bytes_out=len(self.answer.result or self.answer.error) if self.answer else 0,
             )
 
@@ -134,9 +133,10 @@ class Metered:
 
 
 def _is_error(result: bytes) -> bool:
-    if b'"isError"' not in result:
-        return False
-    return bytes(jsonrpc.members(result).get("isError", b"")) == b"true"
+    return (
+        _SAYS_ERROR.search(result) is not None
+        and bytes(jsonrpc.members(result).get("isError", b"")) == b"true"
+    )
 
 
 def tool_error(turn: Turn, text: str, meta: Mapping[str, Any] | None = None) -> Answer:

@@ -199,10 +199,8 @@ def _modern_meta(peer: Peer) -> Members:
     return meta
 
 
-def incoming(method: str, result: bytes, *, modern_client: bool, modern_upstream: bool) -> bytes:
-    """A result as the client's era wants it, untouched where both are of the same."""
-    if modern_client == modern_upstream:
-        return result
+def incoming(method: str, result: bytes, *, modern_client: bool) -> bytes:
+    """A result of the other era, as the client's own wants it."""
     parts = jsonrpc.members(result)
     if modern_client:
         parts.setdefault("resultType", Raw(b'"complete"'))

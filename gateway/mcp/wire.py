@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from msgspec import Struct
+
 from gateway import sse
 from gateway.mcp import jsonrpc
 from gateway.refusals import Refusal
@@ -20,33 +22,30 @@ _STREAM: Headers = [
 _JSON = (b"content-type", b"application/json")
 
 
-class Wire:
-    """One HTTP response. `streaming=False`: whoever carries it would buffer a stream, so there is none."""
+class Wire(Struct, eq=False):
+    """One HTTP response, to one request or to a batch of them."""
 
-    __slots__ = ("_answers", "_batch", "_expected", "_headers", "_send", "ended", "started", "streaming")
-
-    def __init__(self, send: Send, headers: Headers, *, expected: int, batch: bool, streaming: bool) -> None:
-        self._send = send
-        self._headers = headers
-        self._expected = expected
-        self._batch = batch
-        self._answers: list[bytes] = []
-        self.streaming = streaming
-        self.started = False
-        self.ended = False
+    send: Send
+    headers: Headers
+    streaming: bool  # False: whoever carries it would buffer a stream, so there is none
+    batch: bool = False
+    expected: int = 1  # answers
+    answers: list[bytes] = []
+    started: bool = False  # as a stream
+    ended: bool = False
 
     @property
     def shared(self) -> bool:
         """The response is not (or no longer) this request's alone to begin."""
-        return self.started or self._batch
+        return self.started or self.batch
 
     async def start(self) -> None:
         """Idempotent: from here on the response is a stream."""
         if not self.started:
             self.started = True
-            head: Headers = [*_STREAM, *self._headers]
-            await self._send({"type": "http.response.start", "status": 200, "headers": head})
-            answers, self._answers = self._answers, []
+            head: Headers = [*_STREAM, *self.headers]
+            await self.send({"type": "http.response.start", "status": 200, "headers": head})
+            answers, self.answers = self.answers, []
             for answer in answers:
                 await self._write(sse.encode(answer))
 
@@ -60,14 +59,14 @@ class Wire:
 
     async def answer(self, body: bytes, *, status: int = 200) -> None:
         """One of the expected answers; the last one ends the response."""
-        self._expected -= 1
+        self.expected -= 1
         if self.started:
             await self._write(sse.encode(body))
-        elif not self._batch and not self.ended:
+        elif not self.batch and not self.ended:
             return await self._whole(body, status)
         else:
-            self._answers.append(body)
-        if self._expected <= 0:
+            self.answers.append(body)
+        if self.expected <= 0:
             await self.finish(status)
 
     async def finish(self, status: int = 200) -> None:
@@ -76,16 +75,16 @@ class Wire:
             return
         if self.started:
             self.ended = True
-            await self._send({"type": "http.response.body", "body": b""})
+            await self.send({"type": "http.response.body", "body": b""})
         else:
-            await self._whole(b"[" + b",".join(self._answers) + b"]" if self._batch else b"", status)
+            await self._whole(b"[" + b",".join(self.answers) + b"]" if self.batch else b"", status)
 
     async def _whole(self, body: bytes, status: int) -> None:
         self.ended = True
         length = (b"content-length", b"%d" % len(body))
-        head: Headers = [_JSON, length, *self._headers] if body else [length, *self._headers]
-        await self._send({"type": "http.response.start", "status": status, "headers": head})
-        await self._send({"type": "http.response.body", "body": body})
+        head: Headers = [_JSON, length, *self.headers] if body else [length, *self.headers]
+        await self.send({"type": "http.response.start", "status": status, "headers": head})
+        await self.send({"type": "http.response.body", "body": body})
 
     async def stop(self, refusal: Refusal | None) -> None:
         """Ends the response without an answer: it was cancelled, or (with a refusal) stopped by the operator."""
@@ -96,40 +95,35 @@ class Wire:
 
     async def _write(self, data: bytes) -> None:
         if not self.ended:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            await self.send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-class Watch:
-    """Hears the client leave, ends the work then, and keeps a silent stream alive. Made by the task that works."""
+class Watch(Struct, eq=False):
+    """Hears the client leave, ends the work then, and keeps a silent stream alive."""
 
-    __slots__ = ("_hearing", "_receive", "_wire", "gone", "work")
-
-    def __init__(self, receive: Receive, wire: Wire) -> None:
-        self._receive = receive
-        self._wire = wire
-        self._hearing: asyncio.Task[None] | None = None
-        self.gone = False
-        task = asyncio.current_task()
-        assert task is not None
-        self.work: asyncio.Task[Any] = task
+    receive: Receive
+    wire: Wire
+    work: asyncio.Task[Any]
+    gone: bool = False
+    hearing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._hearing = asyncio.get_running_loop().create_task(self._run())
+        self.hearing = asyncio.get_running_loop().create_task(self._run())
 
     def leave(self) -> None:
         self.gone = True
         self.work.cancel()
 
     async def _run(self) -> None:
-        hearing = asyncio.ensure_future(self._receive())
+        hearing = asyncio.ensure_future(self.receive())
         try:
             while not hearing.done() or hearing.result()["type"] != "http.disconnect":
                 if hearing.done():  # the body of a request that nobody had read
-                    hearing = asyncio.ensure_future(self._receive())
+                    hearing = asyncio.ensure_future(self.receive())
                 await asyncio.wait({hearing}, timeout=PING)
-                if not hearing.done() and self._wire.started:
-                    await self._wire.comment()
-            if not self._wire.ended:
+                if not hearing.done() and self.wire.started:
+                    await self.wire.comment()
+            if not self.wire.ended:
                 self.leave()
         except (OSError, RuntimeError):
             self.leave()
@@ -137,5 +131,5 @@ class Watch:
             hearing.cancel()
 
     def stop(self) -> None:
-        if self._hearing is not None:
-            self._hearing.cancel()
+        if self.hearing is not None:
+            self.hearing.cancel()
