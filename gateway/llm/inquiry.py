@@ -40,11 +40,8 @@ class Prepared:
     url: str
     headers: Headers
     body: bytes
+    wire: Any  # the module that reads the answer
     reply: Reply | None = None
-
-    @property
-    def wire(self) -> Any:
-        return wire(self.dialect)
 
 
 @dataclass(slots=True)
@@ -62,7 +59,11 @@ class Inquiry:
 
     @property
     def inbound(self) -> Any:
-        return wire(self.endpoint.dialect)
+        return _embeddings() if self.embeds else wire(self.endpoint.dialect)
+
+    @property
+    def embeds(self) -> bool:
+        return self.op.method == "embeddings"
 
     @property
     def counts(self) -> bool:
@@ -110,23 +111,25 @@ class Inquiry:
 
     def _untouched(self, candidate: Candidate, dialect: str) -> Prepared:
         provider = candidate.provider
-        body = wire(dialect).forward(self.body, self._options(candidate))
+        spoken = wire(dialect)
+        body = spoken.forward(self.body, self._options(candidate))
         url = provider.url(_path(self.endpoint, candidate), self.query)
         kept = passing.up(self.headers, passthrough=provider.passthrough)
-        return Prepared(candidate, dialect, url, [*kept, *provider.headers], body)
+        return Prepared(candidate, dialect, url, [*kept, *provider.headers], body, spoken)
 
     def _translated(self, candidate: Candidate, dialect: str) -> Prepared:
-        if self.op.method == "embeddings":
+        if self.embeds and self.endpoint.dialect == "gemini":
             raise BadRequest(
-                f"model: {self.op.model!r} is served in another dialect, and embeddings are not translated"
+                f"model: {self.op.model!r} is served by a provider without embedContent; ask /v1/embeddings"
             )
         provider = candidate.provider
+        spoken = _embeddings().provider(dialect) if self.embeds else wire(dialect)
         hub, guess = self.request.hub, estimate.prompt(self.body, candidate.model, provider=provider.name)
         options = msgspec.structs.replace(self._options(candidate), prompt_estimate=guess)
         if dialect == "gemini":
             with shaped(self.endpoint.dialect):
                 options = msgspec.structs.replace(options, signatures=self.memory().of(hub))
-        asked: Outbound = wire(dialect).write_request(hub, options)
+        asked: Outbound = spoken.write_request(hub, options)
         self.call.losses = [*self.request.losses, *asked.losses]
         url = provider.url(asked.path, urlencode(asked.query))
         added = [
@@ -138,8 +141,16 @@ class Inquiry:
             url,
             [_JSON, _AGENT, (b"accept-encoding", b"identity"), *added, *provider.headers],
             msgspec.json.encode(asked.body),  # whose numbers may be of any length
+            spoken,
             asked.reply,
         )
+
+
+def _embeddings() -> Any:
+    """Imported with the first request that needs it."""
+    from gateway.llm.dialects import embeddings
+
+    return embeddings
 
 
 def _pairs(query: str) -> dict[str, str]:

@@ -218,13 +218,6 @@ async def test_failover_crosses_dialects() -> None:
         assert json.loads(gw.ups[1].requests[0].partition(b"\r\n\r\n")[2])["model"] == "gpt-x"
 
 
-async def test_embeddings_are_not_translated() -> None:
-    async with gateway(OK) as gw:
-        reply = await gw.drive.post("/v1/embeddings", {"model": "e", "input": "x"})
-        assert reply.status == 400
-        assert "embeddings are not translated" in reply.json["error"]["message"]
-
-
 async def test_tokens_are_counted_by_the_provider() -> None:
     async with gateway(repeat(answer(b'{"input_tokens":42}', headers=JSON))) as gw:
         reply = await gw.drive.post("/v1/messages/count_tokens?beta=true", REQUEST, headers=ANTHROPIC)

@@ -49,7 +49,8 @@ def billed(usage: Mapping[str, Any] | None) -> Usage | None:
 _ASIDE = ("compaction", "advisor_message")
 
 
-_FIGURES = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "reasoning_tokens")
+_FIGURES = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+            "reasoning_tokens")  # fmt: skip
 
 
 def _read(usage: Mapping[str, Any]) -> Usage:

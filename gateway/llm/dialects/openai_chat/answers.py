@@ -31,7 +31,18 @@ _BROKEN = ("error", "abort", "insufficient_system_resource")
 class Reader:
     """One stream. The finish reason, the usage and `[DONE]` come in any order, some of them never."""
 
-    __slots__ = ("_call", "_calls", "_composer", "_details", "_finish", "_frames", "_judged", "_refused", "_thinks", "_usage")
+    __slots__ = (
+        "_call",
+        "_calls",
+        "_composer",
+        "_details",
+        "_finish",
+        "_frames",
+        "_judged",
+        "_refused",
+        "_thinks",
+        "_usage",
+    )
 
     def __init__(self, reply: Reply) -> None:
         self._frames = JsonFrames()
