@@ -20,6 +20,7 @@ log = logging.getLogger("gateway.metering")
 Label = Callable[["Call", "Operation"], Any]
 UNKNOWN = "unknown"
 LONGEST_LABEL = 256
+_NO_LABELS: Mapping[str, str] = {}
 
 
 class UsageMeter:
@@ -61,24 +62,28 @@ class UsageMeter:
         record = self._record(call, op, outcome, refusal)
         record.duration_ms, record.upstream_ms = duration_ms, upstream_ms
         record.bytes_in, record.bytes_out = bytes_in, bytes_out
-        if op.kind == "llm" and call.usage is not None and op.charged:
-            record.usage = call.usage
+        usage = call.usage
+        if usage is not None and op.charged and op.kind == "llm":
             model = call.upstream_model or op.model
-            record.usd, record.priced = self.prices.cost(call.usage, model=model, provider=call.provider)
+            record.usage = usage
+            record.usd, record.priced = self.prices.cost(usage, model=model, provider=call.provider)
         call.records.append(record)
         if self._spool is not None and (op.charged or outcome != "ok"):
-            await self._spool.write(record)
+            self._spool.put(record)
+            if self._spool.at_once:
+                await self._spool.flush()
         return record
 
     def _record(self, call: Call, op: Operation, outcome: Outcome, refusal: Refusal | None) -> Record:
+        if self._labels:
+            self._label(call, op)
         record = _described(call, op, outcome)
-        self._label(record, call, op)
         if refusal is not None:
             record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
             record.status = refusal.status
         return record
 
-    def _label(self, record: Record, call: Call, op: Operation) -> None:
+    def _label(self, call: Call, op: Operation) -> None:
         for name, label in self._labels.items():
             try:
                 value = label(call, op)
@@ -86,7 +91,6 @@ class UsageMeter:
                 value = None
             text = UNKNOWN if value is None or value == "" else str(value)[:LONGEST_LABEL]
             call.labels[name] = text
-        record.labels = dict(call.labels)
 
     def finished(self, call: Call) -> None:
         """As an observer of the outermost middleware: a call that was refused before anybody metered it gets its record too.
@@ -120,8 +124,7 @@ class RouteMeters:
         self._meters = meters
 
     def finished(self, call: Call) -> None:
-        meter = self._meters.get(call.route)
-        if meter is not None:
+        if call.refusal is not None and (meter := self._meters.get(call.route)) is not None:
             meter.finished(call)
 
     async def flush(self) -> None:
@@ -131,32 +134,24 @@ class RouteMeters:
 
 def _described(call: Call, op: Operation, outcome: Outcome) -> Record:
     who, by = call.principal, call.attribution
-    return Record(
-        id=f"{call.id}.{len(call.records)}",
-        call=call.id,
-        at=call.at,
-        kind=op.kind,
-        method=op.method,
-        route=call.route,
-        outcome=outcome,
-        status=call.status,
-        principal=who.id,
-        user=by.user or who.name,
-        agent=by.agent,
-        project=by.project,
-        session=by.session,
-        groups=who.groups,
-        provider=call.provider,
-        model=op.model,
-        upstream_model=call.upstream_model,
-        server=op.server,
-        tool=op.name if op.subject == "tool" else "",
-        exposed=op.exposed if op.exposed != op.name else "",
-        tool_use_id=op.tool_use_id,
-        tool_uses=tuple(call.tool_uses),
-        first_byte_ms=(call.first_byte - call.started) / 1e6 if call.first_byte else 0.0,
-        attempts=call.attempts,
-        arguments=op.arguments,
-        trace_id=call.trace_id,
-        span_id=call.span_id,
-    )
+    # By place: more than fifteen names would be passed as a dictionary.
+    record = Record(
+        f"{call.id}.{len(call.records)}", call.id, call.at, op.kind, op.method, call.route, outcome, call.status,
+        who.id, by.user or who.name, by.agent, by.project, by.session, who.groups,
+        call.provider, op.model, call.upstream_model,
+        (call.first_byte - call.started) / 1e6 if call.first_byte else 0.0,
+        call.attempts, dict(call.labels) if call.labels else _NO_LABELS, call.trace_id, call.span_id,
+    )  # fmt: skip
+    if call.tool_uses:
+        record.tool_uses = tuple(call.tool_uses)
+    if op.kind == "mcp":
+        _tell_tool(record, op)
+    return record
+
+
+def _tell_tool(record: Record, op: Operation) -> None:
+    record.server, record.tool_use_id, record.arguments = op.server, op.tool_use_id, op.arguments
+    if op.subject == "tool":
+        record.tool = op.name
+    if op.exposed != op.name:
+        record.exposed = op.exposed

@@ -47,7 +47,7 @@ class Price(Struct, frozen=True):
     above: tuple[tuple[int, Price], ...] = ()  # from so many prompt tokens on, another price for all of them
 
     def cost(self, usage: Usage) -> float:
-        read, hour, write, fresh, output = self.rates(usage.prompt)
+        read, hour, write, fresh, output = self.rates(usage.prompt if self.above else 0)
         tokens = (usage.input * fresh + usage.output * output + usage.cache_read * read
                   + usage.cache_write * write + usage.cache_write_1h * hour)  # fmt: skip
         return tokens / MILLION
@@ -138,12 +138,16 @@ class Prices:
         return (self.of(model, provider=provider) or self._ceiling).rates(prompt)
 
     def of(self, model: str, *, provider: str = "") -> Price | None:
-        key = (provider, model)
-        if key not in self._known:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[key] = self._find(provider, model[:LONGEST_NAME].lower())
-        return self._known[key]
+        try:
+            return self._known[provider, model]
+        except KeyError:
+            return self._learn(provider, model)
+
+    def _learn(self, provider: str, model: str) -> Price | None:
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        price = self._known[provider, model] = self._find(provider, model[:LONGEST_NAME].lower())
+        return price
 
     def _find(self, provider: str, model: str) -> Price | None:
         for name in (f"{provider}/{model}", model):

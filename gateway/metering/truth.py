@@ -73,7 +73,8 @@ def settled(
 def _suspicious(reported: Usage, request: int, answer: bytes, *, binary: bool) -> bool:
     if reported.estimated:
         return False
-    if request / PROMPT_BYTES > LIE * reported.prompt + PROMPT_SLACK:
+    doubtful = request / PROMPT_BYTES - PROMPT_SLACK
+    if doubtful > 0 and doubtful > LIE * reported.prompt:
         return True
     believed = BYTES * (LIE * reported.output + SLACK)
     if binary or len(answer) <= believed:
