@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -213,6 +212,8 @@ def check(path: Path, phase: Phase = "request") -> None:
 
 def _known(path: Path, depth: int, names: Mapping[str, Any] | tuple[str, ...]) -> None:
     if path[depth] not in names:
+        import difflib
+
         near = difflib.get_close_matches(path[depth], names, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
         raise ConfigError(f"{'.'.join(path)} does not exist: {hint}")
