@@ -21,6 +21,20 @@ from gateway.aws import handler
 answer = handler(json.loads(sys.stdin.read()), None)
 print(json.dumps([answer["statusCode"], sorted(sys.modules)]))
 """
+DECLARED = """
+import sys
+import gateway.aws
+gateway.aws.application()
+ours = [(name, module) for name, module in sys.modules.items() if name.startswith("gateway.")]
+print([f"{name}.{kind}" for name, module in ours for kind, each in vars(module).items()
+       if isinstance(each, type) and each.__module__ == name and hasattr(each, "__dataclass_fields__")])
+"""
+
+
+def run(code: str, file: Path, given: str = "") -> str:
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **SHIPPED, "GATEWAY_CONFIG": str(file)}
+    done = subprocess.run([sys.executable, "-c", code], input=given, env=env, capture_output=True, text=True, check=True)  # fmt: skip
+    return done.stdout.splitlines()[-1]
 
 
 def imported(tmp_path: Path, event: str, *, name: str = "") -> tuple[int, set[str]]:
@@ -28,15 +42,7 @@ def imported(tmp_path: Path, event: str, *, name: str = "") -> tuple[int, set[st
     file = tmp_path / "gateway.yaml"
     file.write_text(text.replace(*WITH[name]) if name else text)
     tree.keep(file)
-    done = subprocess.run(
-        [sys.executable, "-c", ASK],
-        input=(ROOT / "events" / f"{event}.json").read_text(),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **SHIPPED, "GATEWAY_CONFIG": str(file)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    status, modules = json.loads(done.stdout.splitlines()[-1])
+    status, modules = json.loads(run(ASK, file, (ROOT / "events" / f"{event}.json").read_text()))
     return status, set(modules)
 
 
@@ -63,3 +69,8 @@ def test_a_known_callers_request_loads_the_route_it_is_for_and_no_other(tmp_path
     assert status in (401, 503, 529)
     assert [name for name in UNUSED if name in modules] == []
     assert "gateway.mcp.app" not in modules
+
+
+def test_what_a_cold_start_builds_is_declared_with_structs() -> None:
+    """A frozen dataclass writes and compiles its own methods when it is imported: a third of a millisecond each."""
+    assert run(DECLARED, CONFIGURATION) == "[]"

@@ -175,11 +175,12 @@ def _status(file: Path) -> str:
     return ""
 
 
-def test_cold_starts_are_measured_beside_a_bare_app(package: Path) -> None:
-    """The figures are scripts/bench_coldstart's; tests/deploy/test_cold_start.py holds what they come from, the imports."""
-    found = measured(package, 1, event("http-api-unauthenticated"))
-    assert set(found) == {"bare", "shipped", "with JWT", "with CEL"}
-    assert found["shipped"] < found["with CEL"]
+def test_the_first_answer_comes_nearly_as_soon_as_a_bare_apps(package: Path) -> None:
+    """By processor time, the least of a few in turn: other work on the machine only ever adds."""
+    found = measured(package, 5, event("http-api-unauthenticated"))
+    least = {name: min(each.cpu for each in starts) for name, starts in found.items()}
+    assert set(least) == {"bare", "shipped", "with JWT", "with CEL"}
+    assert least["shipped"] <= 1.35 * least["bare"]
 
 
 class Telling:
