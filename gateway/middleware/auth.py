@@ -123,7 +123,10 @@ class AuthMiddleware:
             except InvalidToken as error:
                 failed = error if failed is None or looks_like_one(credential.text) else failed
         if failed is not None and not found:
-            raise failed
+            try:
+                raise failed
+            finally:
+                del failed  # it refers to this frame: the circle, with the whole call in it, would live until a collection
         if len(found) > 1 and len({principal.id for principal in found.values()}) > 1:
             raise BadRequest("the request carries credentials of two different callers")
         return found
