@@ -67,17 +67,14 @@ class UsageMiddleware:
             call.policies.usage = self.meter
             return await self.app(scope, receive, send)
         try:
-            operation, read = await operations.of(call, scope, receive)
+            op, read = await operations.of(call, scope, receive)
         except BadRequest as error:
             refusal = refusals.invalid(str(error), status=error.status)
             return await refusals.send_refusal(call, refusal, send)
-        await self._meter(call, operation, scope, body.replay(read, receive), send)
-
-    async def _meter(self, call: Call, op: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(call, op, send, watch=self.watch)
         outcome: Outcome = "error"
         try:
-            await self.app(scope, receive, answer)
+            await self.app(scope, body.replay(read, receive), answer)
             outcome = answer.outcome()
         except BaseException as error:
             outcome = _outcome(error)
@@ -113,34 +110,33 @@ class _Answer:
         self.size = 0
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            self._start(message)
-        elif message["type"] == "http.response.body":
-            self._body(message.get("body", b""), more=message.get("more_body", False))
+        kind = message["type"]
+        if kind == "http.response.body":
+            chunk = message.get("body", b"")
+            self.size += len(chunk)
+            self._ended = not message.get("more_body", False)
+            if self._watcher is not None:
+                self._watcher.feed(chunk)
+            elif self._op.kind == "mcp" and _TOOL_ERROR in chunk:
+                self._tool_error = True
+        elif kind == "http.response.start":
+            self.status = message["status"]
+            self._call.status = self._call.status or self.status
+            if self._watch and self.status < 400 and self._call.usage is None:
+                self._listen(message)
         return self._send(message)
 
-    def _start(self, message: Message) -> None:
-        self.status = message["status"]
-        self._call.status = self._call.status or self.status
-        if self._watch and self._call.usage is None and self.status < 400:
-            headers = dict(message.get("headers", ()))
+    def _listen(self, start: Message) -> None:
+        headers = dict(start.get("headers", ()))
+        if headers.get(b"content-encoding", b"") in _PLAIN:
             stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")
-            if headers.get(b"content-encoding", b"") in _PLAIN:
-                self._watcher = Watcher(stream=stream)
-
-    def _body(self, chunk: bytes, *, more: bool) -> None:
-        self.size += len(chunk)
-        if self._watcher is not None:
-            self._watcher.feed(chunk)
-        elif self._op.kind == "mcp" and _TOOL_ERROR in chunk:
-            self._tool_error = True
-        self._ended = not more
+            self._watcher = Watcher(stream=stream)
 
     def settle(self) -> None:
         """The usage that the app did not tell: what was read from the answer, or an estimate."""
-        call, watcher = self._call, self._watcher
-        if call.usage is not None or not self._watch or not 200 <= self.status < 400:
+        if not self._watch or self._call.usage is not None or not 200 <= self.status < 400:
             return
+        call, watcher = self._call, self._watcher
         prompt = estimate.prompt(call.body or b"", call.upstream_model or self._op.model)
         if watcher is None:  # an encoded answer: nothing can be read in it
             call.usage = truth.judged(None, prompt=prompt, written=self.size)
@@ -150,8 +146,9 @@ class _Answer:
         call.usage = truth.judged(watcher.usage, prompt=prompt, written=watcher.written, final=final)
 
     def outcome(self) -> Outcome:
-        if self._call.refusal is not None:
-            return outcome_of(self._call.refusal.status, policy=self._call.refusal.policy)
+        refusal = self._call.refusal
+        if refusal is not None:
+            return outcome_of(refusal.status, policy=refusal.policy)
         if self._tool_error:
             return "tool_error"
         if self.status >= 400:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, ValidationError, convert
 
 from gateway.llm.dialects.protocol import Json
 from gateway.metering.usage import Usage
@@ -47,30 +49,55 @@ def billed(usage: Mapping[str, Any] | None) -> Usage | None:
 
 
 _ASIDE = ("compaction", "advisor_message")
+_Tokens = Annotated[int, Meta(ge=0)] | None
 
 
-_FIGURES = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
-            "reasoning_tokens")  # fmt: skip
+class _Creation(Struct):
+    ephemeral_1h_input_tokens: _Tokens = 0
+
+
+class _Details(Struct):
+    thinking_tokens: _Tokens = 0
+
+
+class _Told(Struct):
+    input_tokens: _Tokens = 0
+    output_tokens: _Tokens = 0
+    cache_read_input_tokens: _Tokens = 0
+    cache_creation_input_tokens: _Tokens = 0
+    cache_creation: _Creation | None = None
+    output_tokens_details: _Details | None = None
+    reasoning_tokens: _Tokens = 0
+    estimated: bool | None = False
 
 
 def _read(usage: Mapping[str, Any]) -> Usage:
-    fresh, output, read, written, reasoning = _whole(map(usage.get, _FIGURES))
-    hour = 0
-    if creation := usage.get("cache_creation"):
-        (hour,) = _inner(creation, "ephemeral_1h_input_tokens")
-        written = max(0, written - hour)
-    if not reasoning and (details := usage.get("output_tokens_details")):
-        (reasoning,) = _inner(details, "thinking_tokens")
-    return Usage(fresh, output, read, written, hour, reasoning, bool(usage.get("estimated")))
+    try:
+        told = convert(usage, _Told)
+    except ValidationError:
+        told = convert(dict(filter(_understood, usage.items())), _Told)
+    creation, details = told.cache_creation, told.output_tokens_details
+    hour = creation.ephemeral_1h_input_tokens or 0 if creation is not None else 0
+    written = told.cache_creation_input_tokens or 0
+    thought = details.thinking_tokens or 0 if details is not None else 0
+    return Usage(
+        told.input_tokens or 0,
+        told.output_tokens or 0,
+        told.cache_read_input_tokens or 0,
+        written - hour if written > hour else 0,
+        hour,
+        told.reasoning_tokens or thought,
+        bool(told.estimated),
+    )
 
 
-def _inner(group: Any, name: str) -> list[int]:
-    return _whole([group.get(name) if isinstance(group, dict) else None])
-
-
-def _whole(values: Iterable[Any]) -> list[int]:
-    """Nothing where a provider sends something else than a number of tokens."""
-    return [value if type(value) is int and value > 0 else 0 for value in values]
+def _understood(figure: tuple[str, Any]) -> bool:
+    """What a provider sends instead of a number of tokens counts as nothing."""
+    try:
+        convert(dict([figure]), _Told)
+    except ValidationError:
+        return False
+    return True
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
