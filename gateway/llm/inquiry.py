@@ -82,16 +82,21 @@ class Inquiry:
 
     def dialect(self, candidate: Candidate) -> str:
         """The wire that this candidate is asked on."""
-        return candidate.provider.dialect(candidate.model, self.endpoint.dialect)
+        return candidate.provider.dialect(candidate.model, "" if self.mixed else self.endpoint.dialect)
+
+    @property
+    def mixed(self) -> bool:
+        """Cursor asks chat's endpoint in the words of Responses: no provider takes that as it is."""
+        return self.op.method == "chat" and b'"messages"' not in self.body and b'"input"' in self.body
 
     def passes(self, candidate: Candidate) -> bool:
         """This candidate speaks the client's dialect: nothing has to be translated."""
-        return self.dialect(candidate) == self.endpoint.dialect
+        return self.dialect(candidate) == self.endpoint.dialect and not self.mixed
 
     async def prepare(self, candidate: Candidate) -> Prepared:
         provider, dialect = candidate.provider, self.dialect(candidate)
         self.call.wire, self.call.losses = dialect, []
-        if dialect == self.endpoint.dialect:
+        if dialect == self.endpoint.dialect and not self.mixed:
             made = self._untouched(candidate, dialect)
         else:
             made = self._translated(candidate, dialect)

@@ -13,11 +13,19 @@ import pytest
 from botocore.parsers import create_parser
 
 from gateway.metering.usage import Usage
-from tests.dialects import oracles, specified_bedrock, specified_chat, specified_gemini, specified_responses
+from tests.dialects import (
+    grammar_openai,
+    oracles,
+    specified_bedrock,
+    specified_chat,
+    specified_gemini,
+    specified_responses,
+)
 from tests.dialects.conversations import SCHEMA
 from tests.dialects.test_openai_responses_requests import CODEX
 from tests.dialects.words import ANSWERS, STREAMS, plain
-from tests.llm.gateways import gateway
+from tests.llm.gateways import MESSAGE, gateway
+from tests.llm.scripted import driver, scripted, streamed, whole
 from tests.net.upstream import answer, repeat
 
 SSE, FRAMES, JSON = b"text/event-stream", b"application/vnd.amazon.eventstream", b"application/json"
@@ -225,3 +233,40 @@ async def test_aws_own_client_reads_the_kind_of_an_error(status: int, kind: str)
     raw = {"status_code": reply.status, "headers": reply.headers, "body": reply.body}
     error = create_parser("rest-json").parse(raw, None)["Error"]
     assert (error["Code"], error["Message"]) == (kind, "no")
+
+
+CURSOR: dict[str, Any] = {
+    "model": "m",
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "input": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        {"type": "function_call", "call_id": "call_1", "name": "get", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "call_1", "output": "1"},
+    ],
+    "tools": [
+        {"type": "function", "name": "get", "parameters": {"type": "object", "properties": {}}},
+        {"type": "custom", "name": "ApplyPatch", "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}},
+    ],
+    "reasoning": {"effort": "low"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wire", ["anthropic", "openai-chat", "openai-responses", "gemini"])
+async def test_cursor_asks_chat_in_the_words_of_responses(wire: str) -> None:
+    app, upstream = scripted(wire)
+    upstream.answers = [streamed(wire, UPSTREAMS[wire][1])]
+    reply = await driver(app).post("/v1/chat/completions", CURSOR)
+    events = grammar_openai.chat(reply.body, whole=True, usage=True)
+    assert any(choice["delta"].get("tool_calls") for event in events for choice in event["choices"])
+    sent = json.loads(upstream.asked[0])
+    assert len(sent["tools"][0].get("functionDeclarations") or sent["tools"]) == 2
+
+
+async def test_a_chat_body_may_hold_tools_in_the_form_of_responses() -> None:
+    app, upstream = scripted("anthropic")
+    upstream.answers = [whole(MESSAGE)]
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": CURSOR["tools"]}
+    assert (await driver(app).post("/v1/chat/completions", body)).status == 200
+    assert [tool["name"] for tool in json.loads(upstream.asked[0])["tools"]] == ["get", "ApplyPatch"]

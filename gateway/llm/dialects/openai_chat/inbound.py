@@ -23,6 +23,8 @@ TEXT_INPUT: Json = {"type": "object", "properties": {"input": {"type": "string"}
 
 @shaped("OpenAI chat")
 def read_request(body: Json, target: Target) -> Request:
+    if "messages" not in body and "input" in body:
+        return _in_words_of_responses(body, target)
     if (body.get("n") or 1) != 1:
         raise BadRequest("n: only one choice can be translated")
     if "functions" in body or "function_call" in body:
@@ -33,10 +35,26 @@ def read_request(body: Json, target: Target) -> Request:
     hub |= _limits(body)
     hub |= _settings(body, losses)
     custom = _tools(body, hub)
-    options = body.get("stream_options") or {}
-    wire = {"include_usage": bool(options.get("include_usage")), "custom": custom}
     stream = bool(body.get("stream"))
-    return Request(hub=hub, model=hub["model"], stream=stream, count=target.count, losses=losses, wire=wire)
+    return Request(
+        hub=hub, model=hub["model"], stream=stream, count=target.count, losses=losses, wire=_wire(body, custom)
+    )
+
+
+def _in_words_of_responses(body: Json, target: Target) -> Request:
+    """As Cursor's agent asks; it wants chat's answers all the same."""
+    from gateway.llm.dialects import openai_responses  # which stands on this module
+
+    request = openai_responses.read_request(body, target)
+    kinds: Json = request.wire["kinds"]
+    custom = [name for name, kind in kinds.items() if kind["type"] == "custom"]
+    request.wire = _wire(body, custom)
+    return request
+
+
+def _wire(body: Json, custom: list[str]) -> Json:
+    options = body.get("stream_options") or {}
+    return {"include_usage": bool(options.get("include_usage")), "custom": custom}
 
 
 def _limits(body: Json) -> Json:
@@ -69,9 +87,9 @@ def _tools(body: Json, hub: Json) -> list[str]:
     tools, custom = [], []
     for tool in body.get("tools") or ():
         if tool.get("type", "function") == "function":
-            tools.append(_function(tool.get("function") or {}))
+            tools.append(_function(tool.get("function") or tool))
         elif tool.get("type") == "custom":
-            made = _custom(tool.get("custom") or {})
+            made = _custom(tool.get("custom") or tool)
             tools.append(made)
             custom.append(made["name"])
         else:
