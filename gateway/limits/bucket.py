@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
 
@@ -61,7 +61,7 @@ class Taken(msgspec.Struct, frozen=True):
     remaining: Mapping[str, float] = {}  # limit name → what is left
 
 
-class Terms(NamedTuple):
+class Terms(msgspec.Struct, frozen=True):
     """A take in whole numbers. `origin` is where an untouched bucket stands."""
 
     origin: int
@@ -70,7 +70,7 @@ class Terms(NamedTuple):
     inc: int
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True):
     """`changes` is what to write, empty when denied; `left` what remains of each limit afterwards."""
 
     denied: str
@@ -122,7 +122,7 @@ def decide(state: State, takes: Sequence[Take], now: int, skew: int = 0) -> Deci
         if take.slot:
             moved, pause, remaining[name] = _place(take, state.get(name), now)
         else:
-            moved, pause, remaining[name] = _number(take, cast("int | None", state.get(name)), now, skew)
+            moved, pause, remaining[name] = _number(take, state.get(name), now, skew)  # type: ignore[arg-type]
         if moved is not None:
             changes[name] = moved
         else:
@@ -137,13 +137,15 @@ def decide(state: State, takes: Sequence[Take], now: int, skew: int = 0) -> Deci
 
 def _number(take: Take, tat: int | None, now: int, skew: int) -> tuple[int | None, float, float]:
     """Where the number goes, or how long to wait; and what is then left."""
-    origin, _, span, inc = t = terms(take, now, skew)
+    t = terms(take, now, skew)
+    origin = t.origin
     if tat is None or tat < origin:
         tat = origin
-    moved = tat + inc
-    room = span - moved + origin
+    moved = tat + t.inc
+    room = t.span - moved + origin
     if room >= 0 or (tat == origin and not take.since):
-        room = max(0, room)
+        if room < 0:
+            room = 0
         return moved, 0.0, room / MICRO if take.since else float(int(room * take.rate / MICRO))
     return None, 0.0 if take.since else wait(tat, t) / MICRO, 0.0
 

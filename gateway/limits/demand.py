@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,7 +41,7 @@ class Rule(Struct, frozen=True):
     fixed: Take | None  # what one request takes, where that is always the same
 
 
-class Share(NamedTuple):
+class Share(Struct, frozen=True):
     """One rule's part in what is taken from an entity."""
 
     rule: Rule
@@ -49,7 +49,17 @@ class Share(NamedTuple):
     resets: float = 0.0  # of a budget: when its period ends
 
 
-Demand = dict[str, list[Share]]
+class Group(Struct, frozen=True):
+    """Rules with the same key: what they take from one entity is one write. `always`: their shares, where nothing has to be
+    worked out for a call."""
+
+    name: str
+    key: Key | None
+    rules: tuple[Rule, ...]
+    always: tuple[Share, ...] | None
+
+
+Demand = dict[str, Sequence[Share]]
 _UNCHARGED = ("count_tokens", "models", "model", "initialize", "ping", "tools/list", "prompts/list", "resources/list",
               "resources/templates/list", "server/discover", "GET", "HEAD", "OPTIONS")  # fmt: skip
 
@@ -64,6 +74,18 @@ def compiled(
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"two limits are called {sorted(twice)[0]!r}")
     return tuple(sorted(found, key=lambda rule: rule.key is None))
+
+
+def grouped(found: Iterable[Rule]) -> tuple[Group, ...]:
+    by_key: dict[str, list[Rule]] = {}
+    for rule in found:
+        by_key.setdefault(rule.group, []).append(rule)
+    return tuple(Group(name, each[0].key, tuple(each), _always(each)) for name, each in by_key.items())
+
+
+def _always(found: Sequence[Rule]) -> tuple[Share, ...] | None:
+    shares = tuple(Share(rule, rule.fixed) for rule in found if rule.fixed is not None and rule.when is None)
+    return shares if len(shares) == len(found) else None
 
 
 def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:
@@ -96,8 +118,7 @@ def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:
 def own(limits: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
     """The limits that a virtual key carries itself: `{requests: 120, per: 60}`, `{usd: 50, per: month}`."""
     found = [Budget(**each) if "usd" in each else Limit(**each) for each in limits]
-    mine = [_named(each) for each in found]
-    return tuple(_rule(item, _whole) for item in mine)
+    return tuple(_rule(_named(each), _whole) for each in found)
 
 
 def _named(item: Limit | Budget) -> Limit | Budget:
@@ -122,21 +143,21 @@ def counts(rule: Rule, call: Call, op: Operation) -> bool:
     return answer is not ABSENT and bool(answer)
 
 
-def entities(rule: Rule, call: Call, op: Operation) -> Sequence[str]:
-    """Whose buckets the rule takes from; none where the operation has no such subject."""
-    if rule.key is None:
+def entities(group: Group, call: Call, op: Operation) -> Sequence[str]:
+    """Whose buckets the group takes from; none where the operation has no such subject."""
+    if group.key is None:
         return (EVERYBODY,)
     try:
-        value = rule.key(call, op)
+        value = group.key(call, op)
     except Exception:
         value = None
     if value is ABSENT:
         return ()
     if isinstance(value, (list, tuple, set, frozenset)):
-        return tuple(dict.fromkeys(_entity(rule.group, member) for member in value)) or (
-            _entity(rule.group, None),
+        return tuple(dict.fromkeys(_entity(group.name, member) for member in value)) or (
+            _entity(group.name, None),
         )
-    return (_entity(rule.group, value),)
+    return (_entity(group.name, value),)
 
 
 def _entity(group: str, value: Any) -> str:

@@ -19,15 +19,15 @@ class LocalBuckets:
     def take(self, entity: str, takes: Sequence[Take]) -> Taken:
         now = int(self._clock() * bucket.MICRO)
         state = self._entities.get(entity)
-        denied, retry, changes, left = bucket.decide(state or {}, takes, now)
-        if denied:
-            return Taken(denied, retry, left)
+        found = bucket.decide(state or {}, takes, now)
+        if found.denied:
+            return Taken(found.denied, found.retry_after, found.left)
         if state is None:
             self._sweep(now)
-            self._entities[entity] = changes
+            self._entities[entity] = found.changes
         else:
-            state.update(changes)
-        return Taken("", 0.0, left)
+            state.update(found.changes)
+        return Taken("", 0.0, found.left)
 
     def settle(self, entity: str, takes: Sequence[Take]) -> None:
         state = self._entities.get(entity)

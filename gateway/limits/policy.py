@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,10 @@ from gateway.errors import Refused, StoreError
 from gateway.limits import answers, demand, estimate, keys, rules
 from gateway.limits.breaker import Breaker
 from gateway.limits.bucket import Take, Taken
-from gateway.limits.demand import Demand, Rule, Share
+from gateway.limits.demand import Demand, Group, Rule, Share
 from gateway.limits.local import LocalBuckets
 from gateway.limits.outputs import Outputs
-from gateway.limits.reservation import Held
+from gateway.limits.reservation import Held, Part
 from gateway.limits.rules import Budget, Limit
 from gateway.limits.spend import SpendLimits
 from gateway.metering.prices import Prices
@@ -57,7 +57,8 @@ class RateLimiter:
         breaker: Breaker | None = None,
     ) -> None:
         self.rules = demand.compiled(limits, budgets, compile)
-        self._fixed = {rule.name: Share(rule, rule.fixed) for rule in self.rules if rule.fixed is not None}
+        self._groups = demand.grouped(self.rules)
+        self._learns = any(rule.unit in ("tokens", "usd") for rule in self.rules)
         self._warns = any(rule.warn for rule in self.rules) or spend is not None
         self.prices = prices or Prices()
         self.outputs = Outputs()
@@ -72,23 +73,23 @@ class RateLimiter:
         self._numbers = count(1)
         self._warned: dict[tuple[str, str, float], float] = {}
         self._routes: dict[str, tuple[str, str]] = {}
-        self._owned: dict[str, tuple[Any, tuple[Rule, ...]]] = {}
+        self._owned: dict[str, tuple[Any, tuple[Group, ...]]] = {}
         self._periods: dict[rules.Period, tuple[float, float]] = {}
 
     async def reserve(self, call: Call, op: Operation) -> Held:
         """Takes from every bucket that counts the operation, or from none and raises Refused."""
         held = Held(self, call, op)
-        if self._spend is not None and op.kind == "llm":
+        if self._spend is not None and self._spend.stale():
             await self._spend.fresh()
         try:
-            for entity, shares in self._demand(call, op).items():
+            for entity, shares in self._demand(held).items():
                 await self._reserve(held, entity, shares)
         except BaseException:
             await held.undo()
             raise
         return held
 
-    async def _reserve(self, held: Held, entity: str, shares: list[Share]) -> None:
+    async def _reserve(self, held: Held, entity: str, shares: Sequence[Share]) -> None:
         takes = [share.take for share in shares]
         taken = await self._take(entity, takes)
         local = taken is None
@@ -97,7 +98,7 @@ class RateLimiter:
             takes = [self._share(share.take) for share in shares]
             taken = self._local.take(entity, takes)
         if not taken.denied:
-            held.add(entity, shares, takes, taken.remaining, local=local)
+            held.parts.append(Part(entity, shares, takes, taken.remaining, local))
             if self._warns:
                 self._warn(entity, shares, taken)
             return
@@ -118,7 +119,7 @@ class RateLimiter:
         self._breaker.succeeded()
         return taken
 
-    def _open(self, call: Call, shares: list[Share]) -> list[Share]:
+    def _open(self, call: Call, shares: Sequence[Share]) -> list[Share]:
         """The shares that a local bucket may stand in for. Raises Refused for those that fail closed."""
         opened = [share for share in shares if share.rule.on_failure == "open"]
         for share in shares:
@@ -139,45 +140,50 @@ class RateLimiter:
         if self._enforce:
             raise Refused(refusal)
 
-    def _demand(self, call: Call, op: Operation) -> Demand:
+    def _demand(self, held: Held) -> Demand:
+        call, op = held.call, held.op
         found: Demand = {}
-        tokens = -1
         key = call.principal.key
-        for rule in self.rules if key is None or not key.get("limits") else (*self._own(key), *self.rules):
-            if not demand.counts(rule, call, op):
-                continue
-            share = self._fixed.get(rule.name)
-            if share is None:
-                if tokens < 0 and rule.unit in ("tokens", "usd"):
-                    tokens = self._prompt(call, op)
-                share = self._share_of(rule, call, op, tokens)
-            for entity in demand.entities(rule, call, op):
-                found.setdefault(entity, []).append(share)
-        if self._spend is not None and op.kind == "llm" and op.charged:
+        for group in (
+            self._groups if key is None or not key.get("limits") else (*self._own(key), *self._groups)
+        ):
+            shares: Sequence[Share]
+            if group.always is not None and op.charged:
+                shares = group.always
+            else:
+                counting = [rule for rule in group.rules if demand.counts(rule, call, op)]
+                shares = [self._share_of(rule, held) for rule in counting]
+            if shares:
+                for entity in demand.entities(group, call, op):
+                    found[entity] = [*found[entity], *shares] if entity in found else shares
+        if self._spend and op.kind == "llm" and op.charged:
             for rule, entity in self._spend.rules(call):
-                tokens = self._prompt(call, op) if tokens < 0 else tokens
-                found.setdefault(entity, []).append(self._share_of(rule, call, op, tokens))
+                found[entity] = [*found.get(entity, ()), self._share_of(rule, held)]
         return found
 
-    def _own(self, key: Mapping[str, Any]) -> tuple[Rule, ...]:
+    def _own(self, key: Mapping[str, Any]) -> tuple[Group, ...]:
         """The rules of a virtual key that carries limits of its own."""
         known = self._owned.get(key["id"])
         if known is None or known[0] != key["limits"]:
             if len(self._owned) >= WARNED:
                 self._owned.clear()
-            known = self._owned[key["id"]] = (key["limits"], demand.own(key["limits"]))
-            self._warns = True
+            known = self._owned[key["id"]] = (key["limits"], demand.grouped(demand.own(key["limits"])))
+            self._warns = self._learns = True
         return known[1]
 
-    def _prompt(self, call: Call, op: Operation) -> int:
-        provider, model = self._routes.get(op.model, ("", op.model))
-        return estimate.prompt(call.body or b"", model, provider=provider)
+    def _prompt(self, held: Held) -> int:
+        if held.prompt is None:
+            provider, model = self._routes.get(held.op.model, ("", held.op.model))
+            held.prompt = estimate.prompt(held.call.body or b"", model, provider=provider)
+        return held.prompt
 
-    def _share_of(self, rule: Rule, call: Call, op: Operation, tokens: int) -> Share:
+    def _share_of(self, rule: Rule, held: Held) -> Share:
         if rule.unit == "concurrency":
-            return Share(rule, Take(rule.name, 0.0, rule.burst, 1, slot=f"{call.id}.{next(self._numbers)}"))
-        if rule.unit == "requests":
-            return Share(rule, Take(rule.name, rule.rate, rule.burst, 1))
+            slot = f"{held.call.id}.{next(self._numbers)}"
+            return Share(rule, Take(rule.name, 0.0, rule.burst, 1, slot=slot))
+        if rule.fixed is not None:
+            return Share(rule, rule.fixed)
+        op, tokens = held.op, self._prompt(held)
         output = 0 if op.method == "embeddings" else self.outputs.expect(op.model, op.max_tokens)
         if rule.per is None:
             return Share(rule, Take(rule.name, rule.rate, rule.burst, tokens + output))
@@ -186,8 +192,9 @@ class RateLimiter:
         start, end = self._period(rule.per)
         return Share(rule, Take(rule.name, 0.0, rule.burst, usd, since=start), end)
 
-    def _warn(self, entity: str, shares: list[Share], taken: Taken) -> None:
-        for rule, _, resets in shares:
+    def _warn(self, entity: str, shares: Sequence[Share], taken: Taken) -> None:
+        for share in shares:
+            rule, resets = share.rule, share.resets
             if not rule.warn:
                 continue
             used = 100 * (1 - taken.remaining[rule.name] / rule.burst)
@@ -215,6 +222,8 @@ class RateLimiter:
 
     def learn(self, call: Call, op: Operation, usage: Usage) -> None:
         """What the next estimate for this model starts from."""
+        if not (self._learns or self._spend):
+            return
         self.outputs.note(op.model, usage.output)
         if call.upstream_model and self._routes.get(op.model) != (call.provider, call.upstream_model):
             if len(self._routes) >= WARNED:
@@ -232,7 +241,7 @@ class RateLimiter:
         return start, end
 
 
-def _denied(shares: list[Share], taken: Taken) -> Share:
+def _denied(shares: Sequence[Share], taken: Taken) -> Share:
     """The limit to name: of several budgets that are spent, the one that resets last."""
     denied = next(share for share in shares if share.rule.name == taken.denied)
     if denied.rule.per is None:

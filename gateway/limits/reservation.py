@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
 from gateway.limits.answers import Header, Standing
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 _USED = ("tokens", "usd")
 
 
-class _Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True):
+    """What was taken from one entity."""
+
     entity: str
-    shares: list[Share]
+    shares: Sequence[Share]
     takes: list[Take]  # those of the shares, smaller where this process stands in for the store
     left: Mapping[str, float]
     local: bool
@@ -31,29 +34,25 @@ class _Part(NamedTuple):
 class Held:
     """A reservation. `settle` once; later calls do nothing."""
 
-    __slots__ = ("_limiter", "_parts", "_settled", "call", "op")
+    __slots__ = ("_limiter", "_settled", "call", "op", "parts", "prompt")
 
     def __init__(self, limiter: RateLimiter, call: Call, op: Operation) -> None:
         self._limiter = limiter
-        self._parts: list[_Part] = []
+        self.parts: list[Part] = []
+        self.prompt: int | None = None  # tokens, estimated when a limit asks for them
         self._settled = False
         self.call = call
         self.op = op
 
     def __bool__(self) -> bool:
         """Whether anything was taken at all."""
-        return bool(self._parts)
-
-    def add(
-        self, entity: str, shares: list[Share], takes: list[Take], left: Mapping[str, float], *, local: bool
-    ) -> None:
-        self._parts.append(_Part(entity, shares, takes, left, local))
+        return bool(self.parts)
 
     def headers(self) -> list[Header]:
         """The caller's own figures, for the head of a successful answer."""
         standings = [
             Standing(share.rule, part.left[share.rule.name], share.resets)
-            for part in self._parts
+            for part in self.parts
             for share in part.shares
         ]
         return self._limiter.headers(self.call, standings)
@@ -61,7 +60,7 @@ class Held:
     @property
     def waits_for_usage(self) -> bool:
         """Whether what is settled depends on what was used."""
-        return any(share.rule.unit in _USED for part in self._parts for share in part.shares)
+        return any(share.rule.unit in _USED for part in self.parts for share in part.shares)
 
     async def settle(self, usage: Usage | None, usd: float | None) -> None:
         """Charge what was used instead of what was reserved; without usage nothing was."""
@@ -70,13 +69,12 @@ class Held:
         self._settled = True
         if usage is not None:
             self._limiter.learn(self.call, self.op, usage)
-        used = {"tokens": usage.total if usage else 0, "usd": usd or 0.0, "concurrency": 0}
         due = []
-        for part in self._parts:
+        for part in self.parts:
             owed = [
-                replace(take, cost=take.cost if take.slot else used[share.rule.unit] - take.cost)
+                replace(take, cost=take.cost if take.slot else _used(share, usage, usd) - take.cost)
                 for share, take in zip(part.shares, part.takes, strict=True)
-                if share.rule.unit != "requests"
+                if share.rule.fixed is None
             ]
             if owed:
                 due.append(self._limiter.charge(part.entity, owed, local=part.local))
@@ -87,7 +85,7 @@ class Held:
         """Give everything back: a later limit said no, and the operation does not happen."""
         self._settled = True
         due = []
-        for part in self._parts:
+        for part in self.parts:
             back = [replace(take, cost=take.cost if take.slot else -take.cost) for take in part.takes]
             due.append(self._limiter.charge(part.entity, back, local=part.local))
         await self._all(due)
@@ -99,3 +97,7 @@ class Held:
             return
         for charge in charges:
             await charge
+
+
+def _used(share: Share, usage: Usage | None, usd: float | None) -> float:
+    return usd or 0.0 if share.rule.unit == "usd" else usage.total if usage is not None else 0

@@ -50,11 +50,17 @@ class SpendLimits:
         self._loading: asyncio.Task[None] | None = None
         self._by_scope: dict[tuple[str, str, str], Document] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._by_scope)
+
+    def stale(self) -> bool:
+        return self._clock() >= self._until
+
     async def fresh(self) -> None:
         """Only the first caller waits. Those known stay in force while the store does not answer."""
-        now = self._clock()
-        if now < self._until:
+        if not self.stale():
             return
+        now = self._clock()
         first, self._until = self._until == float("-inf"), now + self._ttl
         if first:
             return await self._load()
@@ -68,8 +74,6 @@ class SpendLimits:
         self._by_scope = {_place(item.value): item.value for _, item in found}
 
     def of(self, user: str, groups: Sequence[str]) -> list[Effective]:
-        if not self._by_scope:
-            return []
         found = (self._nearest(user, groups, period) for period in PERIODS)
         return [effective for effective in found if effective is not None]
 

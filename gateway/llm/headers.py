@@ -4,12 +4,13 @@ shared account does not."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
+from operator import itemgetter
 from urllib.parse import unquote_plus
 
 from gateway.types import Headers
 
+_NAME = itemgetter(0)
 _HOP = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
 )
@@ -48,14 +49,13 @@ def _comes_back(name: bytes, passthrough: bool) -> bool:
     return not (name in _RESPONSE or _RESPONSE_LIKE.match(name))
 
 
-def up(headers: Iterable[tuple[bytes, bytes]], *, passthrough: bool) -> Headers:
+def up(headers: Headers, *, passthrough: bool) -> Headers:
     """The client's headers for an upstream that speaks its dialect. A compressed answer could not be metered."""
-    listed = list(headers)
-    kept = [pair for pair in listed if _goes_up(pair[0])]
+    kept = [pair for pair in headers if _goes_up(pair[0])]
     if passthrough:
-        kept += [pair for pair in listed if pair[0] in _CREDENTIALS]
+        kept += [pair for pair in headers if pair[0] in _CREDENTIALS]
     kept.append((b"accept-encoding", b"identity"))
-    return _without_named(listed, kept)
+    return _without_named(headers, kept)
 
 
 _CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
@@ -69,9 +69,9 @@ def back(headers: Headers, *, passthrough: bool = False) -> Headers:
 
 def _without_named(headers: Headers, kept: Headers) -> Headers:
     """Without the headers that Connection declares to be of this hop."""
-    values = [value for name, value in headers if name == b"connection"]
-    if not values:
+    if b"connection" not in map(_NAME, headers):
         return kept
+    values = [value for name, value in headers if name == b"connection"]
     named = {each.strip().lower() for value in values for each in value.split(b",")}
     return [pair for pair in kept if pair[0] not in named]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -31,8 +30,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _MODEL = re.compile(r"(?<=/models/)[^/:]+|(?<=/model/)[^/]+")
 
 
-@dataclass(slots=True)
-class Prepared:
+class Prepared(msgspec.Struct):
     """A request as one provider gets it. `reply` reads the answer; None: it passes as it is."""
 
     candidate: Candidate
@@ -44,8 +42,7 @@ class Prepared:
     reply: Reply | None = None
 
 
-@dataclass(slots=True)
-class Inquiry:
+class Inquiry(msgspec.Struct):
     """One client request for a model. The hub's reading of it is made once, and only when a provider needs it."""
 
     call: Call
@@ -55,7 +52,7 @@ class Inquiry:
     headers: Headers  # as they came
     query: str  # without credentials
     memory: Callable[[], Recall]  # of thought signatures; made when a provider speaks Gemini
-    _request: Request | None = field(default=None, init=False)
+    _request: Request | None = None
 
     @property
     def inbound(self) -> Any:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
+import msgspec
+
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest, ConfigError
 from gateway.llm.providers import Provider
@@ -47,8 +49,7 @@ class ModelRule:
         return not any(mark in self.match for mark in "*?[")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """One way to serve a call."""
 
     provider: Provider

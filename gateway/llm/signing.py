@@ -11,12 +11,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from gateway.errors import ConfigError
 from gateway.types import Headers
 
+_NAME = itemgetter(0)
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -33,7 +35,9 @@ class KeySigner:
         self._name, self._value = name.encode(), value.encode()
 
     async def sign(self, method: str, url: str, headers: Headers, body: bytes) -> Headers:
-        return [*_without(headers, self._name), (self._name, self._value)]
+        if self._name in map(_NAME, headers):
+            headers = _without(headers, self._name)
+        return [*headers, (self._name, self._value)]
 
 
 def bearer(token: str) -> KeySigner:

@@ -7,7 +7,8 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.call import Call
 from gateway.errors import UpstreamError, UpstreamTimeout
@@ -22,8 +23,7 @@ from gateway.net.retry import Budget, pause
 log = logging.getLogger("gateway")
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """A provider's answer whose head, and as much as had to be seen to trust it, has arrived."""
 
     prepared: Prepared

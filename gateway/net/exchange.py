@@ -143,6 +143,8 @@ class Exchange:
             self._head_size += len(data)
             if self._head_size > HEAD_LIMIT:
                 self._fail(UpstreamError("the upstream's headers are too large"))
+            return
+        self._wake()
 
     def eof(self) -> None:
         """The upstream says that nothing more comes: the end of an answer that has no other end, a cut for all others."""
@@ -189,7 +191,6 @@ class Exchange:
         self._in_body = True
         if self._no_body:
             self._complete = True
-        self._wake()
 
     def on_body(self, data: bytes) -> None:
         self._parts.append(data)
@@ -197,7 +198,6 @@ class Exchange:
         if self._size > HIGH_WATER and not self._paused and self._wire is not None:
             self._paused = True
             self._wire.pause()
-        self._wake()
 
     def on_message_complete(self) -> None:
         if self.status < 200:  # 100 Continue, 103 Early Hints: the answer itself follows
@@ -205,7 +205,6 @@ class Exchange:
             return
         self._complete = True
         self._keep = self._parser.should_keep_alive() and not self._no_body
-        self._wake()
 
     def _wake(self) -> None:
         waiter = self._waiter

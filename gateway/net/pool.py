@@ -7,6 +7,7 @@ import os
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from gateway.net.dial import Origin, dial
 from gateway.net.exchange import Exchange
 from gateway.net.proxies import Proxies, Proxy
 
+_NAME = itemgetter(0)
 JOIN_BELOW = 64 * 1024  # a larger body is written on its own, so that it is not copied
 
 
@@ -138,36 +140,28 @@ class Connections:
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._prefix, self._fixed = self._framing()
 
-    def _framing(self) -> tuple[bytes, bytes]:
+    def _framing(self) -> tuple[bytes, tuple[bytes, ...]]:
         """What stands before each target and after each request line."""
-        host = b"host: " + self._origin.authority.encode("ascii") + b"\r\n"
+        host = b"host: " + self._origin.authority.encode("ascii")
         if self._proxy is None or self._origin.scheme == "https":
-            return b"", host
+            return b"", (host,)
         secret = self._proxy.authorization
-        asked = b"proxy-authorization: " + secret + b"\r\n" if secret else b""
-        return f"http://{self._origin.authority}".encode("ascii"), host + asked
+        asked = (b"proxy-authorization: " + secret,) if secret else ()
+        return f"http://{self._origin.authority}".encode("ascii"), (host, *asked)
 
     def encode(
         self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
     ) -> tuple[bytes, ...]:
-        lines = [
-            method.encode("ascii"),
-            b" ",
-            self._prefix,
-            target.encode("ascii"),
-            b" HTTP/1.1\r\n",
-            self._fixed,
-        ]
-        count = 0
-        for name, value in headers:
-            if name != b"host":  # a signer's; it is the same one
-                lines += (name, b": ", value, b"\r\n")
-                count += 1
-        framed = body or method in ("POST", "PUT", "PATCH")
-        lines.append(b"content-length: %d\r\n\r\n" % len(body) if framed else b"\r\n")
-        head = b"".join(lines)
-        expected = count + self._fixed.count(b"\n") + (3 if framed else 2)
-        if head.count(b"\n") != expected or head.count(b"\r") != expected or " " in target:
+        if b"host" in map(_NAME, headers):  # a signer's; it is the same one
+            headers = [pair for pair in headers if pair[0] != b"host"]
+        asked = b"%b %b%b HTTP/1.1" % (method.encode("ascii"), self._prefix, target.encode("ascii"))
+        lines = [asked, *self._fixed, *map(b": ".join, headers)]
+        if body or method in ("POST", "PUT", "PATCH"):
+            lines.append(b"content-length: %d" % len(body))
+        lines += (b"", b"")
+        head = b"\r\n".join(lines)
+        breaks = len(lines) - 1
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or " " in target:
             raise ValueError("a line break or space in a header or target of the request")
         return (head + body,) if len(body) < JOIN_BELOW else (head, body)
 

@@ -49,10 +49,10 @@ class SqliteStore:
         now = int(self._clock() * bucket.MICRO)
         self._sweep(connection, now)
         state = _read(connection, entity)
-        denied, retry, changes, left = bucket.decide(state, takes, now)
-        if not denied:
-            _write(connection, entity, state | changes)
-        return Taken(denied, retry, left)
+        found = bucket.decide(state, takes, now)
+        if not found.denied:
+            _write(connection, entity, state | found.changes)
+        return Taken(found.denied, found.retry_after, found.left)
 
     async def settle(self, entity: str, takes: Sequence[Take]) -> None:
         def work(connection: sqlite3.Connection) -> None:

@@ -122,8 +122,8 @@ class DynamoBuckets:
             never = [t for t in takes if t.since and t.cost > t.burst]
             return Taken(never[0].limit, 0.0, {t.limit: t.burst for t in takes}) if never else None
         state = _with(seen, pending)
-        denied, retry, _, left = bucket.decide(state, takes, now, self._skew)
-        return Taken(denied, retry, left) if denied else None
+        found = bucket.decide(state, takes, now, self._skew)
+        return Taken(found.denied, found.retry_after, found.left) if found.denied else None
 
     def _taken(self, entity: str, takes: Sequence[Take], item: Mapping[str, Any], now: int) -> Taken:
         values = self._saw(entity, item)
