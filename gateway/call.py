@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.types import Scope
 
 Kind = Literal["llm", "mcp", "http"]
+_LATIN = repeat("latin-1")
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -153,11 +155,7 @@ class Call(msgspec.Struct):
     @classmethod
     def new(cls, scope: Scope) -> Call:
         client, at = scope.get("client"), time.time()
-        # The first of several is the one that counts.
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1")
-            for name, value in reversed(scope.get("headers", ()))
-        }
+        headers = _texts(scope.get("headers", ()))
         path = _below(scope.get("root_path", ""), _path(scope))
         endpoint = match(path, headers)
         return cls(
@@ -184,6 +182,16 @@ class Call(msgspec.Struct):
             self.abort()
 
 
+def _texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by name; the first of several is the one that counts."""
+    pairs = list(headers)
+    pairs.reverse()
+    if not pairs:
+        return {}
+    names, values = zip(*pairs, strict=True)
+    return dict(zip(map(str, names, _LATIN), map(str, values, _LATIN), strict=True))
+
+
 def _named(at: float) -> str:
     """Later calls have later names, so that an index over them grows at its end; a name is no secret."""
     return f"req_{int(at * 1_000_000):014x}{random.getrandbits(40):010x}"
@@ -199,6 +207,6 @@ def _below(root: str, path: str) -> str:
 def _path(scope: Scope) -> str:
     """Decoded once, but for the slash: an encoded one belongs to its segment (Bedrock's model ids hold some)."""
     raw: bytes = scope.get("raw_path") or b""
-    if b"%2f" not in raw.lower():
+    if b"%" not in raw or b"%2f" not in raw.lower():
         return scope.get("path", "")  # type: ignore[no-any-return]
     return unquote(re.sub("%2f", "%252F", raw.decode("latin-1"), flags=re.IGNORECASE))

@@ -45,33 +45,30 @@ class Router:
 
     def __init__(self, routes: Sequence[Route], *, fixed: Mapping[str, App]) -> None:
         self.fixed = dict(fixed)
-        self.routes = sorted(routes, key=lambda r: (not r.exact, -len(r.path)))
+        ordered = sorted(routes, key=lambda r: (not r.exact, -len(r.path)))
+        self.routes = [(each, each.path.rstrip("/"), each.path.rstrip("/") + "/") for each in ordered]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         call = Call.of(scope)
-        app = self.fixed.get(call.path)
+        path = call.path
+        app = self.fixed.get(path)
         if app is not None:
-            return await app(scope, receive, send)
-        port = (scope.get("server") or (None, None))[1]
-        for route in self.routes:
-            if _matches(route, call.path) and (not route.ports or port in route.ports):
+            return app(scope, receive, send)
+        for route, prefix, below in self.routes:
+            found = path == route.path or (not route.exact and path.startswith(below))
+            if found and (not route.ports or _port(scope) in route.ports):
                 call.route = route.path
                 if route.mcp:
                     call.dialect, call.endpoint = "mcp", None
-                elif call.endpoint is not None and call.endpoint.prefix != route.path.rstrip("/"):
+                elif call.endpoint is not None and call.endpoint.prefix != prefix:
                     call.endpoint = None  # /v1/v1/messages: the API's path, but not where the route begins
-                return await route.app(scope, receive, send)
-        refusal = refusals.invalid(f"no route of this gateway serves {call.path}", status=404)
-        await refusals.send_refusal(call, refusal, send)
+                return route.app(scope, receive, send)
+        refusal = refusals.invalid(f"no route of this gateway serves {path}", status=404)
+        return refusals.send_refusal(call, refusal, send)
 
 
-def _matches(route: Route, path: str) -> bool:
-    prefix = route.path
-    if prefix == "/":
-        return not route.exact or path == "/"
-    if not path.startswith(prefix):
-        return False
-    return len(path) == len(prefix) or (not route.exact and path[len(prefix)] == "/")
+def _port(scope: Scope) -> int | None:
+    return (scope.get("server") or (None, None))[1]
 
 
 class Status:

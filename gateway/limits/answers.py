@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from gateway.limits.demand import Rule, Share
 from gateway.refusals import Refusal
@@ -19,7 +20,7 @@ _OPENAI = {unit: [f"x-ratelimit-{kind}-{unit}".encode() for kind in _KINDS] for 
 UPSTREAM = (b"anthropic-ratelimit-", b"x-ratelimit-")  # a shared credential's: replaced by the caller's own
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True):
     """One limit of the caller after this call took its part."""
 
     rule: Rule

@@ -178,11 +178,12 @@ class RateLimiter:
         return held.prompt
 
     def _share_of(self, rule: Rule, held: Held) -> Share:
+        if rule.fixed is not None:
+            return Share(rule, rule.fixed)
+        held.owes = True
         if rule.unit == "concurrency":
             slot = f"{held.call.id}.{next(self._numbers)}"
             return Share(rule, Take(rule.name, 0.0, rule.burst, 1, slot=slot))
-        if rule.fixed is not None:
-            return Share(rule, rule.fixed)
         op, tokens = held.op, self._prompt(held)
         output = 0 if op.method == "embeddings" else self.outputs.expect(op.model, op.max_tokens)
         if rule.per is None:

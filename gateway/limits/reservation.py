@@ -34,11 +34,12 @@ class Part(msgspec.Struct, frozen=True):
 class Held:
     """A reservation. `settle` once; later calls do nothing."""
 
-    __slots__ = ("_limiter", "_settled", "call", "op", "parts", "prompt")
+    __slots__ = ("_limiter", "_settled", "call", "op", "owes", "parts", "prompt")
 
     def __init__(self, limiter: RateLimiter, call: Call, op: Operation) -> None:
         self._limiter = limiter
         self.parts: list[Part] = []
+        self.owes = False  # whether there will be something to settle
         self.prompt: int | None = None  # tokens, estimated when a limit asks for them
         self._settled = False
         self.call = call
@@ -60,7 +61,7 @@ class Held:
     @property
     def waits_for_usage(self) -> bool:
         """Whether what is settled depends on what was used."""
-        return any(share.rule.unit in _USED for part in self.parts for share in part.shares)
+        return self.owes and any(share.rule.unit in _USED for part in self.parts for share in part.shares)
 
     async def settle(self, usage: Usage | None, usd: float | None) -> None:
         """Charge what was used instead of what was reserved; without usage nothing was."""
@@ -69,6 +70,8 @@ class Held:
         self._settled = True
         if usage is not None:
             self._limiter.learn(self.call, self.op, usage)
+        if not self.owes:
+            return
         due = []
         for part in self.parts:
             owed = [

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from gateway import refusals
+from gateway.answer import Answer
 from gateway.body import DEFAULT, Bound
 from gateway.call import Call
 from gateway.errors import BadRequest, ClientGone, Refused, StoreError, UpstreamError, UpstreamTimeout
@@ -60,7 +62,8 @@ class AccessMiddleware:
         state["gateway"], state["gateway.bound"] = call, self.bound
         if self.tracer is not None:
             self.tracer.begin(call)
-        answer = _Answer(call, send)
+        answer = Answer(call, send)
+        answer.heads.append(partial(_name, call.id))
         try:
             if _AMBIGUOUS.search(call.path):
                 raise BadRequest("the path can be read in more than one way: send it normalised")
@@ -68,33 +71,19 @@ class AccessMiddleware:
         except Exception as error:
             await _explain(call, error, answer)
         finally:
+            call.bytes_out = answer.size
             for observer in self.observers:
                 observer.finished(call)
             if self.flush is not None:
                 await self.flush()
 
 
-class _Answer:
-    """The `send` of one request: notes what was sent, and names the call in the response."""
-
-    __slots__ = ("_call", "_send", "started")
-
-    def __init__(self, call: Call, send: Send) -> None:
-        self._call = call
-        self._send = send
-        self.started = False
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            self.started = True
-            self._call.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-gateway-call", self._call.id.encode())]
-        else:
-            self._call.bytes_out += len(message.get("body", b""))
-        return self._send(message)
+def _name(name: str, message: Message) -> None:
+    """Name the call in the response."""
+    message["headers"] = [*message.get("headers", ()), (b"x-gateway-call", name.encode())]
 
 
-async def _explain(call: Call, error: Exception, answer: _Answer) -> None:
+async def _explain(call: Call, error: Exception, answer: Answer) -> None:
     if isinstance(error, ClientGone):
         call.status = call.status or CLIENT_GONE
         return
@@ -103,7 +92,7 @@ async def _explain(call: Call, error: Exception, answer: _Answer) -> None:
         log.error(
             "%s %s: %s", call.id, call.path, error, exc_info=not isinstance(error, UpstreamError | StoreError)
         )
-    if answer.started:
+    if answer.status:
         call.refusal = refusal
         raise error  # the server breaks the connection, so that the answer does not look whole
     await refusals.send_refusal(call, refusal, answer)

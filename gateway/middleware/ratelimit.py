@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gateway import body, operations, refusals
+from gateway.answer import Answer
 from gateway.call import Call, Principal
 from gateway.errors import BadRequest, Refused
 from gateway.limits import answers, estimate
@@ -94,15 +95,13 @@ class RateLimitMiddleware:
         replayed = body.replay(read, receive)
         if not held:
             return await self.app(scope, replayed, send)
-        await self._run(held, scope, replayed, send)
-
-    async def _run(self, held: Held, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _Answer(held, send)
+        answer = Answer.of(call, send)
+        told = _Told(held, answer)
         try:
-            await self.app(scope, receive, answer)
+            await self.app(scope, replayed, answer)
         finally:
-            usage = answer.usage()
-            await held.settle(usage, self._usd(held, usage))
+            usage = told.usage()
+            await held.settle(usage, self._usd(held, usage) if held.owes else None)
 
     def _usd(self, held: Held, usage: Usage | None) -> float | None:
         call = held.call
@@ -114,31 +113,21 @@ class RateLimitMiddleware:
         return self.limiter.prices.cost(usage, model=model, provider=call.provider).usd
 
 
-class _Answer:
-    """The `send` of one request: puts the caller's own figures into the head, and reads the usage where nobody else does."""
+class _Told:
+    """Puts the caller's own figures into the head of an answer, and reads the usage where nobody else does."""
 
-    __slots__ = ("_held", "_send", "_size", "_status", "_watcher")
+    __slots__ = ("_answer", "_held", "_watcher")
 
-    def __init__(self, held: Held, send: Send) -> None:
+    def __init__(self, held: Held, answer: Answer) -> None:
         self._held = held
-        self._send = send
-        self._status = 0
-        self._size = 0
+        self._answer = answer
         self._watcher: Watcher | None = None
+        if held.op.kind == "llm":
+            answer.heads.append(self._head)
 
-    def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            self._start(message)
-        elif message["type"] == "http.response.body":
-            chunk = message.get("body", b"")
-            self._size += len(chunk)
-            if self._watcher is not None:
-                self._watcher.feed(chunk)
-        return self._send(message)
-
-    def _start(self, message: Message) -> None:
-        held, self._status = self._held, message["status"]
-        if held.op.kind != "llm" or self._status >= 400:
+    def _head(self, message: Message) -> None:
+        held = self._held
+        if message["status"] >= 400:
             return
         headers = message.get("headers", ())
         if own := held.headers():
@@ -149,15 +138,16 @@ class _Answer:
             if found.get(b"content-encoding", b"identity") == b"identity":
                 stream = found.get(b"content-type", b"").startswith(b"text/event-stream")
                 self._watcher = Watcher(stream=stream)
+                self._answer.feeds.append(self._watcher.feed)
 
     def usage(self) -> Usage | None:
         """What to charge; None where nothing was used."""
-        call = self._held.call
-        if call.usage is not None or self._held.op.kind != "llm" or not 200 <= self._status < 400:
+        call, op = self._held.call, self._held.op
+        if call.usage is not None or op.kind != "llm" or not 200 <= self._answer.status < 400:
             return call.usage
-        prompt = estimate.prompt(call.body or b"", call.upstream_model or self._held.op.model)
+        prompt = estimate.prompt(call.body or b"", call.upstream_model or op.model)
         if self._watcher is None:
-            return truth.judged(None, prompt=prompt, written=self._size)
+            return truth.judged(None, prompt=prompt, written=self._answer.size)
         self._watcher.end()
         return truth.judged(
             self._watcher.usage, prompt=prompt, written=self._watcher.written, final=self._watcher.final

@@ -1,0 +1,45 @@
+"""What is sent to the client, as far as policies want to know it or add to its head."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from gateway.types import Message, Send
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+
+
+class Answer:
+    """The `send` of one request, one for all layers that were given the same: a chain of them would cost more than what
+    they do. `heads` get the message with the head before it goes on, `feeds` each piece of the body.
+    """
+
+    __slots__ = ("_call", "_send", "ended", "feeds", "heads", "size", "status")
+
+    def __init__(self, call: Call, send: Send) -> None:
+        self._call = call
+        self._send = send
+        self.heads: list[Callable[[Message], None]] = []
+        self.feeds: list[Callable[[bytes], None]] = []
+        self.status = 0  # 0: nothing was sent
+        self.size = 0
+        self.ended = False
+
+    @classmethod
+    def of(cls, call: Call, send: Send) -> Answer:
+        return send if type(send) is cls else cls(call, send)
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            self.status = self._call.status = message["status"]
+            for head in self.heads:
+                head(message)
+        else:
+            chunk = message.get("body", b"")
+            self.size += len(chunk)
+            self.ended = not message.get("more_body", False)
+            for feed in self.feeds:
+                feed(chunk)
+        return self._send(message)
