@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -151,14 +151,16 @@ class LLMApp:
         await _json(send, shown)
 
 
-async def _told(inquiry: Inquiry, answer: Answer, relay: Relay) -> None:
+def _told(inquiry: Inquiry, answer: Answer, relay: Relay) -> Awaitable[None]:
     """Give the client this answer, in the way that fits it."""
+    if answer.prepared.reply is None and not answer.credential_refused:
+        return relay.untouched(answer)
+    return _retold(inquiry, answer, relay)
+
+
+async def _retold(inquiry: Inquiry, answer: Answer, relay: Relay) -> None:
     prepared = answer.prepared
-    if answer.credential_refused:
-        await relay.refuse(await reading.refusal(answer))
-    elif prepared.reply is None:
-        await relay.untouched(answer)
-    elif answer.status >= 400:
+    if answer.credential_refused or answer.status >= 400:
         await relay.refuse(await reading.refusal(answer))
     elif inquiry.counts:
         body = await answer.response.read()

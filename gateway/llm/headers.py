@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from operator import itemgetter
 from urllib.parse import unquote_plus
 
+from gateway.net.client import values
 from gateway.types import Headers
 
-_NAME = itemgetter(0)
 _HOP = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
 )
@@ -69,11 +68,8 @@ def back(headers: Headers, *, passthrough: bool = False) -> Headers:
 
 def _without_named(headers: Headers, kept: Headers) -> Headers:
     """Without the headers that Connection declares to be of this hop."""
-    if b"connection" not in map(_NAME, headers):
-        return kept
-    values = [value for name, value in headers if name == b"connection"]
-    named = {each.strip().lower() for value in values for each in value.split(b",")}
-    return [pair for pair in kept if pair[0] not in named]
+    named = {each.strip().lower() for value in values(headers, b"connection") for each in value.split(b",")}
+    return [pair for pair in kept if pair[0] not in named] if named else kept
 
 
 def query(raw: bytes) -> str:

@@ -36,28 +36,23 @@ _TOOL_USE = re.compile(rb'"type": ?"tool_use", ?"id": ?"([\w.:-]{1,200})"')
 class Relay:
     """One request's answer. `started`: the client has its head, so that a failure can no longer have a status."""
 
-    __slots__ = (
-        "_binary", "_call", "_final", "_inquiry", "_media", "_parts", "_pulse", "_reported", "_send", "_silence", "_size", "_status",
-        "_tail", "_watch", "_writer", "started",
-    )  # fmt: skip
+    started = False
+    _media = b""
+    _size = _status = 0
+    _binary = False
+    _reported: Usage | None = None
+    _final = False  # whether the provider's last word on usage was heard
+    _watch: Watch | None = None  # of a stream that passes untouched
+    _writer: StreamWriter | None = None  # of a translated stream
+    _pulse: Pulse | None = None  # likewise
+    _tail = b""  # the latest bytes that the client was sent
 
     def __init__(self, inquiry: Inquiry, send: Send, *, silence: float = SILENCE) -> None:
         self._silence = silence
         self._inquiry = inquiry
         self._call = inquiry.call
         self._send = send
-        self._media = b""
-        self._size = 0
-        self._status = 0
         self._parts: list[bytes] = []  # what the client was sent, to be looked at if the figures are in doubt
-        self._binary = False
-        self._reported: Usage | None = None
-        self._final = False  # whether the provider's last word on usage was heard
-        self._watch: Watch | None = None  # of a stream that passes untouched
-        self._writer: StreamWriter | None = None  # of a translated stream
-        self._pulse: Pulse | None = None  # likewise
-        self._tail = b""  # the latest bytes that the client was sent
-        self.started = False
 
     async def start(self, status: int, headers: Headers) -> None:
         self._status = status

@@ -74,11 +74,14 @@ class Upstream:
         self._health = health or Health()
         self._budget = Budget()
 
-    async def open(self, inquiry: Inquiry, candidates: Sequence[Candidate]) -> Answer:
+    def open(self, inquiry: Inquiry, candidates: Sequence[Candidate]) -> Awaitable[Answer]:
         """The answer to give to the client, good or bad; raises UpstreamError where there is none."""
         self._budget.called()
         if len(candidates) == 1:
-            return await self._persist(inquiry, candidates[0], settle=False)
+            return self._persist(inquiry, candidates[0], settle=False)
+        return self._first(inquiry, candidates)
+
+    async def _first(self, inquiry: Inquiry, candidates: Sequence[Candidate]) -> Answer:
         healthy = [each for each in candidates if not self._health.ejected(each.provider.name)]
         *others, last = healthy or candidates
         for candidate in others:
@@ -105,6 +108,8 @@ class Upstream:
                 if wait is None:
                     raise
             else:
+                if answer.status < 400:
+                    return answer
                 wait = self._wait_after(answer, candidate, attempt)
                 if wait is None:
                     _alert(inquiry.call, answer)
@@ -117,8 +122,6 @@ class Upstream:
         self, outcome: Answer | UpstreamError, candidate: Candidate, attempt: int
     ) -> float | None:
         """Seconds until the next attempt; None: this is how it stays."""
-        if isinstance(outcome, Answer) and outcome.status < 400:
-            return None
         if isinstance(outcome, UpstreamTimeout):  # whoever waited that long does not want to do so again
             return None
         retry_after = None
@@ -142,7 +145,10 @@ class Upstream:
                 "POST", prepared.url, headers=prepared.headers, body=prepared.body, timeouts=provider.timeouts
             )
             outcome = str(response.status)
-            answer = await _opened(inquiry, prepared, response, settle=settle)
+            if response.status < 300 and not (inquiry.op.stream and (settle or prepared.reply is not None)):
+                answer = Answer(prepared, response)
+            else:
+                answer = await _opened(inquiry, prepared, response)
         except UpstreamError:
             self._health.failed(provider.name)
             raise
@@ -164,12 +170,11 @@ def _alert(call: Call, answer: Answer) -> None:
         log.error("alert: provider %s does not accept the gateway's credential (401)", name)
 
 
-async def _opened(inquiry: Inquiry, prepared: Prepared, response: Response, *, settle: bool) -> Answer:
+async def _opened(inquiry: Inquiry, prepared: Prepared, response: Response) -> Answer:
     if 300 <= response.status < 400:
         response.close()
         raise UpstreamError(f"the upstream redirects ({response.status}); redirects are not followed")
-    translated = prepared.reply is not None
-    if response.status >= 400 or not inquiry.op.stream or not (settle or translated):
+    if response.status >= 400:
         return Answer(prepared, response)
     try:
         return Answer(prepared, response, await opening(inquiry.call, prepared, response))

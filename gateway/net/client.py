@@ -8,12 +8,14 @@ an end, and `close` gives the connection back where it can be used again and abo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Protocol
 
 from msgspec import Struct
 
 from gateway.types import Headers
 
+_NAME = itemgetter(0)
 READ_LIMIT = 64 * 1024 * 1024
 
 
@@ -70,7 +72,12 @@ class Client(Protocol):
 
 def header(headers: Headers, name: bytes) -> bytes:
     """The first value of a header, b"" without one. `name` in lower case."""
-    for key, value in headers:
-        if key == name:
-            return value
-    return b""
+    found = values(headers, name)
+    return found[0] if found else b""
+
+
+def values(headers: Headers, name: bytes) -> Sequence[bytes]:
+    """All values of a header. `name` in lower case."""
+    if name not in map(_NAME, headers):  # which most are not
+        return ()
+    return [value for key, value in headers if key == name]

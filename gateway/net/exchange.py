@@ -8,7 +8,7 @@ from typing import Protocol
 import httptools
 
 from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
-from gateway.net.client import READ_LIMIT, Timeouts
+from gateway.net.client import READ_LIMIT, Timeouts, values
 from gateway.types import Headers
 
 HIGH_WATER = 256 * 1024  # unread bytes at which the socket is no longer read
@@ -33,38 +33,18 @@ class Wire(Protocol):
 class Exchange:
     """Implements `Response`. The wire is let go the moment the last byte has been parsed, not when it has been read."""
 
-    __slots__ = (
-        "_complete",
-        "_error",
-        "_garbage",
-        "_head_size",
-        "_idle",
-        "_in_body",
-        "_keep",
-        "_no_body",
-        "_parser",
-        "_parts",
-        "_paused",
-        "_sent_at",
-        "_size",
-        "_until",
-        "_waiter",
-        "_wire",
-        "headers",
-        "status",
-    )
+    status = 0
+    _error: UpstreamError | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _size = _head_size = 0
+    _complete = _in_body = _paused = _garbage = _keep = False
 
     def __init__(self, wire: Wire, timeouts: Timeouts, *, no_body: bool) -> None:
-        self.status = 0
         self.headers: Headers = []
         self._wire: Wire | None = wire
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
-        self._size = self._head_size = 0
-        self._complete = self._in_body = self._paused = self._garbage = self._keep = False
         self._no_body = no_body
-        self._error: UpstreamError | None = None
-        self._waiter: asyncio.Future[None] | None = None
         self._sent_at = wire.loop.time()
         self._idle = timeouts.idle
         self._until = self._sent_at + timeouts.total
@@ -107,7 +87,8 @@ class Exchange:
     def _take(self) -> bytes:
         parts = self._parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._parts, self._size = [], 0
+        parts.clear()
+        self._size = 0
         if self._paused and self._wire is not None:
             self._paused = False
             self._wire.resume()
@@ -119,8 +100,10 @@ class Exchange:
             raise self._error
         wire = self._wire
         assert wire is not None
-        self._waiter = wire.loop.create_future()
-        wire.arm(min(wire.loop.time() + patience, self._until))
+        loop = wire.loop
+        self._waiter = loop.create_future()
+        due = loop.time() + patience
+        wire.arm(due if due < self._until else self._until)
         try:
             await self._waiter
         finally:
@@ -177,17 +160,15 @@ class Exchange:
             raise ValueError("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_body:  # a trailer: nobody has asked for any
-            return
-        name = name.lower()
-        if name == b"transfer-encoding" and value.lower() != b"chunked":
-            raise ValueError("a transfer coding that was not asked for")
-        self.headers.append((name, value))
+        if not self._in_body:  # otherwise a trailer: nobody has asked for any
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         if self.status < 200:
             return
+        if any(each.lower() != b"chunked" for each in values(self.headers, b"transfer-encoding")):
+            raise ValueError("a transfer coding that was not asked for")
         self._in_body = True
         if self._no_body:
             self._complete = True
