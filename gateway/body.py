@@ -29,17 +29,15 @@ async def read(scope: Scope, receive: Receive) -> bytes:
         declared = call.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > bound.bytes:
             raise bound.exceeded()
-        call.body = await _drain(receive, bound)
+        message = await receive()
+        first = _part(message)
+        whole = not message.get("more_body", False) and len(first) <= bound.bytes
+        call.body = first if whole else await _drain(message, first, receive, bound)
     return call.body
 
 
-async def _drain(receive: Receive, bound: Bound) -> bytes:
-    limit = bound.bytes
-    message = await receive()
-    first: bytes = _part(message)
-    if not message.get("more_body", False) and len(first) <= limit:
-        return first
-    parts, size = [first], len(first)
+async def _drain(message: Message, first: bytes, receive: Receive, bound: Bound) -> bytes:
+    limit, parts, size = bound.bytes, [first], len(first)
     while message.get("more_body", False):
         if size > limit:
             raise bound.exceeded()

@@ -26,7 +26,7 @@ _scalars: dict[type, Any] = {
 }
 _UNCHARGED = frozenset({"count_tokens", "models", "model"})
 _SUBJECTS = {"tools/call": "tool", "prompts/get": "prompt", "resources/read": "resource"}
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
 _READ = frozenset({"model", "stream", *_LIMITS})
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -60,8 +60,8 @@ def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
     if not model:
         raise BadRequest("model: field required")
     stream = endpoint.stream or bool(_value(fields, "stream", bool))
-    limits = [limit for key in _LIMITS if key in fields and (limit := _value(fields, key, int))]
-    return Operation("llm", name, charged, model, stream, max(limits) if limits else None)
+    limits = [_value(fields, key, int) or 0 for key in fields.keys() & _LIMITS]
+    return Operation("llm", name, charged, model, stream, (max(limits) or None) if limits else None)
 
 
 def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -72,9 +72,9 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
         raise BadRequest(f"the request body is not a JSON object: {error}") from None
     if len(body) != _compact(fields) and not _whole(bytes(body), fields):
         raise BadRequest("the request body holds a key twice, or a key with escaped quotes")
-    for key in fields:
-        if _misspelt(key):
-            raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
+    if any(map(_misspelt, fields)):
+        key = next(filter(_misspelt, fields))
+        raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
     return fields
 
 

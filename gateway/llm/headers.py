@@ -68,8 +68,11 @@ def back(headers: Headers, *, passthrough: bool = False) -> Headers:
 
 def _without_named(headers: Headers, kept: Headers) -> Headers:
     """Without the headers that Connection declares to be of this hop."""
-    named = {each.strip().lower() for value in values(headers, b"connection") for each in value.split(b",")}
-    return [pair for pair in kept if pair[0] not in named] if named else kept
+    declared = values(headers, b"connection")
+    if not declared:
+        return kept
+    named = {each.strip().lower() for value in declared for each in value.split(b",")}
+    return [pair for pair in kept if pair[0] not in named]
 
 
 def query(raw: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import orjson
@@ -54,11 +54,11 @@ class Relay:
         self._send = send
         self._parts: list[bytes] = []  # what the client was sent, to be looked at if the figures are in doubt
 
-    async def start(self, status: int, headers: Headers) -> None:
+    def start(self, status: int, headers: Headers) -> Awaitable[None]:
         self._status = status
-        self._media = header(headers, b"content-type").partition(b";")[0].strip()
+        self._media = dict(headers).get(b"content-type", b"").partition(b";")[0].strip()
         self.started = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        return self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def body(self, data: bytes, *, more: bool) -> None:
         if self._size <= READ_LIMIT:
@@ -76,7 +76,7 @@ class Relay:
         self._call.first_byte = self._call.first_byte or time.perf_counter_ns()
         passthrough = answer.prepared.candidate.provider.passthrough
         await self.start(response.status, passing.back(response.headers, passthrough=passthrough))
-        encoding = header(response.headers, b"content-encoding")
+        encoding = dict(response.headers).get(b"content-encoding", b"")
         self._binary = bool(encoding) or self._media == _EVENTSTREAM
         if self._media == _SSE or self._media == _EVENTSTREAM:
             watcher = answer.opening.watcher or answer.prepared.wire.watcher()
