@@ -152,7 +152,9 @@ class Reader:
         request = _request(before.rest(body))
         messages = request.messages or []
         asked = _last_answer(messages)
-        if asked is None and before.text:  # it went back behind what was seen: which turn is new is told by the whole
+        if (
+            asked is None and before.text
+        ):  # it went back behind what was seen: which turn is new is told by the whole
             return self._read(body, session, Beginning())
         old, names = before.stretch.copy(), before.names
         for raw in messages[: asked or 0]:

@@ -150,7 +150,9 @@ class ToolCosts:
         _tell_apart(defined, unsaved)
         try:
             for day in sorted({key[0] for key in unsaved}):
-                await _merge(store, rows.day(day * DAY), {name: unsaved[at, name] for at, name in unsaved if at == day})
+                await _merge(
+                    store, rows.day(day * DAY), {name: unsaved[at, name] for at, name in unsaved if at == day}
+                )
                 unsaved = {key: cost for key, cost in unsaved.items() if key[0] != day}
         except StoreError as error:
             log.warning("tool costs wait for the store: %s", error)
