@@ -3,8 +3,9 @@
 The quirks that this dialect reads: `reasoning` (takes an effort, refuses sampling), `effort_none`, `effort_minimal`,
 `effort_xhigh`, `effort_max`, `max_tokens` (the old name of the limit), `no_developer` (knows only `system`),
 `no_stream_options`, `json_object` (no schemas), `top_k`, `identity` (takes a user's hash and a cache key), `nine`
-(call ids of nine characters), `replay_reasoning` (wants its reasoning back within a tool turn), `strict_web_search` (a 400
-where a search stands beside other tools, instead of going without).
+(call ids of nine characters), `replay_reasoning` (wants its reasoning back within a tool turn), `reasoning_details`
+(OpenRouter's words for reasoning, in which it is asked for and sent back), `strict_web_search` (a 400 where a search stands
+beside other tools, instead of going without).
 """
 
 from gateway.llm.dialects.openai_chat.answers import read_answer, reader
