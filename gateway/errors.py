@@ -9,6 +9,7 @@ GatewayError
 │   ├── UpstreamTimeout     it was silent for too long
 │   └── UpstreamClosed      the connection could not be made, or broke
 └── StoreError          the store is slow, absent, throttled, or says no
+    └── StoreUnusable       its account is not set up: no table, no permission; trying again does not help
 """
 
 from __future__ import annotations
@@ -61,3 +62,7 @@ class UpstreamClosed(UpstreamError):
 
 class StoreError(GatewayError):
     pass
+
+
+class StoreUnusable(StoreError):
+    """What is missing is said so that whoever runs the gateway can act on it."""

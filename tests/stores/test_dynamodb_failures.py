@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.call import Call, Operation, Principal
-from gateway.errors import Refused, StoreError
+from gateway.errors import Refused, StoreError, StoreUnusable
 from gateway.limits.bucket import Take
 from gateway.limits.policy import RateLimiter
 from gateway.limits.rules import Budget, Limit
@@ -74,10 +74,12 @@ async def test_and_only_once(pool: Pool, failure: Answer) -> None:
         assert len(stub.requests) == 2
 
 
-@pytest.mark.parametrize(("failure", "why"), [(FORBIDDEN, "AccessDenied"), (NO_TABLE, "ResourceNotFound")])
+@pytest.mark.parametrize(
+    ("failure", "why"), [(FORBIDDEN, "may not dynamodb:UpdateItem"), (NO_TABLE, "no table")]
+)
 async def test_what_will_not_pass_is_said_at_once(pool: Pool, failure: Answer, why: str) -> None:
     async with Stub([failure]) as stub:
-        with pytest.raises(StoreError, match=why):
+        with pytest.raises(StoreUnusable, match=why):
             await take(pool, stub)
         assert len(stub.requests) == 1
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from gateway.errors import StoreError, UpstreamError
+from gateway.errors import StoreError, StoreUnusable, UpstreamError
 from gateway.net.client import Client, Timeouts, header
 from gateway.stores.dynamodb.credentials import Source
 from gateway.stores.dynamodb.sigv4 import Signer
@@ -25,6 +25,13 @@ THROTTLED = frozenset({"ProvisionedThroughputExceededException", "ThrottlingExce
 SKEWED = frozenset(
     {"InvalidSignatureException", "RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch"}
 )
+# What an account lacks, by the kind of error that AWS answers.
+UNUSABLE = {
+    "ResourceNotFoundException": "there is no table {table} in {region}: `gateway store init` makes it, or a stack of template.yaml",
+    "AccessDeniedException": "these credentials may not {action} on the table {table}: allow what infra/dynamodb/policy.json lists",
+    "UnrecognizedClientException": "AWS does not know these credentials",
+}
+OTHERS_KEY = "does not match the schema"  # of a ValidationException, where the table is another program's
 NOTICEABLE = 5.0  # seconds by which our clock must be wrong before a refused signature is put down to it
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -51,6 +58,7 @@ class DynamoClient:
         self._net = net
         self._url = (endpoint or f"https://dynamodb.{region}.amazonaws.com").rstrip("/") + "/"
         self._host = self._url.split("://", 1)[1].rstrip("/")
+        self._region = region
         self._signer = Signer(region, "dynamodb")
         self._credentials = credentials
         self._clock = clock
@@ -73,12 +81,23 @@ class DynamoClient:
                 raise ConditionFailed(answer.get("Item", {}))
             retry = kind in THROTTLED or status >= 500 or (kind in SKEWED and attempt == 0)
             if not retry or attempt == tries - 1:
-                raise StoreError(
-                    f"DynamoDB {operation}: {kind or status} {answer.get('message', '')}".rstrip()
-                )
+                raise self._error(operation, request, kind or str(status), answer.get("message", ""))
             if kind not in SKEWED:
                 await asyncio.sleep((0.02 if not patient else 0.05 * 2**attempt) * (0.5 + self._jitter()))
         raise AssertionError
+
+    def _error(self, operation: str, request: Json, kind: str, message: str) -> StoreError:
+        table = request.get("TableName") or next(iter(request.get("RequestItems", ())), "")
+        if lacking := UNUSABLE.get(kind):
+            action = f"dynamodb:{operation}"
+            return StoreUnusable(
+                "DynamoDB: " + lacking.format(table=table, region=self._region, action=action)
+            )
+        if OTHERS_KEY in message:
+            return StoreUnusable(
+                f"DynamoDB: the key of {table} is not pk and sk: it is another program's table"
+            )
+        return StoreError(f"DynamoDB {operation}: {kind} {message}".rstrip())
 
     async def _send(self, operation: str, body: bytes) -> tuple[int, str, Json]:
         self.calls[operation] = self.calls.get(operation, 0) + 1
