@@ -12,7 +12,15 @@ from gateway import refusals
 from gateway.answer import Answer
 from gateway.body import DEFAULT, Bound
 from gateway.call import Call
-from gateway.errors import BadRequest, ClientGone, Refused, StoreError, UpstreamError, UpstreamTimeout
+from gateway.errors import (
+    BadRequest,
+    ClientGone,
+    Refused,
+    StoreError,
+    StoreUnusable,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from gateway.refusals import Refusal
 from gateway.types import App, Message, Receive, Scope, Send
 
@@ -108,6 +116,8 @@ def _refusal(error: Exception) -> Refusal:
             return Refusal(504, "timeout_error", str(error))
         case UpstreamError():
             return Refusal(502, "api_error", str(error))
+        case StoreUnusable():
+            return refusals.overloaded(f"the gateway's store is not set up: {error}")
         case StoreError():
             return refusals.overloaded("the gateway's store does not answer; try again")
         case _:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from gateway import refusals
 from gateway.call import ANONYMOUS, Call, Principal, Verdict
-from gateway.errors import BadRequest, ConfigError, StoreError
+from gateway.errors import BadRequest, ConfigError, StoreError, StoreUnusable
 from gateway.identity import credentials, network
 from gateway.identity.attribution import Attributing
 from gateway.identity.credentials import QUERY_MESSAGE, Credential
@@ -100,6 +100,8 @@ class AuthMiddleware:
                 return self._unauthorized(str(error), error="invalid_token")
         except (KeysUnavailable, StoreError) as error:
             log.error("%s: who calls cannot be checked: %s", call.id, error)
+            if isinstance(error, StoreUnusable):
+                return refusals.overloaded(f"the gateway's store is not set up: {error}")
             return refusals.overloaded("the gateway cannot check now who you are; try again")
         if not found and self.mode == "strict":
             return self._unauthorized(MISSING)
