@@ -16,6 +16,7 @@ from gateway.config.build_telemetry import telemetry
 from gateway.config.flush import Flush, keep_saving
 from gateway.config.late import Late, closed
 from gateway.config.load import Loaded
+from gateway.config.ready import Ready
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
 from gateway.mcp.metadata import Resource
@@ -68,6 +69,7 @@ def build(loaded: Loaded, resources: Resources) -> Running:
         tracer=seen.tracer,
         bound=_bound(file, resources),
         fixed=_fixed(protected),
+        ready=Ready(lambda: resources.store),
         flush=flush,
     )
     kept = Kept(apps, costs, resources)
