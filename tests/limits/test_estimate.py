@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.limits import estimate
+from gateway.limits.estimate_images import image_size
 
 PROSE = "The gateway stands between a coding agent and everything that it talks to, and keeps count of what that costs. "
 
@@ -62,9 +63,16 @@ def test_the_newer_claudes_make_more_tokens_of_the_same_text() -> None:
         ("claude-sonnet-4-5", 597, 566, 451),  # w * h / 750, as documented
         ("claude-sonnet-4-5", 1092, 1092, 1590),
         ("claude-opus-4-1", 200, 200, 54),
+        ("claude-opus-4-8", 2000, 1500, 4000),
         ("gemini-2.5-flash", 384, 384, 258),
+        ("gemini-2.0-flash", 960, 540, 258 * 7),  # six crops, and the whole
         ("gpt-4o", 3008, 2000, 1105),  # six tiles, as documented
         ("gpt-4.1", 512, 512, 255),
+        ("gpt-4o-mini", 640, 480, 14167),
+        ("gpt-4.1-mini", 640, 480, 486),
+        ("gpt-5", 640, 480, 350),
+        ("o4-mini", 640, 480, 516),
+        ("mistral-medium-latest", 597, 566, 484),
     ],
 )
 def test_an_image_counts_by_its_size_and_not_by_its_bytes(
@@ -86,6 +94,70 @@ def test_tools_that_are_only_loaded_when_looked_for_are_not_counted() -> None:
     assert estimate.prompt(deferred, model) == pytest.approx(estimate.prompt(alone, model), abs=2)
     assert estimate.prompt(here, model) > estimate.prompt(alone, model) + len(PROSE) / 6
     assert estimate.prompt(b'{"tools":{"defer_loading":true}}', model) > 0
+
+
+def test_a_tool_that_was_looked_for_and_found_is_counted() -> None:
+    tool = {
+        "name": "get_weather",
+        "description": PROSE * 5,
+        "input_schema": {"type": "object"},
+        "defer_loading": True,
+    }
+    found = {
+        "type": "tool_result",
+        "tool_use_id": "1",
+        "content": [{"type": "tool_reference", "tool_name": "get_weather"}],
+    }
+    hidden = json.dumps({"messages": [{"role": "user", "content": "hi"}], "tools": [tool]}).encode()
+    loaded = json.dumps({"messages": [{"role": "user", "content": [found]}], "tools": [tool]}).encode()
+    model = "claude-sonnet-4-5"
+    assert estimate.prompt(loaded, model) - estimate.prompt(hidden, model) > len(PROSE)
+
+
+@pytest.mark.parametrize(
+    ("model", "choice", "tokens"),
+    [
+        ("claude-sonnet-4-5", "auto", 496),
+        ("claude-sonnet-4-5", "any", 588),
+        ("claude-opus-4-7", "auto", 675),
+        ("claude-opus-4-8", "tool", 410),
+        ("claude-3-5-haiku-latest", "auto", 264),
+        ("us.anthropic.claude-opus-4-1-20250805-v1:0", "auto", 313),
+    ],
+)
+def test_what_tools_add_is_the_documented_preamble(model: str, choice: str, tokens: int) -> None:
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    more = estimate.prompt(ask("hi", tools=[tool], tool_choice={"type": choice}), model) - estimate.prompt(
+        ask("hi"), model
+    )
+    assert more == pytest.approx(tokens + 20, abs=15)
+
+
+def test_thoughts_of_turns_before_are_not_counted() -> None:
+    thought = [
+        {"type": "thinking", "thinking": PROSE * 20, "signature": "x"},
+        {"type": "text", "text": "yes"},
+    ]
+    turns = [{"role": "user", "content": "well?"}, {"role": "assistant", "content": thought}]
+    result = [{"type": "tool_result", "tool_use_id": "1", "content": "ok"}]
+    within = json.dumps({"messages": [*turns, {"role": "user", "content": result}]}).encode()
+    after = json.dumps({"messages": [*turns, {"role": "user", "content": "and now?"}]}).encode()
+    assert estimate.prompt(within, "claude-sonnet-4-5") > 400
+    assert estimate.prompt(after, "claude-sonnet-4-5") < 40
+
+
+def test_a_text_file_counts_by_its_text() -> None:
+    data = base64.b64encode((PROSE * 20).encode()).decode()
+    file = {"inlineData": {"mimeType": "text/plain", "data": data}}
+    body = json.dumps({"contents": [{"role": "user", "parts": [file]}]}).encode()
+    assert estimate.prompt(body, "gemini-2.5-pro") == pytest.approx(
+        estimate.prompt(ask(PROSE * 20), "gemini-2.5-pro"), rel=0.05
+    )
+
+
+def test_what_is_no_word_costs_more_than_words() -> None:
+    digest = "F2xb9QmZr7LpW3kTnV8cJ5hYd" * 40
+    assert estimate.prompt(ask(digest), "gpt-4o") > 2 * estimate.prompt(ask((PROSE * 20)[:1000]), "gpt-4o")
 
 
 def replayed(signature: str, ident: str = "1") -> bytes:
@@ -131,7 +203,42 @@ def test_signatures_and_encrypted_thoughts_are_no_text() -> None:
 @given(st.binary(max_size=400))
 def test_any_bytes_have_an_estimate(body: bytes) -> None:
     assert estimate.prompt(body) >= 0
-    estimate.image_size(base64.b64encode(body))
+    image_size(base64.b64encode(body))
+
+
+NAMES = st.sampled_from(
+    [
+        "role",
+        "type",
+        "content",
+        "text",
+        "parts",
+        "data",
+        "url",
+        "input",
+        "thinking",
+        "functionResponse",
+        "source",
+    ]
+)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=120)
+    | st.sampled_from(["user", "tool_result", "data:text/plain;base64,x" * 9]),
+    lambda node: st.lists(node, max_size=4) | st.dictionaries(NAMES, node, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(
+    st.sampled_from(["messages", "system", "input", "contents", "tools", "thinking", "tool_choice", "text"]),
+    JSON,
+)
+def test_any_json_has_an_estimate(field: str, value: object) -> None:
+    body = json.dumps({field: value}).encode()
+    assert all(estimate.prompt(body, model) >= 1 for model in ("claude-sonnet-4-5", "gemini-3-pro", "gpt-5"))
 
 
 @given(st.text(max_size=200))
@@ -152,7 +259,19 @@ PICTURES = {
     "png": (base64.b64decode(png(640, 480)), (640, 480)),
     "jpeg": (JPEG, (597, 566)),
     "gif": (b"GIF89a" + struct.pack("<HH", 320, 200) + b"\0" * 200, (320, 200)),
-    "webp": (b"RIFF\0\0\0\0WEBPVP8 " + b"\0" * 200, (1024, 1024)),
+    "webp": (
+        b"RIFF\0\0\0\0WEBPVP8 " + b"\0" * 7 + b"\x9d\x01\x2a" + struct.pack("<HH", 800, 440) + b"\0" * 200,
+        (800, 440),
+    ),
+    "webp, lossless": (
+        b"RIFF\0\0\0\0WEBPVP8L" + b"\0" * 4 + b"\x2f" + struct.pack("<I", 799 | 439 << 14) + b"\0" * 200,
+        (800, 440),
+    ),
+    "webp, extended": (
+        b"RIFF\0\0\0\0WEBPVP8X" + b"\0" * 8 + b"\x1f\x03\0\xb7\x01\0" + b"\0" * 200,
+        (800, 440),
+    ),
+    "webp, cut": (b"RIFF\0\0\0\0WEBPVP8 " + b"\0" * 200, (1024, 1024)),
     "pdf": (b"%PDF-1.7 " + b"\0" * 200, None),
 }
 
@@ -160,4 +279,4 @@ PICTURES = {
 @pytest.mark.parametrize("kind", PICTURES)
 def test_a_pictures_size_is_read_from_its_head(kind: str) -> None:
     raw, size = PICTURES[kind]
-    assert estimate.image_size(base64.b64encode(raw)) == size
+    assert image_size(base64.b64encode(raw)) == size
