@@ -194,12 +194,12 @@ class Metrics:
             self.auth_failures.add((call.route or "none", _kind(call)))
 
     def _model(self, record: Record) -> Labels:
-        operation = OPERATIONS.get(record.method, record.method)
-        asked = record.model[:LONGEST]
-        return (operation, record.provider, asked, record.upstream_model or asked, *self._labels(record))
+        method, asked = record.method, record.model[:LONGEST]
+        names = (OPERATIONS.get(method, method), record.provider, asked, record.upstream_model or asked)
+        return names + self._labels(record) if self._custom else names
 
     def _labels(self, record: Record) -> Labels:
-        return tuple(record.labels.get(name, "unknown") for name in self._custom) if self._custom else ()
+        return tuple(record.labels.get(name, "unknown") for name in self._custom)
 
     def _exemplify(self, call: Call, found: Sequence[Record], seconds: float) -> None:
         labels = (call.route or "none", found[0].kind)
@@ -242,14 +242,12 @@ class Metrics:
 
 def _own(call: Call, now: int) -> float:
     """What the gateway itself took: up to the first byte of an answer that streams, else of the whole call."""
-    waited = ended = 0
-    for phase in call.phases:
+    ended = now
+    for phase in reversed(call.phases):
         if phase.name == "attempt":
             ended = phase.ended
-            waited += ended - phase.started
-    if not ended:
-        waited, ended = call.upstream_ns, now
-    own = ended - call.started - waited
+            break
+    own = ended - call.started - call.upstream_ns
     return own / 1e9 if own > 0 else 0.0
 
 
