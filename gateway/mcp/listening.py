@@ -19,6 +19,8 @@ from gateway.mcp import eras, jsonrpc, resume
 from gateway.mcp import peer as peers
 from gateway.mcp.ears import ACKNOWLEDGED, CHANGES, Finished, Follower, Listener, Subscription, accepted
 from gateway.mcp.exchange import Interpreter
+from gateway.mcp.following import Following
+from gateway.mcp.names import Own
 from gateway.mcp.peer import Peer
 from gateway.mcp.resume import Place
 from gateway.mcp.server import Server
@@ -36,6 +38,7 @@ class Listening:
         self._interpreter = interpreter
         self._catalog = interpreter.catalog
         self._finished = finished
+        self.following = Following()
         self._over = asyncio.Event()
         self._listeners: set[asyncio.Task[None]] = set()
 
@@ -64,8 +67,13 @@ class Listening:
         listeners = self._begin(
             self._keep(call, peer, wire, server) for server in self._catalog.servers.values()
         )
+
+        def follow(own: Own) -> Coroutine[Any, Any, None]:
+            return self._hear_of(call, peer, wire, own)
+
         try:
-            await self._over.wait()
+            with self.following.stream(peer.session, follow):
+                await self._over.wait()
         finally:
             await _ended(listeners)
         await wire.finish()
@@ -88,6 +96,12 @@ class Listening:
                 await server.upstream.listen(call, peer, wanted, ear, "")
 
         await again(listen)
+
+    async def _hear_of(self, call: Call, peer: Peer, wire: Wire, own: Own) -> None:
+        """One resource of a modern server, that a legacy client follows."""
+        ear = self._ear(call, wire, peer, Place(own[0], ""))
+        upstream = self._catalog.servers[own[0]].upstream
+        await again(lambda: upstream.listen(call, peer, {"resourceSubscriptions": [own[1]]}, ear, ""))
 
     def _ear(self, call: Call, wire: Wire, peer: Peer, place: Place) -> Listener:
         ear = Listener(wire, call, peer, self._interpreter)

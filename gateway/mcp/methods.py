@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from msgspec import Raw, structs
@@ -15,10 +15,12 @@ from gateway.mcp import eras, jsonrpc
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.capabilities import capabilities, instructions
 from gateway.mcp.catalog import Catalog
+from gateway.mcp.ears import accepted
 from gateway.mcp.exchange import Exchange, Interpreter, split_request_id
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, Message, RpcError
 from gateway.mcp.listening import Listening
 from gateway.mcp.lists import Lists
+from gateway.mcp.names import Own
 from gateway.mcp.peer import Peer
 from gateway.mcp.relay import METHODS, Relay
 from gateway.mcp.resume import Place, client_id, hop_id
@@ -34,6 +36,7 @@ from gateway.mcp.upstream import Answer, Ask, Hello, incoming
 from gateway.mcp.wire import Wire
 from gateway.policies import Policies
 
+T = TypeVar("T")
 Handler = Callable[[Turn], Awaitable[Answer]]
 CANCELLED = "cancelled by the client"
 
@@ -126,6 +129,7 @@ class Methods:
         return structs.replace(peer, handles={name: handle for name, handle in handles.items() if handle})
 
     async def leave(self, call: Call, peer: Peer) -> None:
+        self.listening.following.forget(peer.session)
         servers = [self._catalog.servers[name] for name in peer.handles if name in self._catalog.servers]
         await self._each(servers, lambda server: server.upstream.leave(call, peer))
 
@@ -246,9 +250,23 @@ class Methods:
         own = await self._catalog.locate(turn.call, turn.peer, uri)
         if own is None or not self._sees(turn, RESOURCES, Entry(own[0], own[1], uri, b"", {})):
             raise RpcError(RESOURCE_NOT_FOUND, "Resource not found", {"uri": uri})
+        server = self._catalog.servers[own[0]]
+        hello = await reached(server.upstream.hello(turn.call, turn.peer))
+        if hello.modern:
+            return self._follow(turn, own, hello)
         params = {**turn.params, "uri": Raw(orjson.dumps(own[1]))}
-        ask = Ask(turn.call, turn.peer, method, changed=params)
-        return await asked(turn, self._catalog.servers[own[0]], ask)
+        return await asked(turn, server, Ask(turn.call, turn.peer, method, changed=params))
+
+    def _follow(self, turn: Turn, own: Own, hello: Hello) -> Answer:
+        """A server of the modern era is subscribed to in the client's place."""
+        following, session = self.listening.following, turn.peer.session
+        if turn.message.method == "resources/unsubscribe":
+            following.leave(session, own)
+        elif not (session and self._streaming and accepted(hello, {"resourceSubscriptions": [own[1]]})):
+            raise RpcError(METHOD_NOT_FOUND, "this resource cannot be followed here")
+        elif not following.follow(session, own):
+            raise RpcError(jsonrpc.INVALID_REQUEST, "this session follows too many resources")
+        return Answer(b"{}")
 
     async def _listen(self, turn: Turn) -> Answer:
         await self.listening.subscribe(turn)
@@ -271,13 +289,18 @@ class Methods:
         return await asked(turn, server, Ask(turn.call, turn.peer, turn.message.method, changed=params))
 
 
+async def reached(asking: Awaitable[T]) -> T:
+    """What a server answers. Raises RpcError where it cannot be reached."""
+    try:
+        return await asking
+    except UpstreamError as exc:
+        raise RpcError(jsonrpc.INTERNAL_ERROR, f"The server could not be reached: {exc}.") from exc
+
+
 async def asked(turn: Turn, server: Server, ask: Ask) -> Answer:
     """A request passed on as it is."""
     turn.exchange.server = server.name
-    try:
-        answer = await server.upstream.ask(ask, turn.exchange)
-    except UpstreamError as exc:
-        raise RpcError(jsonrpc.INTERNAL_ERROR, f"The server could not be reached: {exc}.") from exc
+    answer = await reached(server.upstream.ask(ask, turn.exchange))
     if not answer.result:
         return Answer(b"", answer.error)
     if answer.modern == turn.peer.modern:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from gateway.mcp.tables import Entry
 from gateway.stores.protocols import Documents
 
 Mode = Literal["off", "trust-first", "approve"]
+Held = Literal["", "new", "changed"]
 PINNED = "pin"
 PENDING = "pin-pending"
 FIELDS = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
@@ -54,15 +56,16 @@ class Pins:
         self._store = store
         self._trusting = mode == "trust-first"
         self._clock = clock
-        self._known: dict[tuple[str, str, str], tuple[bool, float]] = {}
+        self._known: dict[tuple[str, str, str], tuple[Held, float]] = {}
         self._digests: dict[int, tuple[Mapping[str, Any], str]] = {}
 
     async def approved(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those that may be shown and called. Where the store does not answer, only what was approved before."""
-        verdicts = await asyncio.gather(*(self.holds(entry) for entry in entries))
+        verdicts = await asyncio.gather(*(self.held(entry) for entry in entries))
         return [entry for entry, held in zip(entries, verdicts, strict=True) if not held]
 
-    async def holds(self, entry: Entry) -> bool:
+    async def held(self, entry: Entry) -> Held:
+        """Why it waits for an operator, "" where it does not."""
         key = entry.server, entry.name, self._digest(entry)
         known = self._known.get(key)
         if known is not None and self._clock() < known[1]:
@@ -70,7 +73,7 @@ class Pins:
         try:
             held = await self._look_up(entry, key[2])
         except StoreError:
-            return known[0] if known is not None else True
+            return known[0] if known is not None else "new"
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[key] = held, self._clock() + (_HELD_TTL if held else _APPROVED_TTL)
@@ -84,18 +87,31 @@ class Pins:
             known = self._digests[id(entry.tree)] = entry.tree, digest(entry.tree)
         return known[1]
 
-    async def _look_up(self, entry: Entry, sha: str) -> bool:
+    async def _look_up(self, entry: Entry, sha: str) -> Held:
         name = key(entry.server, entry.name)
         pinned = await self._store.get(PINNED, name)
         if pinned is not None and pinned.value["hash"] == sha:
-            return False
+            return ""
         value = {"hash": sha, "definition": definition(entry.tree), "at": self._clock()}
         if pinned is None and self._trusting and await self._store.put(PINNED, name, value, expect=0):
-            return False
+            return ""
         pending = await self._store.get(PENDING, name)
         if pending is None or pending.value["hash"] != sha:
             await self._store.put(PENDING, name, value)
-        return True
+        return "new" if pinned is None else "changed"
+
+
+def told(entry: Entry, held: Held) -> str:
+    """What is held, and what an operator does about it."""
+    why = {
+        "new": "nobody has approved its definition yet",
+        "changed": "its definition has changed since it was approved",
+    }
+    name = shlex.quote(key(entry.server, entry.name))
+    return (
+        f"the tool {entry.exposed} is held back, because {why[held]}. An operator sees it with "
+        f"`gateway pins diff {name}` and approves it with `gateway pins approve {name}`"
+    )
 
 
 def key(server: str, tool: str) -> str:

@@ -16,7 +16,7 @@ from gateway.call import Operation, Verdict
 from gateway.errors import Refused
 from gateway.mcp import jsonrpc
 from gateway.mcp.bounds import Bounds
-from gateway.mcp.pins import Pins
+from gateway.mcp.pins import Pins, told
 from gateway.mcp.tables import PROMPTS, RESOURCES, TEMPLATES, TOOLS, Entry, Kind
 from gateway.mcp.turn import Turn
 from gateway.policies import Inspector
@@ -74,10 +74,11 @@ class Sight:
 
     async def examine(self, turn: Turn, op: Operation, entry: Entry) -> Refusal | None:
         """What pins and scanners say of a tool's definition, as `judge`."""
-        if self._pins is not None and await self._pins.holds(entry):
-            why = f"the definition of {op.exposed} is new or has changed; an operator must approve it (gateway pins approve)"
-            turn.call.verdicts.append(Verdict("pins", "refuse", "pins", why))
-            raise Refused(forbidden(why, policy="pins", rule="pins"))
+        held = await self._pins.held(entry) if self._pins is not None else ""
+        if held:
+            why = told(entry, held)
+            turn.call.verdicts.append(Verdict("pins", "refuse", held, why))
+            raise Refused(forbidden(why, policy="pins", rule=held))
         guard = turn.policies.guard
         if guard is None:
             return None

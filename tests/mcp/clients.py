@@ -120,6 +120,10 @@ class Legacy:
         }
         return await Driver(prepared(self.app, self.prepare)).get("/mcp", headers=headers, **options)
 
+    async def delete(self) -> Reply:
+        headers = {"mcp-session-id": self.session}
+        return await Driver(prepared(self.app, self.prepare)).request("DELETE", "/mcp", headers=headers)
+
     async def send(self, method: str, params: Any = None, **options: Any) -> Reply:
         self.counter += 1
         body = {"jsonrpc": "2.0", "id": options.pop("id", self.counter), "method": method}

@@ -235,7 +235,10 @@ async def test_row_28_a_changed_definition_is_held_back_until_it_is_approved() -
         server.tools[0]["description"] = "now does something else"
         assert await asking.tools() == ["b"]
         held = await asking.call("a")
-        assert "Refused by pins" in held["content"][0]["text"]
+        said = held["content"][0]["text"]
+        assert said.startswith("Refused by pins: the tool a is held back, because its definition has changed")
+        assert "`gateway pins diff s/a`" in said
+        assert "`gateway pins approve s/a`" in said
         [difference] = await pins.differences(store)
         assert (difference.tool, difference.pinned["description"]) == ("a", "does a")  # type: ignore[index]
         await pins.approve(store, [difference], at=0.0)
