@@ -11,7 +11,7 @@ import pytest
 
 from gateway.mcp.following import MOST
 from tests.driver import Reply
-from tests.mcp.clients import META, Legacy, eventually, events, federation
+from tests.mcp.clients import META, Legacy, events, eventually, federation
 from tests.mcp.servers import Asked, Scripted
 
 NOTE = "notes:///a"
