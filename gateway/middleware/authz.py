@@ -48,31 +48,29 @@ class AuthzMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         call = Call.of(scope)
-        if self.switches is None:
-            return await self._ask(call, scope, receive, send)
-        await self.switches.fresh()
-        self.switches.begin(call)
-        try:
-            await self._ask(call, scope, receive, send)
-        finally:
-            self.switches.end(call)
-
-    async def _ask(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         if call.policies is None:
             call.policies = Policies()
         call.policies.authz = self.policy  # for lists, and for an app that asks per operation
-        if self.defer:
-            if (refused := self.policy.decide(call, ANYTHING)) is not None:
-                return await refusals.send_refusal(call, refused, send)
-            return await self.app(scope, receive, send)
+        if self.switches is None:
+            return await self._pass(call, scope, receive, send)
+        await self.switches.begin(call)
         try:
-            operation, read = await operations.of(call, scope, receive)
+            await self._pass(call, scope, receive, send)
+        finally:
+            self.switches.end(call)
+
+    async def _pass(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if self.defer:
+                refused = self.policy.decide(call, ANYTHING)
+            else:
+                operation, read = await operations.of(call, scope, receive)
+                started = time.perf_counter_ns()
+                refused = self.policy.decide(call, operation)
+                call.took("authz", started)
+                receive = body.replay(read, receive)
         except BadRequest as error:
-            refusal = refusals.invalid(str(error), status=error.status)
-            return await refusals.send_refusal(call, refusal, send)
-        started = time.perf_counter_ns()
-        refused = self.policy.decide(call, operation)
-        call.took("authz", started)
-        if refused is not None:
-            return await refusals.send_refusal(call, refused, send)
-        await self.app(scope, body.replay(read, receive), send)
+            refused = refusals.invalid(str(error), status=error.status)
+        if refused is None:
+            return await self.app(scope, receive, send)
+        await refusals.send_refusal(call, refused, send)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway import refusals
 from gateway.call import Call, Operation, Principal, Verdict
-from gateway.policy.variables import Values
 from gateway.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -50,17 +49,19 @@ class Authorization:
         self.rules = _rules(allow, deny, require)
 
     def decide(self, call: Call, op: Operation) -> Refusal | None:
-        for refusal in (self._switched_off(call, op), key_limits(call.principal, op)):
-            if refusal is not None:
-                return _noted(call, op, refusal, "refuse")
-        refused = self._missing_scopes(call, op) or self._refused_by_rules(call, op)
+        refused = None if self.switches is None else self.switches.refusal(call, op)
+        if refused is None and call.principal.key is not None:
+            refused = key_limits(call.principal, op)
+        if refused is not None:
+            return _noted(call, op, refused, "refuse")
+        if self.scopes:
+            refused = self._missing_scopes(call, op)
+        if refused is None and self.rules is not None and (denial := self.rules.denial(call, op)) is not None:
+            refused = refusals.forbidden(_said(denial, op), rule=_named(denial))
         if refused is None:
             return None
         _noted(call, op, refused, "refuse" if self.enforce else "would_refuse")
         return refused if self.enforce else None
-
-    def _switched_off(self, call: Call, op: Operation) -> Refusal | None:
-        return None if self.switches is None else self.switches.refusal(call, op)
 
     def needed(self, op: Operation) -> tuple[str, ...]:
         """The scopes that this operation needs, all at once."""
@@ -82,10 +83,6 @@ class Authorization:
         if self.challenge is None:
             return f'Bearer error="insufficient_scope", scope="{" ".join(needed)}"'
         return self.challenge(error="insufficient_scope", description=message, scopes=needed)
-
-    def _refused_by_rules(self, call: Call, op: Operation) -> Refusal | None:
-        denial = None if self.rules is None else self.rules.denial(Values(call, op))
-        return None if denial is None else refusals.forbidden(_said(denial, op), rule=_named(denial))
 
 
 def _rules(allow: Sequence[str], deny: Sequence[str], require: Sequence[str]) -> Rules | None:

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.call import Operation
-from gateway.policy import cel
+from gateway.call import Call, Operation
+from gateway.policy import cel, facts
 from gateway.policy.cel import Expression
 from gateway.policy.errors import CelError
 from gateway.policy.possible import ABSENT, EITHER, ERROR, FALSE, TRUE, Outcomes, Part
@@ -36,7 +36,7 @@ class Denial:
 
 
 class Rules:
-    """`Rules(allow=[…], deny=[…], require=[…]).denial(values)`: None lets the operation pass."""
+    """`Rules(allow=[…], deny=[…], require=[…]).denial(call, op)`: None lets the operation pass."""
 
     def __init__(
         self,
@@ -49,12 +49,15 @@ class Rules:
         self.allow, self.deny, self.require = (
             [Part(cel.compile(text, engine=engine)) for text in texts] for texts in (allow, deny, require)
         )
+        reads = {read for expression in self.expressions for read in expression.reads}
+        self.denial = facts.remembered(reads, self._denial)
 
     @property
     def expressions(self) -> list[Expression]:
         return [part.expression for part in (*self.deny, *self.require, *self.allow)]
 
-    def denial(self, values: Values) -> Denial | None:
+    def _denial(self, call: Call, op: Operation) -> Denial | None:
+        values = Values(call, op)
         for part in self.deny:
             if not _outcomes(part, values) - {"true", "error"}:
                 return Denial("deny", part.expression.text)

@@ -118,7 +118,7 @@ class Switches:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._every, self._grace, self._patience = every, grace, patience
+        self._every, self._stale, self._blind, self._patience = every, every * 1.25, every + grace, patience
         self._clock = clock
         self._off: dict[str, Switch] = {}
         self._running: dict[str, _Running] = {}
@@ -133,20 +133,20 @@ class Switches:
         return tuple(self._off.values())
 
     async def fresh(self) -> None:
-        """Read the store before this call, where nobody did for a while: the instance was idle, or frozen."""
-        if self._clock() - self._tried > self._every * 1.25:
-            await asyncio.shield(self._read_once())
+        """Read the store; whoever waits for it at the same time shares one reading."""
+        await asyncio.shield(self._read_once())
 
     def _read_once(self) -> asyncio.Task[None]:
         loop = asyncio.get_running_loop()
-        if self._reading is None or self._reading.done() or self._loop is not loop:
-            self._loop, self._reading = loop, loop.create_task(self.read())
+        if self._loop is not loop:  # a timer of another loop may never ring
+            self._loop, self._timer, self._reading = loop, None, None
+        if self._reading is None or self._reading.done():
+            self._reading = loop.create_task(self.read())
         return self._reading
 
     def _arm(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._timer is None or self._loop is not loop:
-            self._loop, self._timer = loop, loop.call_later(self._every, self._tick)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._every, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
@@ -176,18 +176,22 @@ class Switches:
                 if refusal is not None and running.call.stopped is None:
                     running.call.stop(refusal)
 
-    def begin(self, call: Call) -> None:
-        """From now on, and until `end`, a switch can stop this call."""
+    async def begin(self, call: Call) -> None:
+        """From now on, and until `end`, a switch can stop this call. Reads the store first where nobody did for a while: the
+        instance was idle, or frozen."""
+        if self._clock() - self._tried > self._stale:
+            await self.fresh()
         self._running[call.id] = _Running(call)
-        self._arm()
+        if self._timer is None or self._loop is not asyncio.get_running_loop():
+            self._arm()
 
     def end(self, call: Call) -> None:
         del self._running[call.id]
 
     def refusal(self, call: Call, op: Operation) -> Refusal | None:
-        if op is call.operation and call.id in self._running:
-            self._running[call.id].operations.append(op)
-        if self._clock() - self._read > self._grace + self._every:
+        if op is call.operation and (running := self._running.get(call.id)) is not None:
+            running.operations.append(op)
+        if self._clock() - self._read > self._blind:
             return Refusal(503, "api_error", "the gateway cannot read its kill switches, and stays closed until it can",
                            "kill", retry_after=self._every)  # fmt: skip
         return self._refusal(call, op) if self._off else None

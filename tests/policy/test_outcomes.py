@@ -26,11 +26,15 @@ CLAIMS = st.one_of(st.none(), st.fixed_dictionaries({}, optional={
     "role": st.sampled_from(["user", "guest", "admin"]), "level": st.sampled_from([1, 3, "high"])}))  # fmt: skip
 
 
-def values(claims: Any, op: Operation) -> Values:
+def call(claims: Any) -> Call:
     principal = (
         Principal("x", "jwt", claims=claims) if claims is not None else Principal("anonymous", "anonymous")
     )
-    return Values(Call("r", time.time(), 0, "/mcp", principal=principal), op)
+    return Call("r", time.time(), 0, "/mcp", principal=principal)
+
+
+def values(claims: Any, op: Operation) -> Values:
+    return Values(call(claims), op)
 
 
 def calls() -> list[Operation]:
@@ -69,7 +73,7 @@ def test_whoever_may_make_some_call_may_initialize_and_sees_that_tool(
 ) -> None:
     rules = Rules(allow=allow, deny=deny, require=require)
     for op in calls():
-        if rules.denial(values(claims, op)) is None:
-            assert rules.denial(values(claims, Operation("mcp", "initialize"))) is None
+        if rules.denial(call(claims), op) is None:
+            assert rules.denial(call(claims), Operation("mcp", "initialize")) is None
             listed = Operation("mcp", "tools/list", subject="tool", name=op.name, server="fs")
-            assert rules.denial(values(claims, listed)) is None
+            assert rules.denial(call(claims), listed) is None

@@ -47,8 +47,8 @@ def passes(
 ) -> bool:
     found = [Authorization(**rules).decide(call(principal, **facts), operation) is None]
     for engine in ("cel-python", "cel-cpp"):
-        values = Values(call(principal, **facts), operation)
-        found.append(Rules(**rules, engine=engine).denial(values) is None)  # type: ignore[arg-type]
+        judged = Rules(**rules, engine=engine)  # type: ignore[arg-type]
+        found.append(judged.denial(call(principal, **facts), operation) is None)
     assert len(set(found)) == 1, "the engines disagree"
     return found[0]
 
