@@ -59,7 +59,9 @@ class UsageMeter:
         bytes_in: int = 0,
         bytes_out: int = 0,
     ) -> Record:
-        record = self._record(call, op, outcome, refusal)
+        if self._labels:
+            self._label(call, op)
+        record = _described(call, op, outcome, refusal)
         record.duration_ms, record.upstream_ms = duration_ms, upstream_ms
         record.bytes_in, record.bytes_out = bytes_in, bytes_out
         usage = call.usage
@@ -72,15 +74,6 @@ class UsageMeter:
             self._spool.put(record)
             if self._spool.at_once:
                 await self._spool.flush()
-        return record
-
-    def _record(self, call: Call, op: Operation, outcome: Outcome, refusal: Refusal | None) -> Record:
-        if self._labels:
-            self._label(call, op)
-        record = _described(call, op, outcome)
-        if refusal is not None:
-            record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
-            record.status = refusal.status
         return record
 
     def _label(self, call: Call, op: Operation) -> None:
@@ -100,7 +93,8 @@ class UsageMeter:
         refusal, op = call.refusal, call.operation
         if refusal is None or op is None or call.records or refusal.kind == "authentication_error":
             return
-        record = self._record(call, op, "refused" if refusal.policy else "error", refusal)
+        self._label(call, op)
+        record = _described(call, op, "refused" if refusal.policy else "error", refusal)
         record.duration_ms = (time.perf_counter_ns() - call.started) / 1e6
         record.bytes_in, record.bytes_out = len(call.body or b""), call.bytes_out
         call.records.append(record)
@@ -132,7 +126,7 @@ class RouteMeters:
             await meter.flush()
 
 
-def _described(call: Call, op: Operation, outcome: Outcome) -> Record:
+def _described(call: Call, op: Operation, outcome: Outcome, refusal: Refusal | None) -> Record:
     who, by = call.principal, call.attribution
     # By place: more than fifteen names would be passed as a dictionary.
     record = Record(
@@ -146,6 +140,9 @@ def _described(call: Call, op: Operation, outcome: Outcome) -> Record:
         record.tool_uses = tuple(call.tool_uses)
     if op.kind == "mcp":
         _tell_tool(record, op)
+    if refusal is not None:
+        record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
+        record.status = refusal.status
     return record
 
 

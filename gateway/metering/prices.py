@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ _SUFFIX = re.compile(r"(?:-v\d+)?:\d+$")
 Rates = tuple[float, float, float, float, float]
 
 
-class Price(Struct, frozen=True):
+class Price(Struct, frozen=True, dict=True):
     """Dollars per million tokens. What is None costs as much as `input`, or what follows from the other cache price."""
 
     input: float = 0.0
@@ -58,10 +58,14 @@ class Price(Struct, frozen=True):
         for start, dearer in self.above:
             if prompt > start:
                 price = dearer
-        read = price.input if price.cache_read is None else price.cache_read
-        write = price.input if price.cache_write is None else price.cache_write
-        hour = write * HOUR_WRITE if price.cache_write_1h is None else price.cache_write_1h
-        return read, hour, write, price.input, price.output
+        return price._plain
+
+    @cached_property
+    def _plain(self) -> Rates:
+        read = self.input if self.cache_read is None else self.cache_read
+        write = self.input if self.cache_write is None else self.cache_write
+        hour = write * HOUR_WRITE if self.cache_write_1h is None else self.cache_write_1h
+        return read, hour, write, self.input, self.output
 
 
 _KINDS = dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"))
