@@ -16,6 +16,7 @@ from gateway.config.build_telemetry import telemetry
 from gateway.config.flush import Flush, keep_saving
 from gateway.config.late import Late, closed
 from gateway.config.load import Loaded
+from gateway.config.places import unfit_for_lambda
 from gateway.config.ready import Ready
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
@@ -34,10 +35,8 @@ def build(loaded: Loaded, resources: Resources) -> Running:
     """Raises ConfigError that names the file and the route."""
     file, folder = loaded.data, loaded.folder
     resources.use(file)
-    if resources.serverless and file.get("store", "memory:").startswith("sqlite:"):
-        raise ConfigError(
-            f"{loaded.source}: store: SQLite does not fit Lambda, where no disk is shared; use dynamodb://TABLE"
-        )
+    if resources.serverless and (wrong := unfit_for_lambda(loaded)):
+        raise ConfigError("\n".join(wrong))
     seen = telemetry(file, folder, resources)
     routes, protected, apps = [], [], []
     problems: list[str] = []
@@ -135,14 +134,6 @@ def _bounded(app: App, section: Section) -> App:
 def _made(section: Section, path: str, file: Section, folder: Path, resources: Resources) -> App:
     if not resources.serverless:
         return _handler(section, path, file, folder, resources)
-    programs = [
-        name for name, each in (section.get("mcp") or {}).get("servers", {}).items() if "command" in each
-    ]
-    if programs:
-        raise ConfigError(
-            f"mcp.servers.{programs[0]}: a command cannot run on Lambda, where nothing lives between two calls; "
-            "serve it elsewhere and give its url"
-        )
     return Late(lambda: _handler(section, path, file, folder, resources))
 
 

@@ -34,6 +34,9 @@ class Loaded(Struct, frozen=True):
     lines: Mapping[str, int] = {}
     files: tuple[Path, ...] = ()  # all that the configuration was read from: a change of any reloads it
     text: str = ""  # as it was written, references and all
+    secrets: tuple[
+        tuple[str, str], ...
+    ] = ()  # those of AWS that it names: ssm or secretsmanager, and the name
 
 
 def load(path: Path, *, env: Mapping[str, str] | None = None, secrets: bool = True) -> Loaded:
@@ -62,7 +65,7 @@ def loads(
     if reading.problems:
         raise Broken(source, reading.problems)
     files = (*references.files, *((Path(source),) if Path(source).exists() else ()))
-    return Loaded(data, source, folder, reading.lines, files, text)
+    return Loaded(data, source, folder, reading.lines, files, text, tuple(references.secrets))
 
 
 class _References:
@@ -72,6 +75,7 @@ class _References:
         self.env = env
         self.folder = folder
         self.files: list[Path] = []
+        self.secrets: list[tuple[str, str]] = []
 
     def resolve(self, text: str, whole: bool) -> str:
         value = _REFERENCE.sub(self._one, text) if "$" in text else text
@@ -83,6 +87,7 @@ class _References:
         if scheme in ("ssm", "secretsmanager"):
             from gateway.config.aws_secrets import fetch
 
+            self.secrets.append((scheme, rest))
             return fetch(scheme, rest)
         return value
 

@@ -29,11 +29,15 @@ def on_lambda(text: str) -> None:
     [
         (
             "store: 'sqlite:///x.db'\nroutes: [{path: /, llm: {providers: {anthropic: {api_key: k}}}}]\n",
-            "gateway.yaml: store: SQLite does not fit Lambda",
+            "gateway.yaml:1: store: SQLite does not fit Lambda",
         ),
         (
             "routes:\n- path: /mcp\n  mcp: {servers: {files: {command: [npx, -y, server]}}}\n",
-            r"gateway.yaml:2: route /mcp: mcp.servers.files: a command cannot run on Lambda.*give its url",
+            r"gateway.yaml:3: mcp.servers.files: a command cannot run on Lambda.*give its url",
+        ),
+        (
+            "telemetry: {audit: {file: audit.jsonl}}\nroutes: [{path: /, llm: {providers: {anthropic: {api_key: k}}}}]\n",
+            "gateway.yaml:1: telemetry.audit.file: no file is kept on Lambda",
         ),
     ],
 )

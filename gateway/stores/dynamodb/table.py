@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from gateway.errors import StoreError, StoreUnusable
 
 # infra/dynamodb/table.yaml is the same for CloudFormation; a test holds them together.
 DEFINITION: dict[str, Any] = {
@@ -24,8 +28,35 @@ def connect(region: str, endpoint: str = "", *, credentials: tuple[str, str] | N
                         aws_access_key_id=key, aws_secret_access_key=secret)  # fmt: skip
 
 
+@contextmanager
+def asking() -> Iterator[None]:
+    """What boto3 raises as our own errors."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    try:
+        yield
+    except NoCredentialsError:
+        raise StoreUnusable(
+            "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from None
+    except ClientError as error:
+        kind = error.response["Error"]["Code"]
+        if not kind.startswith("AccessDenied"):
+            raise StoreError(
+                f"DynamoDB {error.operation_name}: {kind} {error.response['Error'].get('Message', '')}"
+            ) from None
+        raise StoreUnusable(f"these credentials may not dynamodb:{error.operation_name}: allow it") from None
+    except BotoCoreError as error:
+        raise StoreError(f"DynamoDB: {error}") from None
+
+
 def create(dynamodb: Any, table: str) -> bool:
-    """Makes what is missing; False if the table stood already."""
+    """Makes what is missing; False if the table stood already. Raises StoreError, as `problems` does."""
+    with asking():
+        return _create(dynamodb, table)
+
+
+def _create(dynamodb: Any, table: str) -> bool:
     existing = _describe(dynamodb, table)
     if existing is None:
         dynamodb.create_table(TableName=table, **DEFINITION)
@@ -39,6 +70,11 @@ def create(dynamodb: Any, table: str) -> bool:
 
 def problems(dynamodb: Any, table: str) -> list[str]:
     """What is wrong with the table; nothing if it will do."""
+    with asking():
+        return _problems(dynamodb, table)
+
+
+def _problems(dynamodb: Any, table: str) -> list[str]:
     found = _describe(dynamodb, table)
     if found is None:
         return [f"there is no table {table}: gateway store init makes it"]
