@@ -4,6 +4,8 @@ and a head's lines are checked together instead of one by one."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Generator
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -12,6 +14,17 @@ from gateway.types import App, Headers, Message, Receive, Scope, Send
 # Whatever is deleted of a head must be its own line ends: a value cannot begin a line, and nothing invisible goes out.
 _CONTROLS = bytes({*range(32), 127} - {9})
 _BODYLESS = (204, 304)
+
+
+class _Done:
+    """What there is to await of something that is done: no coroutine is made for it."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return _NOTHING  # type: ignore[return-value]  # an iterator is enough
+
+
+_NOTHING = iter(())
+DONE = _Done()
 
 
 class Joining:
@@ -32,8 +45,8 @@ class Joining:
 class Answer:
     """The `send` of one request: uvicorn's own, for apps that keep to ASGI (lower-case names, one start, one end).
 
-    A head waits for what is written next, but no longer than this turn of the loop: of a stream that is silent at first, it
-    goes out alone. The cycle does not know of it: as a circle they and the whole request would live until a collection.
+    A head waits for what is written next. That of a stream waits no longer than this turn of the loop: where it is silent at
+    first, it goes out alone. The cycle does not know of it: as a circle they and the whole request would live until a collection.
     """
 
     __slots__ = ("_cycle", "_head", "_loop")
@@ -43,18 +56,23 @@ class Answer:
         self._loop = loop
         self._head = b""
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         cycle = self._cycle
         if cycle.flow.write_paused and not cycle.disconnected:
-            await cycle.flow.drain()
+            return self._patiently(message)
         if cycle.disconnected:
-            return
+            return DONE
         if not cycle.response_started:
             self._begin(message["status"], [*cycle.default_headers, *message.get("headers", ())])
         elif cycle.response_complete:
             raise RuntimeError("the answer was complete already")
         else:
             self._go_on(message.get("body", b""), more=message.get("more_body", False))
+        return DONE
+
+    async def _patiently(self, message: Message) -> None:
+        await self._cycle.flow.drain()
+        await self(message)
 
     def _begin(self, status: int, headers: Headers) -> None:
         cycle, named = self._cycle, dict(headers)
@@ -71,7 +89,8 @@ class Answer:
         if cycle.chunked_encoding and b"transfer-encoding" not in named:
             headers.append((b"transfer-encoding", b"chunked"))
         self._head = _head(status, headers)
-        self._loop.call_soon(self.flush)
+        if cycle.chunked_encoding:  # otherwise its end is in sight
+            self._loop.call_soon(self.flush)
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
         cycle = self._cycle
@@ -108,11 +127,7 @@ class Answer:
 
 
 def _head(status: int, headers: Headers) -> bytes:
-    lines = [STATUS_LINE[status]]
-    for name, value in headers:
-        lines += (name, b": ", value, b"\r\n")
-    lines.append(b"\r\n")
-    head = b"".join(lines)
+    head = STATUS_LINE[status] + b"\r\n".join((*map(b": ".join, headers), b"", b""))
     if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(headers) + 2):
         raise RuntimeError("a header of the answer holds a line break or another control character")
     return head

@@ -6,6 +6,8 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.net.client import values
+
 HEAD = 64 * 1024  # bytes of a head beyond its first piece, which is what one read of the socket gave
 PATIENCE = 30.0  # seconds for a head, and for each silence inside of a body
 
@@ -45,8 +47,13 @@ class PatientProtocol(HttpToolsProtocol):
         self._finished = False
         self._size = 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
     def on_headers_complete(self) -> None:
         self._size = None
+        asked = values(self.headers, b"expect")
+        self.expect_100_continue = any(value.lower() == b"100-continue" for value in asked)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -110,19 +110,18 @@ class LLMApp:
             return await self._counted(inquiry, candidates, relay)
         if inquiry.op.stream and not any(inquiry.passes(each) for each in candidates):
             relay.expect()
-        try:
-            await self._once(inquiry, candidates, relay)
-        except AnswerFailed as error:
-            if not error.retry:
-                raise
-            await self._once(inquiry, candidates, relay)
-
-    async def _once(self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay) -> None:
-        answer = await self._upstream.open(inquiry, candidates)
-        try:
-            await _told(inquiry, answer, relay)
-        finally:
-            answer.response.close()
+        again = True
+        while True:
+            try:
+                answer = await self._upstream.open(inquiry, candidates)
+                try:
+                    return await _told(inquiry, answer, relay)
+                finally:
+                    answer.response.close()
+            except AnswerFailed as error:
+                if not (again and error.retry):
+                    raise
+                again = False
 
     async def _counted(self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay) -> None:
         """The provider's own count; where it has none, an estimate that says so."""

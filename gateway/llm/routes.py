@@ -15,6 +15,8 @@ from gateway.call import Call, Operation
 from gateway.errors import BadRequest, ConfigError
 from gateway.llm.providers import Provider
 
+REMEMBERED = 1024  # models' names
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -45,6 +47,10 @@ class ModelRule:
     model: Callable[[Call, Operation], str] | None = None
 
     @property
+    def constant(self) -> bool:
+        return self.when is None and self.model is None and all(each.weight is None for each in self.to)
+
+    @property
     def literal(self) -> bool:
         return not any(mark in self.match for mark in "*?[")
 
@@ -73,6 +79,9 @@ class Table:
         self.providers = providers
         self.rules = tuple(rules) or (ModelRule(match="*", to=(Target(next(iter(providers))),)),)
         self._draw = draw
+        # Where nothing but the model's name decides, what was found for a name is kept.
+        self._by_name = all(rule.constant for rule in self.rules)
+        self._found: dict[str, list[Candidate]] = {}
         for rule in self.rules:
             _check(rule, providers)
 
@@ -84,6 +93,14 @@ class Table:
 
     def candidates(self, call: Call, op: Operation) -> list[Candidate]:
         """In the order in which they are to be tried; never none."""
+        found = self._found.get(op.model)
+        if found is None:
+            found = self._candidates(call, op)
+            if self._by_name and len(self._found) < REMEMBERED:
+                self._found[op.model] = found
+        return found
+
+    def _candidates(self, call: Call, op: Operation) -> list[Candidate]:
         rule = self.rule(call, op)
         if rule is None:
             raise BadRequest(
