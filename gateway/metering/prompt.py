@@ -1,7 +1,7 @@
 """The prompt of a model call in the provider's order, with what each tool brought into it, read from the request's body.
 
-An agent sends its definitions and its conversation again with every turn. Neither is read twice: definitions are known by their
-bytes, and of a conversation only what follows the longest beginning that was seen before is decoded.
+An agent sends its definitions and its conversation again with every turn. Neither is read twice: of a conversation only what
+follows the longest beginning that was seen before is decoded, and definitions that stand there byte for byte are cut out first.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ IMAGE: Final = 6000  # an image is about 1,600 tokens, however many bytes it has
 SETS: Final = 64  # sets of definitions that are remembered
 BRANCHES: Final = 4  # conversations of one session at once: the agent's own, and its subagents'
 REMEMBERED: Final = 32 * 1024 * 1024  # bytes of conversations
+_TOOLS, _OPEN, _BETWEEN = b'"tools":', b'{"messages":[', b" \n\r\t,"
 _DATA = re.compile(rb'"(?:data:[^"]{0,80},)?[A-Za-z0-9+/=]{400,}"')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Definitions:
-    """The tools of a request, each with the size of its definition."""
+    """The tools of a request as it has them, each with the size of its definition."""
 
+    raw: bytes
     sizes: Mapping[str, int]
     deferred: Mapping[str, int]  # only sent when a search finds them
     size: int
 
 
-NO_TOOLS: Final = Definitions({}, {}, 0)
+NO_TOOLS: Final = Definitions(b"", {}, {}, 0)
 
 
 @dataclass(slots=True)
@@ -116,21 +118,32 @@ _list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 @dataclass(slots=True)
 class Beginning:
-    """How a request began, up to the end of a message, and what that amounts to."""
+    """How a request began, up to the end of a message, and what that amounts to. `tools` stood somewhere in that request."""
 
     text: bytes = b""
     definitions: Definitions = NO_TOOLS
     system: int = 0
     stretch: Stretch = field(default_factory=Stretch)
     names: dict[str, str] = field(default_factory=dict)  # id of a tool use → the tool's name
+    tools: Definitions = NO_TOOLS
 
-    def rest(self, body: bytes) -> bytes:
-        """What follows it, as a request of its own."""
-        return b'{"messages":[' + body[len(self.text) :].lstrip(b" \n\r\t,") if self.text else body
+    def rest(self, body: bytes) -> tuple[bytes, Definitions | None]:
+        """What follows it, as a request of its own, and the tools where they are the known ones: then they are left out."""
+        raw, start = self.tools.raw, len(self.text)
+        if not start:
+            return body, None
+        at = body.find(_TOOLS, start) + len(_TOOLS)
+        at += body.startswith(b" ", at)
+        if raw and body.startswith(raw, at):
+            return _OPEN + body[start:at].lstrip(_BETWEEN) + b"null" + body[at + len(raw) :], self.tools
+        return _OPEN + body[start:].lstrip(_BETWEEN), None
 
 
 class Reader:
-    """`Reader().read(body, session)` is the prompt of an Anthropic Messages or an OpenAI chat request; None for what is neither."""
+    """`Reader().read(body, session)` is the prompt of an Anthropic Messages or an OpenAI chat request.
+
+    None for what is neither, or names no tools: without them nothing is to be laid at anybody's door.
+    """
 
     def __init__(self, *, remembered: int = REMEMBERED) -> None:
         self._sets: OrderedDict[bytes, Definitions] = OrderedDict()
@@ -138,35 +151,38 @@ class Reader:
         self._bytes, self._most = 0, remembered
 
     def read(self, body: bytes, session: str = "") -> Prompt | None:
+        before = self._known(session, body)
+        if not before.text and b'"tools"' not in body:
+            return None
         try:
-            beginning = self._known(session, body)
-            return self._read(body, session, beginning)
+            return self._read(body, session, before)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def _known(self, session: str, body: bytes) -> Beginning:
-        fitting = (one for one in self._sessions.get(session, ()) if body.startswith(one.text))
+        fitting = [one for one in self._sessions.get(session, ()) if body.startswith(one.text)]
         return max(fitting, key=lambda one: len(one.text), default=Beginning())
 
     def _read(self, body: bytes, session: str, before: Beginning) -> Prompt:
-        request = _request(before.rest(body))
-        messages = request.messages or []
+        text, definitions = before.rest(body)
+        request = _request(text)
+        raws = request.messages or []
+        messages = list(map(_message, raws))
         asked = _last_answer(messages)
         if (
             asked is None and before.text
         ):  # it went back behind what was seen: which turn is new is told by the whole
             return self._read(body, session, Beginning())
         old, names = before.stretch.copy(), before.names
-        for raw in messages[: asked or 0]:
-            _turn(raw, old, names)
+        for message in messages[: asked or 0]:
+            _turn(message, old, names)
         new, called = Stretch(), list[str]()
-        for raw in messages[asked or 0 :]:
-            called += _turn(raw, new, names)
-        definitions = self._definitions(bytes(request.tools)) or before.definitions
-        system = _size(bytes(request.system)) or before.system
+        for message in messages[asked or 0 :]:
+            called += _turn(message, new, names)
+        definitions = definitions or self._definitions(bytes(request.tools)) or before.definitions
         if session and asked:
-            self._remember(session, body, before, messages[:asked], old)
-        return Prompt(definitions, system, old, new, called)
+            self._remember(session, body, before, raws[:asked], old, definitions)
+        return Prompt(definitions, len(bytes(request.system)) or before.system, old, new, called)
 
     def _definitions(self, raw: bytes) -> Definitions | None:
         if not raw:
@@ -180,19 +196,19 @@ class Reader:
         return found
 
     def _remember(
-        self, session: str, body: bytes, before: Beginning, messages: Sequence[msgspec.Raw], old: Stretch
-    ) -> None:
+        self, session: str, body: bytes, before: Beginning, raws: Sequence[msgspec.Raw], old: Stretch, tools: Definitions
+    ) -> None:  # fmt: skip
         end = len(before.text)
-        for raw in messages:
+        for raw in raws:
             text = bytes(raw)
             end = body.find(text, end) + len(text)
-        now = Beginning(body[:end], before.definitions, before.system, old.copy(), before.names)
+        now = Beginning(body[:end], before.definitions, before.system, old.copy(), before.names, tools)
         if not before.text:  # what stood before the first message, and whether it is one
             head = _request(now.text + b"]}")
-            if len(head.messages or ()) != len(messages):
+            if len(head.messages or ()) != len(raws):
                 return
             now.definitions = self._definitions(bytes(head.tools)) or NO_TOOLS
-            now.system = _size(bytes(head.system))
+            now.system = len(bytes(head.system))
         self._keep(session, before, now)
 
     def _keep(self, session: str, before: Beginning, now: Beginning) -> None:
@@ -212,58 +228,52 @@ def _defined(raw: bytes) -> Definitions:
         tool = _tool(each)
         name = tool.function.name if tool.function else tool.name
         (deferred if tool.defer_loading else sizes)[name] = len(bytes(each))
-    return Definitions(sizes, deferred, sum(sizes.values()))
+    return Definitions(raw, sizes, deferred, sum(sizes.values()))
 
 
-def _last_answer(messages: Sequence[msgspec.Raw]) -> int | None:
+def _last_answer(messages: Sequence[_Message]) -> int | None:
     """Where the last answer of the model stands: what was before it, the turn before had sent already."""
     for index in range(len(messages) - 1, -1, -1):
-        if _message(messages[index]).role == "assistant":
+        if messages[index].role == "assistant":
             return index
     return None
 
 
-def _turn(raw: msgspec.Raw, into: Stretch, names: dict[str, str]) -> list[str]:
+def _turn(message: _Message, into: Stretch, names: dict[str, str]) -> list[str]:
     """Adds a message up; gives the tools that it calls."""
-    message = _message(raw)
     content = bytes(message.content)
     called: list[str] = []
     for each in message.tool_calls or ():
         call = _call(each)
-        called.append(_use(call.id, call.function.name, bytes(each), into, names))
+        called.append(call.function.name)
+        names[call.id] = call.function.name
+        into.add(call.function.name, len(bytes(each)))
     if message.tool_call_id:
         into.add(names.get(message.tool_call_id, ""), _size(content))
     elif content.startswith(b"["):
-        for each in _list(content) or ():
-            called += _content(each, into, names)
+        for raw in _list(content) or ():
+            _content(bytes(raw), into, names, called)
     else:
         into.add("", _size(content))
     return called
 
 
-def _content(raw: msgspec.Raw, into: Stretch, names: dict[str, str]) -> list[str]:
-    block, data = _block(raw), bytes(raw)
+def _content(data: bytes, into: Stretch, names: dict[str, str], called: list[str]) -> None:
+    block, tool = _block(data), ""
     if block.type == "tool_use":
-        return [_use(block.id, block.name, data, into, names)]
-    if block.type != "tool_result":
-        into.add("", _size(data))
-        return []
-    if b'"tool_reference"' in data:
-        found = (_block(each) for each in _list(block.content) or ())
-        into.found |= {each.tool_name: None for each in found if each.type == "tool_reference"}
-    into.add(names.get(block.tool_use_id, ""), _size(data))
-    return []
-
-
-def _use(id: str, name: str, data: bytes, into: Stretch, names: dict[str, str]) -> str:
-    names[id] = name
-    into.add(name, _size(data))
-    return name
+        tool = names[block.id] = block.name
+        called.append(tool)
+    elif block.type == "tool_result":
+        tool = names.get(block.tool_use_id, "")
+        if b'"tool_reference"' in data:
+            found = (_block(each) for each in _list(block.content) or ())
+            into.found |= {each.tool_name: None for each in found if each.type == "tool_reference"}
+    into.add(tool, _size(data))
 
 
 def _size(data: bytes) -> int:
     size = len(data)
-    if size > 400 and (b'"base64"' in data or b"data:image" in data):
+    if size > 400 and b"base64" in data:
         images = [len(found[0]) for found in _DATA.finditer(data)]
         size += IMAGE * len(images) - sum(images)
     return size

@@ -32,33 +32,28 @@ def bill(prompt: Prompt, usage: Usage, rates: Rates) -> Bill | None:
     total, tokens = sum(sizes), usage.prompt
     if not total or not tokens:
         return None
-    edges = _edges(usage, rates)
-    paid, position = [], 0
-    for size in sizes:
-        start, position = position, position + size
-        usd = _price(start * tokens / total, position * tokens / total, edges)
-        paid.append(usd / size if size else 0.0)
+    paid = _laid(sizes, tokens / total, usage, rates)
     return Bill(tokens / total, paid[0], paid[2], paid[3])
+
+
+def _laid(sizes: Sequence[int], tokens: float, usage: Usage, rates: Rates) -> list[float]:
+    """Dollars of a byte in each stretch: the prices are handed out one after the other, as far as each reaches."""
+    prices = zip((usage.cache_read, usage.cache_write_1h, usage.cache_write, usage.input), rates, strict=False)
+    left: float
+    left, rate = next(prices)
+    paid = []
+    for size in sizes:
+        wanted, cost = size * tokens, 0.0
+        while wanted > left:
+            wanted, cost = wanted - left, cost + left * rate
+            left, rate = next(prices, (wanted, rate))  # the last one takes what rounding leaves over
+        left -= wanted
+        paid.append((cost + wanted * rate) / MILLION / size if size else 0.0)
+    return paid
 
 
 def _whole(stretch: Stretch, prompt: Prompt) -> int:
     return stretch.size + sum(size for _, size in prompt.brought(stretch))
-
-
-def _edges(usage: Usage, rates: Rates) -> list[tuple[float, float, float]]:
-    """From which token to which each price holds."""
-    edges: list[tuple[float, float, float]] = []
-    position = 0
-    amounts = (usage.cache_read, usage.cache_write_1h, usage.cache_write, usage.input)
-    for amount, rate in zip(amounts, rates, strict=False):
-        if amount:
-            edges.append((position, position + amount, rate / MILLION))
-            position += amount
-    return edges
-
-
-def _price(start: float, end: float, edges: Sequence[tuple[float, float, float]]) -> float:
-    return sum(rate * max(0.0, min(end, high) - max(start, low)) for low, high, rate in edges)
 
 
 def split(name: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from gateway.call import Call, Principal, Verdict
@@ -22,6 +23,9 @@ KEPT: Final = (
     "provider", "model", "upstream_model", "server", "tool", "exposed", "tool_use_id", "usd", "policy", "rule", "reason",
     "bytes_in", "bytes_out", "attempts", "trace_id",
 )  # fmt: skip
+
+
+_kept = attrgetter(*KEPT)
 
 
 class Noted(NamedTuple):
@@ -107,7 +111,7 @@ class Audit:
     def _entry(self, noted: Noted) -> dict[str, Any]:
         record = noted.record
         entry: dict[str, Any] = {"at": round(record.at, 3), "event": "call"}
-        entry |= {name: value for name in KEPT if (value := getattr(record, name))}
+        entry |= {name: value for name, value in zip(KEPT, _kept(record), strict=True) if value}
         entry |= {
             "ms": round(record.duration_ms, 3),
             "path": noted.path,

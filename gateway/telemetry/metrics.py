@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.call import Call
 from gateway.metering.record import Record
 from gateway.telemetry import outcomes
-from gateway.telemetry.registry import LONGEST, Exemplar, Labels, Registry
+from gateway.telemetry.registry import LONGEST, Exemplar, Histogram, Labels, Registry
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.4, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
@@ -26,10 +26,11 @@ LIMITER = {
 }  # fmt: skip
 TOKEN_TYPES = ("input", "output", "input_cache_read", "input_cache_write")
 TOGETHER = 256  # calls that are counted at once
-# Of a call: seconds, the gateway's own, bytes received and sent. Of a model call: tokens fresh, out, read from and written to
-# a cache, dollars, milliseconds in all and to the first byte, whether a price was known.
-_CallRow = tuple[float, float, int, int]
-_ModelRow = tuple[int, int, int, int, float, float, float, bool]
+# Of a call: seconds, the gateway's own, bytes received and sent; of a model call: tokens fresh, out, read from and written to a
+# cache, dollars, whether a price was known, seconds to the first byte and in all; of a tool's: seconds. Then trace and time.
+_CallRow = tuple[float, float, int, int, str, float]
+_ModelRow = tuple[int, int, int, int, float, bool, float, float, str, float]
+_ToolRow = tuple[float, str, float]
 STATUS = {status: str(status) for status in range(600)}
 
 
@@ -70,7 +71,7 @@ class Metrics:
         """Each finished call leaves a row with those of the same labels; they are counted together."""
         self._calls: defaultdict[tuple[str, str, int], list[_CallRow]] = defaultdict(list)
         self._models: defaultdict[Labels, list[_ModelRow]] = defaultdict(list)
-        self._tools: defaultdict[tuple[Labels, str, Labels], list[float]] = defaultdict(list)
+        self._tools: defaultdict[tuple[Labels, str, Labels], list[_ToolRow]] = defaultdict(list)
         self._waiting = 0
 
     def _requests_families(self) -> None:
@@ -159,7 +160,7 @@ class Metrics:
         now = self._now()
         found = call.records or outcomes.of(call, now=now)
         body, seconds = call.body, (now - call.started) / 1e9
-        row = (seconds, _own(call, now), len(body) if body else 0, call.bytes_out)
+        row = (seconds, _own(call, now), len(body) if body else 0, call.bytes_out, call.trace_id, call.at)
         self._calls[call.route or "none", found[0].kind, call.status].append(row)
         for lost in call.losses:
             self.losses.add((call.dialect, call.wire, lost))
@@ -170,8 +171,6 @@ class Metrics:
                 self.verdicts.add((verdict.policy, verdict.action, verdict.rule))
         for record in found:
             self._record(record, call)
-        if self._exemplars and call.trace_id:
-            self._exemplify(call, found, seconds)
         self._waiting += 1
         if self._waiting == TOGETHER:
             self.count()
@@ -181,10 +180,11 @@ class Metrics:
         if record.outcome == "refused":
             self._refused(record, call)
         if record.kind == "mcp" and record.tool:
-            self._tools[_tool(record), record.outcome, self._labels(record)].append(record.duration_ms)
+            tool = self._tools[_tool(record), record.outcome, self._labels(record)]
+            tool.append((record.duration_ms / 1e3, call.trace_id, call.at))
         elif usage is not None:
             row = (usage.input, usage.output, usage.cache_read, usage.cache_write + usage.cache_write_1h, record.usd,
-                   record.duration_ms, record.first_byte_ms, record.priced)  # fmt: skip
+                   record.priced, record.first_byte_ms / 1e3, record.duration_ms / 1e3, call.trace_id, call.at)  # fmt: skip
             self._models[self._model(record)].append(row)
 
     def _refused(self, record: Record, call: Call) -> None:
@@ -201,43 +201,40 @@ class Metrics:
     def _labels(self, record: Record) -> Labels:
         return tuple(record.labels.get(name, "unknown") for name in self._custom)
 
-    def _exemplify(self, call: Call, found: Sequence[Record], seconds: float) -> None:
-        labels = (call.route or "none", found[0].kind)
-        self.duration.exemplify(labels, Exemplar(seconds, call.trace_id, call.at))
-        for record in found:
-            exemplar = Exemplar(record.duration_ms / 1e3, call.trace_id, call.at)
-            if record.kind == "mcp" and record.tool:
-                self.tool_time.exemplify(_tool(record), exemplar)
-            elif record.usage is not None:
-                self.model_time.exemplify(self._model(record), exemplar)
-
     def count(self) -> None:
         """Add up the rows that wait: column by column, for all that have the same labels."""
         calls, models, tools = self._calls, self._models, self._tools
         self._empty()
         for (route, kind, status), rows in calls.items():
-            seconds, own, came, went = zip(*rows, strict=True)
+            seconds, own, came, went, traces, at = zip(*rows, strict=True)
             self.requests.add((route, kind, STATUS.get(status, "0")), len(rows))
-            self.duration.observe((route, kind), seconds)
+            self._timed(self.duration, (route, kind), seconds, traces, at)
             self.overhead.observe((route, kind), own)
             self.bytes.add((route, "in"), sum(came))
             self.bytes.add((route, "out"), sum(went))
         for names, usages in models.items():
             self._count_model(names, usages)
-        for (tool, outcome, labels), times in tools.items():
-            self.tools.add((*tool, outcome, *labels), len(times))
-            self.tool_time.observe(tool, [each / 1e3 for each in times])
+        for (tool, outcome, labels), uses in tools.items():
+            self.tools.add((*tool, outcome, *labels), len(uses))
+            self._timed(self.tool_time, tool, *zip(*uses, strict=True))
 
     def _count_model(self, names: Labels, rows: list[_ModelRow]) -> None:
-        fresh, output, read, written, usd, times, first, priced = zip(*rows, strict=True)
+        fresh, output, read, written, usd, priced, first, seconds, traces, at = zip(*rows, strict=True)
         prompt = map(sum, zip(fresh, read, written, strict=True))
         for kind, amounts in zip(TOKEN_TYPES, (prompt, output, read, written), strict=True):
             self.tokens.observe((kind, *names), filter(None, amounts))
         self.cost.add(names, sum(usd))
         if unpriced := priced.count(False):
             self.unpriced.add((names[1], names[3]), unpriced)
-        self.model_time.observe(names, [each / 1e3 for each in times])
-        self.first_token.observe(names, [each / 1e3 for each in first if each])
+        self.first_token.observe(names, filter(None, first))
+        self._timed(self.model_time, names, seconds, traces, at)
+
+    def _timed(
+        self, family: Histogram, labels: Labels, seconds: Sequence[float], traces: Sequence[str], at: Sequence[float]
+    ) -> None:
+        family.observe(labels, seconds)
+        if self._exemplars and any(traces):
+            family.exemplify(labels, map(Exemplar, seconds, traces, at))
 
 
 def _own(call: Call, now: int) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 Labels = tuple[str, ...]
@@ -112,10 +113,11 @@ class Histogram(Family):
             at = end
         cell[-1] += sum(ordered)
 
-    def exemplify(self, labels: Labels, exemplar: Exemplar) -> None:
-        """Remember one call of this bucket, so that a slow bar in a dashboard leads to its trace."""
-        bucket = bisect_left(self.buckets, exemplar.value)
-        self.exemplars.setdefault(id(self.cell(labels)), {})[bucket] = exemplar
+    def exemplify(self, labels: Labels, exemplars: Iterable[Exemplar]) -> None:
+        """Remember the last call of each bucket, so that a slow bar in a dashboard leads to its trace."""
+        known = self.exemplars.setdefault(id(self.cell(labels)), {})
+        for exemplar in filter(attrgetter("trace_id"), exemplars):
+            known[bisect_left(self.buckets, exemplar.value)] = exemplar
 
     def _empty(self) -> list[float]:
         return [0.0] * (len(self.buckets) + 2)

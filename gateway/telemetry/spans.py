@@ -6,7 +6,8 @@ Built outside the request, from references that the request left behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,7 +18,7 @@ from gateway.telemetry.w3c import new_span_id
 
 INTERNAL, SERVER, CLIENT = 1, 2, 3
 Masked = Callable[[Any], Any]
-Value = str | bool | int | float | Sequence[str]
+Value = str | bool | int | float | tuple[str, ...]
 _PROVIDERS = {"vertex": "gcp.vertex_ai", "gemini": "gcp.gemini", "bedrock": "aws.bedrock"}
 _OPERATIONS = {
     "messages": "chat", "chat": "chat", "responses": "chat", "generate": "generate_content",
@@ -86,18 +87,16 @@ class Ended(NamedTuple):
         return int(self.at * 1e9) + instant - self.started
 
 
-def of(ended: Ended, *, arguments: Masked | None = None, content: Masked | None = None) -> Iterator[Span]:
+def of(ended: Ended, *, arguments: Masked | None = None, content: Masked | None = None) -> list[Span]:
     """All spans of one call, the request first. `arguments` masks tool arguments, `content` prompts; without them they
     stay away."""
-    yield _request(ended)
     prompt = _prompt(ended, content)
     operations = [
         _operation(ended, record, arguments, prompt) for record in ended.records if record.kind != "http"
     ]
-    yield from operations
     parent = operations[0].span_id if len(operations) == 1 else ended.span_id
-    for phase in ended.phases:
-        yield _phase(ended, phase, parent)
+    zero = ended.clock(0)
+    return [_request(ended), *operations, *[_phase(ended, phase, parent, zero) for phase in ended.phases]]
 
 
 def verdict(verdicts: Sequence[Verdict]) -> str:
@@ -122,7 +121,7 @@ def _request(ended: Ended) -> Span:
     }  # fmt: skip
     if ended.error:
         attributes["error.type"] = ended.error
-    rules = [f"{v.policy}: {v.rule}" for v in ended.verdicts if v.action != "allow" and v.rule]
+    rules = tuple([f"{v.policy}: {v.rule}" for v in ended.verdicts if v.action != "allow" and v.rule])
     if rules:
         attributes["gateway.rules"] = rules
     return Span(
@@ -210,12 +209,14 @@ def _who(record: Record) -> dict[str, Value]:
     return found
 
 
-def _phase(ended: Ended, phase: Phase, operation: str) -> Span:
-    attempt = phase.name == "attempt"
-    attributes: dict[str, Value] = {"gateway.phase": phase.name}
-    if phase.detail:
-        attributes["gateway.detail"] = phase.detail
+def _phase(ended: Ended, phase: Phase, operation: str, zero: int) -> Span:
+    name, detail = phase.name, phase.detail
+    parent, kind = (operation, CLIENT) if name == "attempt" else (ended.span_id, INTERNAL)
     return Span(
-        ended.trace_id, new_span_id(), operation if attempt else ended.span_id, phase.name,
-        CLIENT if attempt else INTERNAL, ended.clock(phase.started), ended.clock(phase.ended), attributes,
+        ended.trace_id, new_span_id(), parent, name, kind, zero + phase.started, zero + phase.ended, _named(name, detail)
     )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _named(name: str, detail: str) -> Mapping[str, Value]:
+    return {"gateway.phase": name, "gateway.detail": detail} if detail else {"gateway.phase": name}

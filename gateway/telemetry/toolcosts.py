@@ -27,7 +27,7 @@ DOCUMENTS = "toolcost"
 WAITING = 32 * 1024 * 1024  # bytes of bodies that may wait
 METHODS = frozenset({"messages", "chat"})
 DAY = 86_400
-Key = tuple[int, str]  # day since the epoch, tool
+Costs = dict[str, "Cost"]  # by tool
 
 
 class Prices(Protocol):
@@ -86,7 +86,7 @@ class ToolCosts:
         self._prices = prices
         self._bytes = 0
         self._lock = threading.Lock()
-        self._unsaved: dict[Key, Cost] = {}
+        self._unsaved: dict[int, Costs] = {}  # by day since the epoch
         self._defined: dict[tuple[int, Definitions], Defined] = {}
         self._reader = Reader()
         self.queue: Background[Waiting] = Background(self._work, name="toolcost", size=size)
@@ -104,42 +104,25 @@ class ToolCosts:
     def _work(self, batch: list[Waiting]) -> None:
         for waiting in batch:
             self._bytes -= len(waiting.body)
-            # Without tools nothing is to be laid at anybody's door, and no result can stand in the conversation.
-            if b'"tools"' in waiting.body:
-                prompt = self._reader.read(waiting.body, waiting.conversation)
-                if prompt is not None:
-                    self._add(prompt, waiting)
+            prompt = self._reader.read(waiting.body, waiting.conversation)
+            if prompt is not None:
+                self._add(prompt, waiting)
 
     def _add(self, prompt: Prompt, waiting: Waiting) -> None:
         usage, day = waiting.usage, int(waiting.at // DAY)
         rates = self._prices.rates(usage.prompt, model=waiting.model, provider=waiting.provider)
         bill = toolcost.bill(prompt, usage, rates)
         with self._lock:
+            costs = self._unsaved.setdefault(day, {})
             for name in prompt.called:
-                self._cost(day, name).calls += 1
+                costs.setdefault(name, Cost()).calls += 1
             defined = self._defined.setdefault((day, prompt.definitions), Defined())
             defined.requests += 1
             if bill is not None:
                 defined.tokens += bill.tokens
                 defined.usd += bill.definitions
-                self._conversation(day, prompt, prompt.old, bill.tokens, bill.old)
-                self._conversation(day, prompt, prompt.new, bill.tokens, bill.new)
-
-    def _conversation(self, day: int, prompt: Prompt, stretch: Stretch, tokens: float, usd: float) -> None:
-        for name, size in stretch.tools.items():
-            cost = self._cost(day, name)
-            cost.result_tokens += size * tokens
-            cost.result_usd += size * usd
-        for name, size in prompt.brought(stretch):
-            cost = self._cost(day, name)
-            cost.definition_tokens += size * tokens
-            cost.definition_usd += size * usd
-
-    def _cost(self, day: int, name: str) -> Cost:
-        found = self._unsaved.get((day, name))
-        if found is None:
-            found = self._unsaved[day, name] = Cost()
-        return found
+                _conversation(costs, prompt, prompt.old, bill.tokens, bill.old)
+                _conversation(costs, prompt, prompt.new, bill.tokens, bill.new)
 
     async def save(self, store: Documents) -> None:
         """Add what was found since the last time to the days' documents. What the store does not take waits."""
@@ -149,31 +132,45 @@ class ToolCosts:
             defined, self._defined = self._defined, {}
         _tell_apart(defined, unsaved)
         try:
-            for day in sorted({key[0] for key in unsaved}):
-                await _merge(
-                    store, rows.day(day * DAY), {name: unsaved[at, name] for at, name in unsaved if at == day}
-                )
-                unsaved = {key: cost for key, cost in unsaved.items() if key[0] != day}
+            for day in sorted(unsaved):
+                await _merge(store, rows.day(day * DAY), unsaved[day])
+                del unsaved[day]
         except StoreError as error:
             log.warning("tool costs wait for the store: %s", error)
         finally:
             self._keep(unsaved)
 
-    def _keep(self, costs: Mapping[Key, Cost]) -> None:
+    def _keep(self, unsaved: Mapping[int, Costs]) -> None:
         with self._lock:
-            for (day, name), cost in costs.items():
-                self._cost(day, name).add(cost)
+            for day, costs in unsaved.items():
+                _add(self._unsaved.setdefault(day, {}), costs)
 
     def close(self) -> None:
         self.queue.close()
 
 
-def _tell_apart(defined: Mapping[tuple[int, Definitions], Defined], costs: dict[Key, Cost]) -> None:
+def _conversation(costs: Costs, prompt: Prompt, stretch: Stretch, tokens: float, usd: float) -> None:
+    for name, size in stretch.tools.items():
+        cost = costs.get(name) or costs.setdefault(name, Cost())
+        cost.result_tokens += size * tokens
+        cost.result_usd += size * usd
+    for name, size in prompt.brought(stretch):
+        cost = costs.setdefault(name, Cost())
+        cost.definition_tokens += size * tokens
+        cost.definition_usd += size * usd
+
+
+def _tell_apart(defined: Mapping[tuple[int, Definitions], Defined], unsaved: dict[int, Costs]) -> None:
     for (day, definitions), sums in defined.items():
-        for name in (*definitions.sizes, *definitions.deferred):
-            size = definitions.sizes.get(name, 0)
-            cost = Cost(sums.requests, 0, size * sums.tokens, size * sums.usd)
-            costs.setdefault((day, name), Cost()).add(cost)
+        names = (*definitions.sizes, *definitions.deferred)
+        sizes = {name: definitions.sizes.get(name, 0) for name in names}
+        costs = {name: Cost(sums.requests, 0, size * sums.tokens, size * sums.usd) for name, size in sizes.items()}
+        _add(unsaved.setdefault(day, {}), costs)
+
+
+def _add(to: Costs, costs: Costs) -> None:
+    for name, cost in costs.items():
+        to.setdefault(name, Cost()).add(cost)
 
 
 async def _merge(store: Documents, day: str, costs: Mapping[str, Cost]) -> None:

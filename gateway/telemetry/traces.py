@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Protocol
 
 from gateway.call import Call
@@ -95,4 +96,4 @@ class Traces:
 
     def _send(self, batch: list[Ended]) -> None:
         found = (spans.of(ended, arguments=self._arguments, content=self._content) for ended in batch)
-        self._exporter.send(span for each in found for span in each)
+        self._exporter.send(chain.from_iterable(found))

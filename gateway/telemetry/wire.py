@@ -15,6 +15,8 @@ from gateway.telemetry.spans import Link, Span, Value
 _double = struct.Struct("<d").pack
 _times = struct.Struct("<BQBQ").pack
 _BYTES = 2
+# Of attributes that hold content no two are alike, and they may be long: their bytes are not remembered.
+_LONG = frozenset({"gen_ai.input.messages", "gen_ai.system_instructions", "mcp.arguments"})
 
 
 def varint(number: int) -> bytes:
@@ -41,8 +43,10 @@ def field(number: int, data: bytes) -> bytes:
 
 def spans(found: Iterable[Span], resource: bytes) -> bytes:
     """An ExportTraceServiceRequest."""
-    scope = field(1, field(1, b"gateway"))
-    return field(1, field(1, resource) + field(2, scope + b"".join([field(2, span(each)) for each in found])))
+    parts = [field(1, field(1, b"gateway"))]
+    for data in map(span, found):
+        parts += (b"\x12", _size(data), data)
+    return field(1, field(1, resource) + field(2, b"".join(parts)))
 
 
 def logs(lines: Iterable[bytes], resource: bytes, scope_name: bytes) -> bytes:
@@ -56,16 +60,22 @@ def resource(attributes: Mapping[str, str]) -> bytes:
 
 
 def span(each: Span) -> bytes:
-    parts = [b"\x0a\x10", bytes.fromhex(each.trace_id), b"\x12\x08", bytes.fromhex(each.span_id)]
+    parts = [b"\x0a\x10", _id(each.trace_id), b"\x12\x08", bytes.fromhex(each.span_id)]
     if each.parent:
-        parts += (b"\x22\x08", bytes.fromhex(each.parent))
+        parts += (b"\x22\x08", _id(each.parent))
     parts += (_name(each.name, each.kind), _times(0x39, each.started, 0x41, each.ended))
-    parts += [_attribute(name, value) if type(value) is not list else field(9, pair(name, value))
-              for name, value in each.attributes.items()]  # fmt: skip
-    parts += [_link(link) for link in each.links]
+    encoded = _attribute if _LONG.isdisjoint(each.attributes) else _attribute.__wrapped__
+    parts += map(encoded, each.attributes, each.attributes.values())
+    if each.links:
+        parts += map(_link, each.links)
     if each.error:
         parts.append(field(15, field(2, _utf8(each.error)) + b"\x18\x02"))
     return b"".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _id(text: str) -> bytes:
+    return bytes.fromhex(text)
 
 
 @lru_cache(maxsize=1024)

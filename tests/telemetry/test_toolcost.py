@@ -138,7 +138,7 @@ def test_what_is_no_prompt_is_left_alone(body: bytes) -> None:
 def test_what_is_laid_over_a_prompt_is_what_was_billed(sizes: tuple[int, ...], usage: Usage) -> None:
     definitions, system, old, new = sizes
     found = toolcost.bill(
-        Prompt(Definitions({"a": definitions}, {}, definitions), system, Stretch(old), Stretch(new), ()), usage, RATES
+        Prompt(Definitions(b"", {"a": definitions}, {}, definitions), system, Stretch(old), Stretch(new), ()), usage, RATES
     )
     if not sum(sizes) or not usage.prompt:
         assert found is None
