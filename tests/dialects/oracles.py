@@ -81,6 +81,13 @@ def chat_answer(body: Json) -> Json:
         )
 
 
+def _said(content: Any) -> str:
+    """A text; of Mistral's thinking models a list of parts, which the SDK hands on as they are."""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content if part.get("type") == "text")
+    return content or ""
+
+
 def chat_words(whole: Any) -> Json:
     choice = whole.choices[0]
     calls = [
@@ -91,7 +98,7 @@ def chat_words(whole: Any) -> Json:
     ]
     usage = whole.usage
     return {
-        "text": (choice.message.content or "") + (choice.message.refusal or ""),
+        "text": _said(choice.message.content) + (choice.message.refusal or ""),
         "calls": calls,
         "stop": choice.finish_reason,
         "usage": usage

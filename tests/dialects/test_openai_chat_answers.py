@@ -52,6 +52,11 @@ WHOLE: dict[str, tuple[bytes, list[Json], str]] = {
         [tool("a", {"n": 1}, "call_a"), tool("b", {"n": 2}, "call_b")],
         "tool_use",
     ),
+    "Snowflake's, without a finish reason": (
+        wire.first() + wire.text("Hello") + wire.chunk(None, usage=wire.USAGE) + wire.DONE,
+        [said("Hello")],
+        "end_turn",
+    ),
     "all in one chunk": (wire.ONE_CHUNK, [said("All at once.")], "end_turn"),
     "DeepSeek's reasoning": (wire.REASONING, [thought("Let me think."), said("Four.")], "end_turn"),
     "OpenRouter's comments and reasoning": (wire.OPENROUTER, [thought("Hm."), said("Four.")], "end_turn"),
@@ -172,6 +177,7 @@ ANSWERS: dict[str, tuple[Json, list[Json], str]] = {
     "text": (answer({"content": "Hello"}), [said("Hello")], "end_turn"),
     "a call": (answer({"content": None, "tool_calls": [CALL]}, "tool_calls"), [tool("get", {"path": "/x"}, "call_a")], "tool_use"),
     "a call that says stop": (answer({"content": "", "tool_calls": [CALL]}), [tool("get", {"path": "/x"}, "call_a")], "tool_use"),
+    "no finish reason": (answer({"content": "Hello"}, ""), [said("Hello")], "end_turn"),
     "a refusal": (answer({"content": None, "refusal": "No."}), [said("No.")], "refusal"),
     "reasoning": (answer({"content": "4", "reasoning_content": "Hm."}), [thought("Hm."), said("4")], "end_turn"),
 }  # fmt: skip
@@ -204,6 +210,9 @@ USAGES = [
     # xAI counts its reasoning beside the completion
     ({"prompt_tokens": 37, "completion_tokens": 530, "total_tokens": 800, "completion_tokens_details": {"reasoning_tokens": 233}},
      Usage(37, 763, reasoning=233)),
+    # OpenRouter counts Gemini's cached tokens as read and as written
+    ({"prompt_tokens": 9, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 8}},
+     Usage(1, 7, 8)),
     # a provider that counts more cached tokens than there were
     ({"prompt_tokens": 5, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 9}}, Usage(0, 7, 9)),
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from tests.dialects import oracles, oracles_google
 # What each SDK's stop reason is in the hub's terms; several of a provider's may mean one.
 STOPS = {
     "STOP": "end_turn", "MAX_TOKENS": "max_tokens", "BLOCKED": "refusal", "stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use",
-    "content_filter": "refusal", "completed": "end_turn", "max_output_tokens": "max_tokens", "stop_sequence": "end_turn",
+    "content_filter": "refusal", "completed": "end_turn", "complete": "end_turn", "max_output_tokens": "max_tokens", "stop_sequence": "end_turn",
 }  # fmt: skip
 REFUSALS = {"SAFETY", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "TIRED_OF_THIS"}
 

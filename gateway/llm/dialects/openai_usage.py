@@ -42,6 +42,8 @@ def of_responses(usage: Mapping[str, Any] | None) -> Usage | None:
 
 
 def _usage(prompt: int, cached: int, written: int, output: int, reasoning: int) -> Usage:
+    if cached + written > prompt:
+        written = 0  # OpenRouter counts Gemini's tokens as read and as written: they were read
     return Usage(
         input=max(0, prompt - cached - written),
         output=output,

@@ -77,7 +77,7 @@ class Reader:
         try:
             for _, data in self._frames.end():
                 self.take(data)
-            self.take({"done": True})
+            self._over(said=False)
         except MISSHAPEN as error:
             self._composer.fail(openai_errors.malformed(error))
         return self._composer.drain()
@@ -86,8 +86,7 @@ class Reader:
         if self._composer.over:
             return
         if "done" in data and len(data) == 1:
-            self._close() if self._finish else self._composer.cut()
-            return
+            return self._over(said=True)
         if data.get("error"):
             self._composer.fail(openai_errors.of_event(data["error"]))
             return
@@ -156,6 +155,15 @@ class Reader:
             self._call = None
         else:
             self._judged = len(self._calls[self._call])
+
+    def _over(self, *, said: bool) -> None:
+        """The end of the stream. Snowflake gives no finish reason, but its usage, and says that it is done."""
+        if self._composer.over:
+            return
+        if self._finish or (said and self._usage is not None):
+            self._close()
+        else:
+            self._composer.cut()
 
     def _sign(self) -> None:
         """The thinking is over: what must come back with it."""
