@@ -115,12 +115,23 @@ check_configuration() {
     return
   fi
   say "Checking $config"
-  local name
+  local name account=()
+  if uses_store dynamodb; then look_into_account; fi
   ( # a stand-in for each secret: those that Fly keeps already are not known here
     for name in $(named); do [ -n "${!name:-}" ] || export "$name=a-stand-in-for-the-secret-that-fly-keeps"; done
     export FLY_APP_NAME=$app
-    "$gateway" check "$config"
+    "$gateway" check "$config" "${account[@]}"
   ) || fail "$config cannot be used; nothing was created"
+}
+
+# The table, and the rights of the role that the machines will have, where somebody here may ask AWS.
+look_into_account() {
+  if [ -n "${AWS_PROFILE:-}${AWS_ACCESS_KEY_ID:-}" ]; then
+    account=(--account)
+    [ -z "${AWS_ROLE_ARN:-}" ] || account+=(--role "$AWS_ROLE_ARN")
+  else
+    echo "warning: the table and the role's rights are not checked: neither AWS_PROFILE nor AWS_ACCESS_KEY_ID is set" >&2
+  fi
 }
 
 look_around() {

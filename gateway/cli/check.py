@@ -11,10 +11,11 @@ from typing import Any
 
 import orjson
 
-from gateway.cli import live
+from gateway.cli import account, live
 from gateway.config import foreign
 from gateway.config.build import build
 from gateway.config.load import Broken, Loaded, load
+from gateway.config.places import unfit_for_lambda
 from gateway.config.resources import Resources
 from gateway.config.review import Tried, advice, tried
 from gateway.errors import ConfigError
@@ -42,11 +43,22 @@ def add_parser(commands: Any) -> None:
         help="validate a file, review its rules, run the tests in it",
         description="Validate a configuration: every problem at once, with its line. Reviews rules that can never matter, "
         "runs the tests in the file, and answers other gateways' files with the section of ours that says the same. "
-        "Nothing is contacted without --live.",
+        "Nothing is contacted without --live or --account, but for secrets of AWS that the file names.",
     )
     check.add_argument("file", type=Path)
     check.add_argument(
         "--live", action="store_true", help="also try each provider, JWKS URL, MCP server and the store"
+    )
+    check.add_argument(
+        "--on", choices=("server", "lambda"), default="server", help="where it is to run; on Lambda less fits"
+    )
+    check.add_argument(
+        "--account",
+        action="store_true",
+        help="also ask AWS whether tables and rights are there; changes nothing",
+    )
+    check.add_argument(
+        "--role", default="", metavar="ARN", help="with --account: what the gateway will run as"
     )
     check.add_argument("--json", action="store_true", help="the report as JSON")
     check.set_defaults(run=run)
@@ -60,29 +72,37 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    report = asyncio.run(_report(args.file, try_it=args.live))
-    if args.json:
+    report, loaded = reviewed(args.file, on=args.on)
+    if loaded is not None and args.live:
+        report.live += asyncio.run(live.answers(loaded))
+    if loaded is not None and args.account:
+        report.live += account.answers(loaded, role=args.role)
+    return told(report, as_json=args.json)
+
+
+def told(report: Report, *, as_json: bool = False) -> int:
+    """Prints it; the exit code."""
+    if as_json:
         print(orjson.dumps(asdict(report) | {"good": report.good}).decode())
     else:
         _print(report)
     return 0 if report.good else 1
 
 
-async def _report(file: Path, *, try_it: bool) -> Report:
+def reviewed(file: Path, *, on: str) -> tuple[Report, Loaded | None]:
+    """What the file alone tells; None where it cannot be used."""
     report = Report(str(file))
     try:
         loaded = load(file)
+        report.problems = unfit_for_lambda(loaded) if on == "lambda" else []
         _built(loaded)
     except ConfigError as error:
-        lines = str(error).splitlines()
-        report.problems = lines
+        report.problems += str(error).splitlines()
         report.equivalent = _equivalent(file) if isinstance(error, Broken) else ""
-        return report
+        return report, None
     report.warnings = advice(loaded)
     report.tests = tried(loaded)
-    if try_it:
-        report.live = await live.answers(loaded)
-    return report
+    return report, loaded
 
 
 def _built(loaded: Loaded) -> None:
