@@ -230,7 +230,12 @@ class Metrics:
         self._timed(self.model_time, names, seconds, traces, at)
 
     def _timed(
-        self, family: Histogram, labels: Labels, seconds: Sequence[float], traces: Sequence[str], at: Sequence[float]
+        self,
+        family: Histogram,
+        labels: Labels,
+        seconds: Sequence[float],
+        traces: Sequence[str],
+        at: Sequence[float],
     ) -> None:
         family.observe(labels, seconds)
         if self._exemplars and any(traces):
