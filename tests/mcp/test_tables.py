@@ -70,6 +70,28 @@ def test_paths_are_found_under_their_names_however_deep_and_as_file_uris_anywher
         ("select * from public.a where x in (select y from secret.z)", False),
         ("copy secret.a to '/tmp/x'", False),
         ("not sql at all (", False),
+        ("begin; insert into users values (1); commit", True),
+        ("create table analytics.a as select * from PUBLIC.users", True),
+        ("select lower(name), public.rank(1) from users", True),
+        ('select * from "Public".users', False),  # quoted, it is another one
+        ("select * from other.public.users", False),
+        ("set search_path to secret; select * from users", False),
+        ("select set_config('search_path', 'secret', false)", False),
+        ("select query_to_xml('select * from secret.a', true, true, '')", False),
+        ("select secret.all_of_it()", False),
+        ("select * from secret.all_of_it()", False),
+        ("use secret", False),
+        ("pragma table_list", False),
+        ("select * from sqlite_master", False),
+        ("select * from pragma_table_info('users')", False),
+        ("copy users to program 'sh'", False),
+        ("copy (select 1) to '/tmp/x'", False),
+        ("create function f() returns int as $$ select 1 $$ language sql", False),
+        ("alter table users set schema secret", False),
+        ("do $$ begin end $$", False),
+        ("call f()", False),
+        ("explain select * from secret.a", False),
+        ("select * from pg_shadow, (with pg_shadow as (select 1) select * from pg_shadow) q", False),
     ],
 )
 def test_sql_reads_only_the_schemas_that_it_may(query: str, allowed: bool) -> None:
@@ -118,13 +140,57 @@ def test_a_truncated_result_fits_is_valid_and_says_so(max_rows: int, rows: int, 
         assert "runcated" in kept["content"][-1]["text"]
 
 
-def test_text_that_is_no_json_is_cut_by_lines_and_then_by_bytes() -> None:
-    lines = {"content": [{"type": "text", "text": "\n".join("row" for _ in range(50))}]}
-    kept = truncate(lines, max_rows=5, max_bytes=0, size=0)
-    assert kept["content"][0]["text"].count("\n") == 4
-    long = {"content": [{"type": "text", "text": "é" * 5000}]}
-    kept = truncate(long, max_rows=0, max_bytes=1000, size=10_000)
-    assert 0 < len(kept["content"][0]["text"]) < 1000
+def cut(text: str, **limits: int) -> str:
+    """What is left of a result's one text."""
+    result = {"content": [{"type": "text", "text": text}]}
+    given = {"max_rows": 0, "max_bytes": 0, **limits}
+    kept = truncate(result, **given, size=len(json.dumps(result)))
+    assert len(json.dumps(kept, ensure_ascii=False).encode()) <= (given["max_bytes"] or 1 << 60)
+    said: str = kept["content"][0]["text"]
+    return said
+
+
+def test_text_that_is_no_json_is_cut_by_lines_and_then_by_characters() -> None:
+    assert cut("\n".join("row" for _ in range(50)), max_rows=5).count("\n") == 4
+    assert 200 < len(cut("é" * 5000, max_bytes=1000)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("printed", "kept"),
+    [
+        ("[(1, 'a'), (2, 'b'), (3, 'c')]", "[(1, 'a'), (2, 'b')]"),
+        ("[{'a': [1, 2]}, {'b': \"it's, [\"}, {}]", "[{'a': [1, 2]}, {'b': \"it's, [\"}]"),
+        ("[1, 2, it's]", "[1, 2, it's]"),  # no list at all
+        ("[1, 2, 3] and [4, 5, 6]", "[1, 2, 3] and [4, 5, 6]"),
+        ("[" + "'\\'" * 100_000 + "]", "[" + "'\\'" * 100_000 + "]"),
+    ],
+)
+def test_rows_that_a_program_has_printed_are_cut_like_rows(printed: str, kept: str) -> None:
+    assert cut(printed, max_rows=2) == kept
+
+
+def test_one_text_that_is_repeated_in_structured_content_is_cut_in_both_places_alike() -> None:
+    text = "\n".join(f"line {n}" for n in range(500))
+    result = {"content": [{"type": "text", "text": text}], "structuredContent": {"content": text}}
+    kept = truncate(result, max_rows=0, max_bytes=2000, size=len(json.dumps(result)))
+    assert kept["content"][0]["text"] == kept["structuredContent"]["content"]
+    assert 400 < len(kept["content"][0]["text"]) < 1000
+    assert kept["content"][1]["text"].startswith("[Truncated by the gateway: ")
+    assert kept["_meta"]["gateway/truncated"]["of"] == 500
+
+
+def test_what_is_read_is_cut_too_and_what_has_no_text_is_left_out_or_passes() -> None:
+    read = {"contents": [{"uri": "file:///a", "text": "row\n" * 1000}]}
+    kept = truncate(read, max_rows=0, max_bytes=1000, size=5000)
+    assert kept["contents"][0]["text"].endswith("rows. Ask for less to see the rest.]")
+    picture = {"contents": [{"uri": "file:///a", "blob": "A" * 5000}]}
+    kept = truncate(picture, max_rows=0, max_bytes=1000, size=5000)
+    assert "5000 bytes" in kept["contents"][0]["text"]
+    assert "isError" not in kept
+    image = {"content": [{"type": "image", "data": "A" * 5000, "mimeType": "image/png"}]}
+    assert truncate(image, max_rows=0, max_bytes=1000, size=5000)["isError"] is True
+    question = {"resultType": "input_required", "inputRequests": {"a": {"method": "x" * 5000}}}
+    assert truncate(question, max_rows=1, max_bytes=1000, size=5000) is question
 
 
 @pytest.mark.parametrize("value", ["plain", "Süd", " padded ", "a\nb", "=?base64?x?=", ""])
