@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import difflib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +19,47 @@ from gateway.mcp.pins import Difference
 from gateway.stores import open_store
 from gateway.stores.protocols import Store
 
+Act = Callable[[argparse.Namespace, Store], Awaitable[int]]
+
 
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "pins",
         help="list, compare and approve the definitions of tools",
-        description="Show which definitions of tools are pinned (list), what changed in those that are held back (diff), and "
-        "approve them (approve). TOOL is server/tool, or a server for all of its tools.",
+        description="The definitions of tools: which are pinned, and what waits for an approval. TOOL is server/tool, or a "
+        "server for all of its tools.",
     )
-    parser.add_argument("action", choices=("list", "diff", "approve"))
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _action(actions, "list", "what is approved, has changed or is new", _list)
+    _action(actions, "diff", "what changed in those that are held back; exit code 1 where one is", _diff)
+    approve = _action(actions, "approve", "let those through that are held back, as they are now", _approve)
+    approve.add_argument("--all", action="store_true", help="everything that is held back")
+
+
+def _action(actions: Any, name: str, does: str, act: Act) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=does, description=does)
     parser.add_argument("tool", nargs="*", metavar="TOOL", help="server/tool or server; all without one")
-    parser.add_argument("--all", action="store_true", help="approve: everything that is held back")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration that names the store")
     parser.add_argument("--store", metavar="URL", help="the store itself")
     parser.add_argument("--json", action="store_true")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=partial(_run, act))
+    return parser
 
 
-def run(args: argparse.Namespace) -> int:
-    return asyncio.run(_run(args, store_url(args)))
+def _run(act: Act, args: argparse.Namespace) -> int:
+    return asyncio.run(_with_store(act, args, store_url(args)))
 
 
-async def _run(args: argparse.Namespace, url: str) -> int:
+async def _with_store(act: Act, args: argparse.Namespace, url: str) -> int:
     store = open_store(url)
     try:
-        if args.action == "list":
-            return await _list(args, store)
-        waiting = [each for each in await pins.differences(store) if _chosen(args.tool, each)]
-        if args.action == "diff":
-            return _diff(args, waiting)
-        return await _approve(args, store, waiting)
+        return await act(args, store)
     finally:
         await store.close()
+
+
+async def _waiting(args: argparse.Namespace, store: Store) -> list[Difference]:
+    return [each for each in await pins.differences(store) if _chosen(args.tool, each)]
 
 
 def _chosen(names: Sequence[str], each: Difference) -> bool:
@@ -82,8 +92,9 @@ async def _list(args: argparse.Namespace, store: Store) -> int:
     return 0
 
 
-def _diff(args: argparse.Namespace, waiting: Sequence[Difference]) -> int:
+async def _diff(args: argparse.Namespace, store: Store) -> int:
     """Exit code 1 where something is held back."""
+    waiting = await _waiting(args, store)
     if args.json:
         found = [
             {"server": each.server, "tool": each.tool, "pinned": each.pinned, "seen": each.seen}
@@ -112,10 +123,11 @@ def _shown(definition: Mapping[str, Any]) -> list[str]:
     ]
 
 
-async def _approve(args: argparse.Namespace, store: Store, waiting: Sequence[Difference]) -> int:
+async def _approve(args: argparse.Namespace, store: Store) -> int:
     if not args.tool and not args.all:
         print("say what to approve: server/tool, a server, or --all")
         return 2
+    waiting = await _waiting(args, store)
     await pins.approve(store, waiting, at=time.time())
     names = [pins.key(each.server, each.tool) for each in waiting]
     print(
