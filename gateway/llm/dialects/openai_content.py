@@ -114,6 +114,30 @@ def _needed(schema: Json) -> list[str]:
     return list(dict.fromkeys(needed))
 
 
+_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+
+
+def choice_of(hub: Json, named: Callable[[str], Json]) -> Json:
+    """The fields for the hub's `tool_choice`; `named` writes the choice of one tool."""
+    choice = hub.get("tool_choice") or {}
+    out: Json = {}
+    if kind := choice.get("type"):
+        out["tool_choice"] = named(choice["name"]) if kind == "tool" else _CHOICES.get(kind)
+    if choice.get("disable_parallel_tool_use"):
+        out["parallel_tool_calls"] = False
+    return out
+
+
+def function_of(function: Json, name: str) -> Json:
+    """The hub tool of a function, as either wire describes it."""
+    tool: Json = {"name": name, "input_schema": function.get("parameters") or EMPTY_SCHEMA}
+    if function.get("description"):
+        tool["description"] = function["description"]
+    if function.get("strict"):
+        tool["strict"] = True
+    return tool
+
+
 def strictable(schema: Any) -> bool:
     """Whether OpenAI's strict mode takes the schema: every object closed, every property required."""
     if isinstance(schema, list):

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.errors import BadRequest
 from gateway.llm.dialects import carried
 from gateway.llm.dialects.content import shaped
-from gateway.llm.dialects.openai_content import EMPTY_SCHEMA, document_of, parts_of, source_of, thinking_of
+from gateway.llm.dialects.openai_content import document_of, function_of, parts_of, source_of, thinking_of
 from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Json, Request, Target
 
@@ -37,7 +37,12 @@ def read_request(body: Json, target: Target) -> Request:
     custom = _tools(body, hub)
     stream = bool(body.get("stream"))
     return Request(
-        hub=hub, model=hub["model"], stream=stream, count=target.count, losses=losses, wire=_wire(body, custom)
+        hub=hub,
+        model=hub["model"],
+        stream=stream,
+        count=target.count,
+        losses=losses,
+        wire=_wire(body, custom),
     )
 
 
@@ -87,7 +92,8 @@ def _tools(body: Json, hub: Json) -> list[str]:
     tools, custom = [], []
     for tool in body.get("tools") or ():
         if tool.get("type", "function") == "function":
-            tools.append(_function(tool.get("function") or tool))
+            function = tool.get("function") or tool
+            tools.append(function_of(function, function.get("name") or ""))
         elif tool.get("type") == "custom":
             made = _custom(tool.get("custom") or tool)
             tools.append(made)
@@ -103,18 +109,6 @@ def _tools(body: Json, hub: Json) -> list[str]:
             choice = {"type": "auto", **choice, "disable_parallel_tool_use": True}
         hub |= {"tool_choice": choice} if choice else {}
     return custom
-
-
-def _function(function: Json) -> Json:
-    tool: Json = {
-        "name": function.get("name") or "",
-        "input_schema": function.get("parameters") or EMPTY_SCHEMA,
-    }
-    if function.get("description"):
-        tool["description"] = function["description"]
-    if function.get("strict"):
-        tool["strict"] = True
-    return tool
 
 
 def _custom(tool: Json) -> Json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from gateway.errors import BadRequest
@@ -14,6 +12,7 @@ from gateway.llm.dialects.offered import plain_tools, search_is_optional
 from gateway.llm.dialects.openai_chat.details import items_of
 from gateway.llm.dialects.openai_chat.ids import call_id
 from gateway.llm.dialects.openai_content import (
+    choice_of,
     data_url,
     effort,
     identity,
@@ -29,7 +28,6 @@ _CARRIED = {
     "model", "messages", "system", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "stop_sequences",
     "stream", "thinking", "output_config", "metadata",
 }  # fmt: skip
-_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
 @shaped("Messages")
@@ -103,16 +101,10 @@ def _tools(hub: Json, names: Names, optional: bool, losses: list[str]) -> Json:
         raise BadRequest("mcp_servers and container work with Anthropic's own API only")
     if not tools:
         return {}
-    out: Json = {"tools": tools}
-    choice = hub.get("tool_choice") or {}
-    if kind := choice.get("type"):
-        chosen: Any = _CHOICES.get(kind)
-        if kind == "tool":
-            chosen = {"type": "function", "function": {"name": names.send(choice["name"])}}
-        out["tool_choice"] = chosen
-    if choice.get("disable_parallel_tool_use"):
-        out["parallel_tool_calls"] = False
-    return out
+    return {
+        "tools": tools,
+        **choice_of(hub, lambda name: {"type": "function", "function": {"name": names.send(name)}}),
+    }
 
 
 def _tool(tool: Json, names: Names) -> Json:

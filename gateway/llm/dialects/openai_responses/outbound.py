@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from gateway.errors import BadRequest
@@ -12,6 +10,7 @@ from gateway.llm.dialects.content import shaped, system_of, text_of, unknown_blo
 from gateway.llm.dialects.names import Names
 from gateway.llm.dialects.offered import offered
 from gateway.llm.dialects.openai_content import (
+    choice_of,
     data_url,
     effort,
     identity,
@@ -28,7 +27,6 @@ _CARRIED = {
     "model", "messages", "system", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "stream", "thinking",
     "output_config", "metadata",
 }  # fmt: skip
-_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _SHORTEST = 16  # tokens: fewer are refused
 
 
@@ -99,16 +97,7 @@ def _tools(hub: Json, names: Names, losses: list[str]) -> Json:
     tools = [made for tool in offered(hub) if (made := _tool(tool, names, losses))]
     if not tools:
         return {}
-    out: Json = {"tools": tools}
-    choice = hub.get("tool_choice") or {}
-    if kind := choice.get("type"):
-        chosen: Any = _CHOICES.get(kind)
-        if kind == "tool":
-            chosen = {"type": "function", "name": names.send(choice["name"])}
-        out["tool_choice"] = chosen
-    if choice.get("disable_parallel_tool_use"):
-        out["parallel_tool_calls"] = False
-    return out
+    return {"tools": tools, **choice_of(hub, lambda name: {"type": "function", "name": names.send(name)})}
 
 
 def _tool(tool: Json, names: Names, losses: list[str]) -> Json | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.errors import BadRequest
 from gateway.llm.dialects.openai_chat.inbound import WEB_SEARCH, arguments, custom_tool
-from gateway.llm.dialects.openai_content import EMPTY_SCHEMA
+from gateway.llm.dialects.openai_content import function_of
 from gateway.llm.dialects.protocol import Json
 
 Kinds = dict[str, Json]  # hub name -> {"type": …, "name": …, "namespace": …}; plain functions are not in it
@@ -77,7 +77,7 @@ def _read(tool: Json, kinds: Kinds, losses: list[str], namespace: str | None = N
     if kind == "function":
         if namespace:
             kinds[name] = {"type": "function", "name": tool["name"], "namespace": namespace}
-        return [_function(tool, name)]
+        return [function_of(tool, name)]
     if kind == "custom":
         kinds[name] = {"type": "custom", "name": tool.get("name"), "namespace": namespace}
         return [custom_tool(name, tool.get("description") or "", tool.get("format") or {})]
@@ -98,15 +98,6 @@ def _read(tool: Json, kinds: Kinds, losses: list[str], namespace: str | None = N
         losses.append(f"tools.{kind}")
         return []
     raise BadRequest(f"tools: the type {kind!r} cannot be translated")
-
-
-def _function(tool: Json, name: str) -> Json:
-    made: Json = {"name": name, "input_schema": tool.get("parameters") or EMPTY_SCHEMA}
-    if tool.get("description"):
-        made["description"] = tool["description"]
-    if tool.get("strict"):
-        made["strict"] = True
-    return made
 
 
 def _web_search(tool: Json) -> Json:
