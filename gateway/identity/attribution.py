@@ -85,13 +85,13 @@ class Attributing:
 
     def of(self, principal: Principal, headers: Mapping[str, str]) -> Attribution:
         """Remembered: a caller says the same with every request of a session."""
-        said = [headers.get(name, "") for name in self._headers]
-        key = (id(principal), *said)
+        said = tuple(map(headers.get, self._headers))
+        key = (id(principal), said)
         known = self._known.get(key)
         if known is not None and known[0] is principal:
             return known[1]
         found = self._read(principal, headers)
-        if max(map(len, said)) <= LENGTH:
+        if all(text is None or len(text) <= LENGTH for text in said):
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             self._known[key] = (principal, found)

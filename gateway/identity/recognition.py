@@ -1,4 +1,4 @@
-"""From a credential's text to a principal, remembered under a digest of the whole text until it may have changed."""
+"""From what a request shows to who calls, remembered under digests of whole texts until it may have changed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from gateway.call import Principal
+from msgspec import Struct
+
+from gateway.call import ANONYMOUS, Principal
+from gateway.errors import BadRequest
 from gateway.identity import jwt
-from gateway.identity.jwt import InvalidToken, Verifier
+from gateway.identity.credentials import Credential
+from gateway.identity.jwt import InvalidToken, Verifier, looks_like_one
 from gateway.identity.keys import Found
 
 REMEMBERED = 10_000  # credentials
@@ -18,10 +22,20 @@ V = TypeVar("V")
 UNKNOWN = 1.0  # seconds for which a key that nobody knows is not looked up again
 
 
-class Recognition:
-    """`Recognition(jwt=[verifier], keys=[StoredKeys(store)])`; `of(text)` is the principal.
+class Caller(Struct, frozen=True):
+    """Who calls, and by which headers; the same ones say the same until `until`."""
 
-    Raises InvalidToken with the check that failed, KeysUnavailable and StoreError where nobody can say.
+    principal: Principal = ANONYMOUS
+    headers: tuple[str, ...] = ()
+    token: str = ""  # the JWT, where it is one
+    until: float = 0.0
+
+
+class Recognition:
+    """`Recognition(jwt=[verifier], keys=[StoredKeys(store)])`; `of(shown)` is the caller.
+
+    Raises InvalidToken with the check that failed, BadRequest for credentials of two callers, KeysUnavailable and StoreError
+    where nobody can say.
     """
 
     def __init__(
@@ -40,19 +54,48 @@ class Recognition:
         self._unknown: dict[
             bytes, float
         ] = {}  # apart, so that a flood of these displaces nobody who is known
+        self._callers: dict[bytes, Caller] = {}
 
-    async def of(self, text: str) -> Principal:
+    def known(self, marks: bytes) -> Caller | None:
+        """Whoever showed just this a while ago."""
+        caller = self._callers.get(marks)
+        return caller if caller is not None and caller.until > self._clock() else None
+
+    async def of(self, shown: Sequence[Credential], marks: bytes = b"") -> Caller:
+        """Whose these are; nobody's where there are none. A client may send its provider's own credential beside ours."""
+        found: dict[Credential, tuple[Principal, float]] = {}
+        failed: InvalidToken | None = None
+        for credential in shown:
+            try:
+                found[credential] = await self._one(credential.text)
+            except InvalidToken as error:
+                failed = error if failed is None or looks_like_one(credential.text) else failed
+        if not found:
+            if failed is not None:
+                raise failed
+            return Caller()
+        principal = next(iter(found.values()))[0]
+        if any(other.id != principal.id for other, _ in found.values()):
+            raise BadRequest("the request carries credentials of two different callers")
+        caller = Caller(principal, tuple(credential.header for credential in found),
+                        next(iter(found)).text if principal.kind == "jwt" else "", min(until for _, until in found.values()))  # fmt: skip
+        if marks and failed is None:
+            _keep(self._callers, marks, caller)
+        return caller
+
+    async def _one(self, text: str) -> tuple[Principal, float]:
         digest = hashlib.sha256(text.encode()).digest()
         now = self._clock()
         known = self._known.get(digest)
         if known is not None and known[1] > now:
-            return known[0]
+            return known
         principal = None if self._unknown.get(digest, 0.0) > now else await self._recognise(text)
         if principal is None:
             _keep(self._unknown, digest, now + UNKNOWN)
             raise InvalidToken("the key is unknown, expired or revoked")
-        _keep(self._known, digest, (principal, min(principal.expires, now + LONGEST)))
-        return principal
+        known = principal, min(principal.expires, now + LONGEST)
+        _keep(self._known, digest, known)
+        return known
 
     async def _recognise(self, text: str) -> Principal | None:
         if self._issuers and jwt.looks_like_one(text):

@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from gateway import refusals
-from gateway.call import ANONYMOUS, Call, Principal, Verdict
+from gateway.call import Call, Verdict
 from gateway.errors import BadRequest, ConfigError, StoreError, StoreUnusable
 from gateway.identity import credentials, network
 from gateway.identity.attribution import Attributing
 from gateway.identity.credentials import QUERY_MESSAGE, Credential
-from gateway.identity.jwt import InvalidToken, KeysUnavailable, Verifier, looks_like_one
+from gateway.identity.jwt import InvalidToken, KeysUnavailable, Verifier
 from gateway.identity.keys import Found
-from gateway.identity.recognition import Recognition
+from gateway.identity.recognition import Caller, Recognition
 from gateway.mcp.metadata import Resource
 from gateway.refusals import Refusal
 from gateway.types import App, Headers, Receive, Scope, Send
@@ -68,7 +68,10 @@ class AuthMiddleware:
         call = Call.of(scope)
         if forged := network.internal(call.headers):
             _hide(call, scope, forged)
-        call.ip = network.address(call.ip, scope["headers"], hops=self.trusted_hops, header=self.ip_header)
+        if self.trusted_hops > 0 or self.ip_header:
+            call.ip = network.address(
+                call.ip, scope["headers"], hops=self.trusted_hops, header=self.ip_header
+            )
         if call.verb == "HEAD" and _probe(call):
             return await _answer(send, b"", b"text/plain")
         if self.resource is not None and call.path == self.resource.metadata_path and call.verb == "GET":
@@ -87,59 +90,40 @@ class AuthMiddleware:
         await self.app(scope, receive, send)
 
     async def _identify(self, call: Call, scope: Scope) -> Refusal | None:
-        try:
-            shown = credentials.read(call.headers, scope["headers"])
-            shown += self._in_query(scope, alone=not shown)
-            found = await self._recognised(shown)
-        except BadRequest as error:
-            return refusals.invalid(str(error))
-        except InvalidToken as error:
-            if self.mode == "permissive":
-                found = {}
-            else:
-                return self._unauthorized(str(error), error="invalid_token")
-        except (KeysUnavailable, StoreError) as error:
-            log.error("%s: who calls cannot be checked: %s", call.id, error)
-            if isinstance(error, StoreUnusable):
-                return refusals.overloaded(f"the gateway's store is not set up: {error}")
-            return refusals.overloaded("the gateway cannot check now who you are; try again")
-        if not found and self.mode == "strict":
-            return self._unauthorized(MISSING)
-        self._admit(call, scope, found)
+        marks = credentials.marks(call.headers, scope["headers"], scope.get("query_string", b""))
+        caller = self._recognition.known(marks)
+        if caller is None:
+            try:
+                caller = await self._recognition.of(self._shown(call, scope), marks)
+            except (BadRequest, InvalidToken, KeysUnavailable, StoreError) as error:
+                if self.mode != "permissive" or not isinstance(error, InvalidToken):
+                    return self._unknown(call, error)
+                caller = Caller()
+            if not caller.headers and self.mode == "strict":
+                return self._unauthorized(MISSING)
+        call.principal, call.token = caller.principal, caller.token
+        call.attribution = self.attribution.of(caller.principal, call.headers)
+        if caller.headers:
+            _hide(call, scope, caller.headers)
         lacking = self.attribution.missing(call.attribution)
         return refusals.forbidden(lacking, policy="auth", rule="attribution") if lacking else None
 
-    def _in_query(self, scope: Scope, *, alone: bool) -> list[Credential]:
-        found = credentials.in_query(scope, alone=alone) if scope.get("query_string") else []
-        if found and not self.query_tokens:
+    def _shown(self, call: Call, scope: Scope) -> list[Credential]:
+        shown = credentials.read(call.headers, scope["headers"])
+        in_query = credentials.in_query(scope, alone=not shown) if scope.get("query_string") else []
+        if in_query and not self.query_tokens:
             raise InvalidToken(QUERY_MESSAGE)
-        return found
+        return shown + in_query
 
-    async def _recognised(self, shown: list[Credential]) -> dict[Credential, Principal]:
-        """Those that are ours: a client may send its provider's own credential beside them."""
-        found: dict[Credential, Principal] = {}
-        failed: InvalidToken | None = None
-        for credential in shown:
-            try:
-                found[credential] = await self._recognition.of(credential.text)
-            except InvalidToken as error:
-                failed = error if failed is None or looks_like_one(credential.text) else failed
-        if failed is not None and not found:
-            try:
-                raise failed
-            finally:
-                del failed  # it refers to this frame: the circle, with the whole call in it, would live until a collection
-        if len(found) > 1 and len({principal.id for principal in found.values()}) > 1:
-            raise BadRequest("the request carries credentials of two different callers")
-        return found
-
-    def _admit(self, call: Call, scope: Scope, found: dict[Credential, Principal]) -> None:
-        call.principal = next(iter(found.values()), ANONYMOUS)
-        call.attribution = self.attribution.of(call.principal, call.headers)
-        if found:
-            _hide(call, scope, [credential.header for credential in found])
-        if call.principal.kind == "jwt":
-            call.token = next(iter(found)).text
+    def _unknown(self, call: Call, error: Exception) -> Refusal:
+        if isinstance(error, BadRequest):
+            return refusals.invalid(str(error))
+        if isinstance(error, InvalidToken):
+            return self._unauthorized(str(error), error="invalid_token")
+        log.error("%s: who calls cannot be checked: %s", call.id, error)
+        if isinstance(error, StoreUnusable):
+            return refusals.overloaded(f"the gateway's store is not set up: {error}")
+        return refusals.overloaded("the gateway cannot check now who you are; try again")
 
     def _unauthorized(self, message: str, *, error: str = "") -> Refusal:
         described = message if error else ""
@@ -166,11 +150,11 @@ def _hide(call: Call, scope: Scope, names: Collection[str]) -> None:
     if "" in names:
         call.query = credentials.query_without(call.query)
         scope["query_string"] = call.query.encode("latin-1")
-    scope["headers"] = credentials.without(scope["headers"], [name.encode() for name in names])
     kept = dict(call.headers)
     for name in names:
         kept.pop(name, None)
     call.headers = kept
+    scope["headers"] = credentials.without(scope["headers"], [*map(str.encode, names)])
 
 
 async def _answer(send: Send, body: bytes, media: bytes) -> None:

@@ -93,6 +93,71 @@ async def test_credentials_of_two_callers_are_400() -> None:
     assert (await ask(guarded(), ("authorization", f"Bearer {ADA}"), ("x-api-key", BOB))).status == 400
 
 
+@pytest.mark.parametrize(
+    ("headers", "path", "status"),
+    [
+        ([("x-api-key", ADA)], "/v1/messages", 400),
+        ([("x-api-key", BOB)], "/v1/messages", 400),
+        ([("x-goog-api-key", BOB)], "/v1/messages", 400),
+        ([("x-gateway-key", BOB)], "/v1/messages", 400),
+        ([("authorization", f"Bearer {BOB}")], "/v1/messages", 400),
+        ([], f"/v1/messages?access_token={BOB}", 401),
+        ([], f"/v1/messages?access_t%6fken={BOB}", 401),
+        ([], "/v1/messages?beta=true", 200),
+        ([("accept", "*/*"), ("accept", "text/html")], "/v1/messages", 200),
+    ],
+)
+async def test_whoever_was_recognised_a_moment_ago_is_looked_at_again_when_anything_else_stands_beside(
+    headers: list[tuple[str, str]], path: str, status: int
+) -> None:
+    driver, own = guarded(), ("x-api-key", ADA)
+    for _ in range(2):
+        assert (await ask(driver, own)).json["id"] == "key:a"
+    for _ in range(2):
+        reply = await ask(driver, own, *headers, path=path)
+        assert reply.status == status
+        assert ADA not in reply.body.decode()
+    assert (await ask(driver, ("authorization", f"Bearer {ADA}"))).json["id"] == "key:a"
+    assert (await ask(driver, ("x-api-key", BOB))).json["id"] == "key:b"
+    assert (await ask(driver, ("x-api-key", f"Bearer {ADA}"))).status == 401
+
+
+async def test_two_credentials_of_one_caller_last_as_long_as_the_shorter() -> None:
+    clock, store = Clock(), MemoryStore()
+    first, second = (keys.make(owner="ada", expires=clock() + life, at=clock()) for life in (40, 20))
+    await store.put("key", first.id, first.document)
+    await store.put("key", second.id, {**second.document, "id": first.id})
+    driver = guarded(keys=[StoredKeys(store, clock=clock)], clock=clock)
+    both = (("x-api-key", first.text), ("authorization", f"Bearer {second.text}"))
+    assert (await ask(driver, *both)).json["id"] == f"key:{first.id}"
+    clock.now += 19
+    reply = await ask(driver, *both)
+    assert second.text not in reply.body.decode()
+    clock.now += 2
+    assert second.text in (await ask(driver, *both)).body.decode()  # it is nothing to us any more
+    clock.now += 20
+    assert (await ask(driver, *both)).status == 401
+
+
+async def test_what_was_nothing_to_us_beside_a_good_credential_is_looked_at_again() -> None:
+    clock, store = Clock(), MemoryStore()
+    key = keys.make(owner="bob", at=clock())
+    driver = guarded(keys=[ListedKeys(LISTED, clock=clock), StoredKeys(store, clock=clock)], clock=clock)
+    both = (("x-api-key", ADA), ("authorization", f"Bearer {key.text}"))
+    assert (await ask(driver, *both)).json["id"] == "key:a"
+    await keys.add(store, key)
+    clock.now += 2
+    assert (await ask(driver, *both)).status == 400
+
+
+async def test_a_remembered_caller_is_still_charged_by_what_each_request_says() -> None:
+    driver = guarded(attribution=Attributing(user=["header:x-fi-user"], required=["user"]))
+    for user, status in (("a", 200), ("b", 200), ("", 403), ("a", 200)):
+        reply = await ask(driver, ("x-api-key", ADA), ("x-fi-user", user))
+        assert reply.status == status
+        assert status != 200 or reply.json["user"] == user
+
+
 @pytest.mark.parametrize("headers", [[], [("authorization", "Basic YWRhOnB3")], [("authorization", "Bearer ")], [("x-api-key", "")]])  # fmt: skip
 async def test_nothing_that_we_can_read_is_no_credential(headers: list[tuple[str, str]]) -> None:
     reply = await ask(guarded(), *headers)
