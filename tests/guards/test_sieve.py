@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.call import Call, Verdict
@@ -61,6 +61,7 @@ async def said(guard: Guard, body: bytes) -> tuple[Any, list[Verdict]]:
     return (kept == body, bool(placeholders)), call.verdicts
 
 
+@settings(deadline=None)
 @given(BODIES, st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t")]), st.booleans())
 async def test_every_body_is_judged_as_if_it_were_taken_apart(
     body: dict[str, Any], separators: tuple[str, str], escaped: bool
