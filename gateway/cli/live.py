@@ -84,7 +84,7 @@ async def _server(name: str, section: Section, folder: Path, resources: Resource
         await server.upstream.close()
     if status.error:
         raise UpstreamError(status.error)
-    return f"speaks {status.version}, {status.tools} tools" + statuses.unscoped(status)
+    return f"speaks {status.version}, {status.tools} tools" + statuses.remarks(status)
 
 
 async def _keys(section: Section) -> str:

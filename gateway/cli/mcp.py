@@ -70,4 +70,4 @@ def _line(route: str, status: Status) -> str:
     if status.error:
         return f"down    {route} {status.server}: {status.error}"
     line = f"{status.era:7} {route} {status.server}: {status.tools} tools, {status.latency_ms:.0f} ms, {status.version}"
-    return line + statuses.unscoped(status)
+    return line + statuses.remarks(status)

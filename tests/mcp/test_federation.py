@@ -265,3 +265,13 @@ async def test_what_a_result_links_to_can_be_read_under_the_name_that_the_result
             assert plain["text"] == "note://1"
             [read] = (await asking.ask("resources/read", {"uri": link["uri"]}))["result"]["contents"]
             assert read == {"uri": "b+note://1", "text": "of b"}
+
+
+async def test_status_names_the_tools_that_nobody_sees() -> None:
+    wrong = tool("wrong", inputSchema={"type": "object", "x-mcp-header": "No"})
+    servers = {"a": Scripted([tool("one")]), "b": Scripted([tool("one"), tool("two"), wrong])}
+    async with federation(servers, prefix="never") as app:
+        assert [(each.server, each.tools, each.hidden) for each in await app.status()] == [
+            ("a", 1, ()),
+            ("b", 1, ("one", "wrong")),
+        ]
