@@ -74,25 +74,27 @@ def unavailable(rule: Rule) -> Refusal:
 def headers(dialect: str, standings: list[Standing], now: float) -> list[Header]:
     """The caller's own figures, as the dialect's clients read them."""
     if dialect in ("anthropic", "vertex"):
-        return _anthropic(standings, now)
+        return _anthropic(_tightest(standings), now)
     if dialect in ("openai-chat", "openai-responses"):
-        return _openai(standings, now)
+        return _openai(_tightest(standings))
     return []
 
 
-def _anthropic(standings: list[Standing], now: float) -> list[Header]:
+def _anthropic(tightest: Mapping[str, Standing], now: float) -> list[Header]:
     found: list[Header] = []
-    budgets = [s for s in standings if s.rule.per is not None]
-    if budgets:
-        unified = _unified(max(budgets, key=_used))
-        found += [(f"anthropic-ratelimit-{name}".encode(), value.encode()) for name, value in unified.items()]
-    for unit, tightest in _tightest(standings).items():
-        limit, left, reset = _ANTHROPIC[unit]
-        found += (
-            (limit, b"%.0f" % tightest.rule.burst),
-            (left, b"%.0f" % tightest.left),
-            (reset, _moment(int(now + _refill(tightest)))),
-        )
+    for unit, standing in tightest.items():
+        if unit == "usd":
+            unified = _unified(standing)
+            found += [
+                (f"anthropic-ratelimit-{name}".encode(), value.encode()) for name, value in unified.items()
+            ]
+        else:
+            limit, left, reset = _ANTHROPIC[unit]
+            found += (
+                (limit, b"%.0f" % standing.rule.burst),
+                (left, b"%.0f" % standing.left),
+                (reset, _moment(int(now + _refill(standing)))),
+            )
     return found
 
 
@@ -119,23 +121,25 @@ def _unified(budget: Standing) -> Mapping[str, str]:
     return found
 
 
-def _openai(standings: list[Standing], now: float) -> list[Header]:
+def _openai(tightest: Mapping[str, Standing]) -> list[Header]:
     found: list[Header] = []
-    for unit, tightest in _tightest(standings).items():
-        limit, left, reset = _OPENAI[unit]
-        found += (
-            (limit, b"%.0f" % tightest.rule.burst),
-            (left, b"%.0f" % tightest.left),
-            (reset, b"%.3fs" % _refill(tightest)),
-        )
+    for unit, standing in tightest.items():
+        if unit in _OPENAI:
+            limit, left, reset = _OPENAI[unit]
+            found += (
+                (limit, b"%.0f" % standing.rule.burst),
+                (left, b"%.0f" % standing.left),
+                (reset, b"%.3fs" % _refill(standing)),
+            )
     return found
 
 
 def _tightest(standings: list[Standing]) -> dict[str, Standing]:
+    """Of each unit that clients know."""
     found: dict[str, Standing] = {}
     for standing in standings:
         unit = standing.rule.unit
-        if unit in _UNITS and (unit not in found or _used(standing) > _used(found[unit])):
+        if unit != "concurrency" and (unit not in found or _used(standing) > _used(found[unit])):
             found[unit] = standing
     return found
 

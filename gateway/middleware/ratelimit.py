@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from gateway import body, operations, refusals
@@ -26,6 +27,8 @@ from gateway.types import App, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from gateway.stores.protocols import Buckets
+
+_NAME = itemgetter(0)
 
 
 class RateLimitMiddleware:
@@ -131,8 +134,9 @@ class _Told:
             return
         headers = message.get("headers", ())
         if own := held.headers():
-            kept = [item for item in headers if not item[0].startswith(answers.UPSTREAM)]
-            message["headers"] = [*kept, *own]
+            if b"-ratelimit-" in b"\n".join(map(_NAME, headers)):
+                headers = [item for item in headers if not item[0].startswith(answers.UPSTREAM)]
+            message["headers"] = [*headers, *own]
         if held.waits_for_usage and not held.call.metered and held.call.usage is None:
             found = dict(headers)
             if found.get(b"content-encoding", b"identity") == b"identity":

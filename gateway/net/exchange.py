@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Protocol, Self
 
 import httptools
 
@@ -55,9 +55,15 @@ class Exchange:
     def ended(self) -> bool:
         return self._complete and not self._parts
 
-    async def head(self, patience: float) -> None:
-        while not self._in_body:
-            await self._more(patience)
+    async def begun(self, patience: float) -> Self:
+        """Itself, when the head has arrived."""
+        try:
+            while not self._in_body:
+                await self._more(patience)
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     async def chunk(self) -> bytes:
         while not self._parts:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from operator import itemgetter
 from weakref import WeakKeyDictionary
 
@@ -104,17 +104,12 @@ class Pool:
         return self._tls
 
 
-async def _ask(
+def _ask(
     connection: Connection, parts: tuple[bytes, ...], timeouts: Timeouts, *, no_body: bool
-) -> Exchange:
+) -> Awaitable[Exchange]:
     exchange = Exchange(connection, timeouts, no_body=no_body)
     connection.start(exchange, parts)
-    try:
-        await exchange.head(timeouts.first_byte)
-    except BaseException:
-        exchange.close()
-        raise
-    return exchange
+    return exchange.begun(timeouts.first_byte)
 
 
 class Connections:
