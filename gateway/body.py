@@ -63,8 +63,8 @@ class Replay:
 
     __slots__ = ("_receive", "body")
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self.body: bytes | None = body
+    def __init__(self, body: bytes | None, receive: Receive) -> None:
+        self.body = body
         self._receive = receive
 
     async def __call__(self) -> Message:
@@ -74,9 +74,9 @@ class Replay:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-def replay(body: bytes, receive: Receive) -> Replay:
-    """A `receive` that tells this body: however many layers have read it, one is enough."""
+def replay(call: Call, receive: Receive) -> Receive:
+    """A `receive` that tells the call's body: however many layers have read it, one is enough."""
     if type(receive) is Replay:
-        receive.body = body
+        receive.body = call.body
         return receive
-    return Replay(body, receive)
+    return Replay(call.body, receive)

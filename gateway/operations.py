@@ -31,12 +31,13 @@ _READ = frozenset({"model", "stream", *_LIMITS})
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-async def of(call: Call, scope: Scope, receive: Receive) -> tuple[Operation, bytes]:
-    """The operation of a request that holds one, and its body; raises BadRequest where the body is none of the dialect's."""
+async def of(call: Call, scope: Scope, receive: Receive) -> Operation:
+    """The operation of a request that holds one; the next one finds it on the call, with the body. Raises BadRequest where
+    the body is none of the dialect's."""
     data = call.body if call.body is not None else await bodies.read(scope, receive)
     if call.operation is None:
         call.operation = _read(call.endpoint, call.verb, data)
-    return call.operation, data
+    return call.operation
 
 
 def _read(endpoint: endpoints.Endpoint | None, method: str, body: bytes) -> Operation:

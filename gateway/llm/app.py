@@ -78,9 +78,9 @@ class LLMApp:
             return await refusals.send_refusal(call, _wrong_method(scope["method"], wanted), send)
         if endpoint.method in _LISTS:
             return await self._models(call, endpoint, send)
-        op, data = await operations.of(call, scope, receive)
-        query = passing.query(scope.get("query_string", b""))
-        inquiry = Inquiry(call, op, endpoint, data, scope["headers"], query, self._recalled)
+        op = call.operation or await operations.of(call, scope, receive)
+        query = passing.query(scope["query_string"]) if scope.get("query_string") else ""
+        inquiry = Inquiry(call, op, endpoint, call.body or b"", scope["headers"], query, self._recalled)
         await self._serve(inquiry, receive, send)
 
     def _recalled(self) -> Recall:

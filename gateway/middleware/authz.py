@@ -64,11 +64,11 @@ class AuthzMiddleware:
             if self.defer:
                 refused = self.policy.decide(call, ANYTHING)
             else:
-                operation, read = await operations.of(call, scope, receive)
+                operation = call.operation or await operations.of(call, scope, receive)
                 started = time.perf_counter_ns()
                 refused = self.policy.decide(call, operation)
                 call.took("authz", started)
-                receive = body.replay(read, receive)
+                receive = body.replay(call, receive)
         except BadRequest as error:
             refused = refusals.invalid(str(error), status=error.status)
         if refused is None:

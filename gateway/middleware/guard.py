@@ -73,10 +73,10 @@ class GuardMiddleware:
             return await refusals.send_refusal(call, refusals.invalid(str(error), status=error.status), send)
         except Refused as error:
             return await refusals.send_refusal(call, error.refusal, send)
+        call.body = kept
         if kept is not read:
-            call.body = kept
             scope = {**scope, "headers": _resized(scope["headers"], len(kept))}
-        receive = body.replay(kept, receive)
+        receive = body.replay(call, receive)
         to_watch = self.guard.answers.rules or placeholders
         if to_watch and (endpoint is None or endpoint.method not in _COUNTED):
             return await self._answered(call, scope, receive, send, placeholders)

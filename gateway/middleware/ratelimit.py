@@ -87,7 +87,7 @@ class RateLimitMiddleware:
             return await self.app(scope, receive, send)
         started = time.perf_counter_ns()
         try:
-            operation, read = await operations.of(call, scope, receive)
+            operation = call.operation or await operations.of(call, scope, receive)
             held = await self.limiter.reserve(call, operation)
         except BadRequest as error:
             refusal = refusals.invalid(str(error), status=error.status)
@@ -95,7 +95,7 @@ class RateLimitMiddleware:
         except Refused as error:
             return await refusals.send_refusal(call, error.refusal, send)
         call.took("ratelimit", started)
-        replayed = body.replay(read, receive)
+        replayed = body.replay(call, receive)
         if not held:
             return await self.app(scope, replayed, send)
         answer = Answer.of(call, send)

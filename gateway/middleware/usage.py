@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from gateway import body, operations, refusals
+from gateway.answer import Answer
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest, ClientGone, Refused, UpstreamError, UpstreamTimeout
 from gateway.limits import estimate
@@ -67,20 +68,21 @@ class UsageMiddleware:
             call.policies.usage = self.meter
             return await self.app(scope, receive, send)
         try:
-            op, read = await operations.of(call, scope, receive)
+            op = call.operation or await operations.of(call, scope, receive)
         except BadRequest as error:
             refusal = refusals.invalid(str(error), status=error.status)
             return await refusals.send_refusal(call, refusal, send)
-        answer = _Answer(call, op, send, watch=self.watch)
+        answer = Answer.of(call, send)
+        seen = _Seen(call, op, answer, watch=self.watch)
         outcome: Outcome = "error"
         try:
-            await self.app(scope, body.replay(read, receive), answer)
-            outcome = answer.outcome()
+            await self.app(scope, body.replay(call, receive), answer)
+            outcome = seen.outcome()
         except BaseException as error:
             outcome = _outcome(error)
             raise
         finally:
-            answer.settle()
+            seen.settle()
             await self.meter.record(
                 call,
                 op,
@@ -93,56 +95,46 @@ class UsageMiddleware:
             )
 
 
-class _Answer:
-    """The `send` of one request: counts, and reads the usage where the app does not tell it."""
+class _Seen:
+    """Reads in an answer what the app does not tell: the usage of a model, and whether a tool failed."""
 
-    __slots__ = ("_call", "_ended", "_op", "_send", "_tool_error", "_watch", "_watcher", "size", "status")
+    __slots__ = ("_answer", "_call", "_op", "_tool_error", "_watch", "_watcher")
 
-    def __init__(self, call: Call, op: Operation, send: Send, *, watch: bool) -> None:
+    def __init__(self, call: Call, op: Operation, answer: Answer, *, watch: bool) -> None:
         self._call = call
         self._op = op
-        self._send = send
+        self._answer = answer
         self._watch = watch and op.kind == "llm" and op.charged
         self._watcher: Watcher | None = None
         self._tool_error = False
-        self._ended = False
-        self.status = 0
-        self.size = 0
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        kind = message["type"]
-        if kind == "http.response.body":
-            chunk = message.get("body", b"")
-            self.size += len(chunk)
-            self._ended = not message.get("more_body", False)
-            if self._watcher is not None:
-                self._watcher.feed(chunk)
-            elif self._op.kind == "mcp" and _TOOL_ERROR in chunk:
-                self._tool_error = True
-        elif kind == "http.response.start":
-            self.status = message["status"]
-            self._call.status = self._call.status or self.status
-            if self._watch and self.status < 400 and self._call.usage is None:
-                self._listen(message)
-        return self._send(message)
+        if self._watch:
+            answer.heads.append(self._listen)
+        elif op.kind == "mcp":
+            answer.feeds.append(self._tool)
 
     def _listen(self, start: Message) -> None:
+        if start["status"] >= 400 or self._call.usage is not None:
+            return
         headers = dict(start.get("headers", ()))
         if headers.get(b"content-encoding", b"") in _PLAIN:
             stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")
             self._watcher = Watcher(stream=stream)
+            self._answer.feeds.append(self._watcher.feed)
+
+    def _tool(self, chunk: bytes) -> None:
+        self._tool_error = self._tool_error or _TOOL_ERROR in chunk
 
     def settle(self) -> None:
         """The usage that the app did not tell: what was read from the answer, or an estimate."""
-        if not self._watch or self._call.usage is not None or not 200 <= self.status < 400:
+        call, answer, watcher = self._call, self._answer, self._watcher
+        if not self._watch or call.usage is not None or not 200 <= answer.status < 400:
             return
-        call, watcher = self._call, self._watcher
         prompt = estimate.prompt(call.body or b"", call.upstream_model or self._op.model)
         if watcher is None:  # an encoded answer: nothing can be read in it
-            call.usage = truth.judged(None, prompt=prompt, written=self.size)
+            call.usage = truth.judged(None, prompt=prompt, written=answer.size)
             return
         watcher.end()
-        final = watcher.final and self._ended
+        final = watcher.final and answer.ended
         call.usage = truth.judged(watcher.usage, prompt=prompt, written=watcher.written, final=final)
 
     def outcome(self) -> Outcome:
@@ -151,9 +143,9 @@ class _Answer:
             return outcome_of(refusal.status, policy=refusal.policy)
         if self._tool_error:
             return "tool_error"
-        if self.status >= 400:
-            return outcome_of(self.status)
-        return "ok" if self._ended else "client_gone"
+        if self._answer.status >= 400:
+            return outcome_of(self._answer.status)
+        return "ok" if self._answer.ended else "client_gone"
 
 
 def _outcome(error: BaseException) -> Outcome:
