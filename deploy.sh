@@ -74,9 +74,10 @@ find_flyctl() {
 go_back() {
   local releases image
   releases=$("$fly" releases --app "$app" --image --json) || fail "the releases of $app cannot be listed"
-  # The newest first; every whole release has one image, and the second of them is the one before this.
-  image=$(printf '%s' "$releases" | tr -d '\n' | sed 's/}/}\n/g' | grep -iE '"status": *"(complete|succeeded)"' \
-    | sed -nE 's/.*"image_?ref": *"([^"]+)".*/\1/Ip' | sed -n 2p) || true
+  # The newest first, other things within each; of those that came to be whole, the second that has an image of its own.
+  image=$(grep -oiE '"(Status|ImageRef)": *"[^"]*"' <<<"$releases" | awk -F'"' '
+    tolower($2) == "status" { whole = $4 ~ /^(complete|succeeded)$/ }
+    tolower($2) == "imageref" && whole && $4 != "" && !seen[$4]++ { print $4 }' | sed -n 2p) || true
   [ -n "$image" ] || fail "$app has no release before this one"
   say "Going back to $image"
   run "$fly" deploy --app "$app" --image "$image" --wait-timeout 120s || fail "going back has failed: 'fly logs -a $app'"
@@ -120,7 +121,7 @@ check_configuration() {
   ( # a stand-in for each secret: those that Fly keeps already are not known here
     for name in $(named); do [ -n "${!name:-}" ] || export "$name=a-stand-in-for-the-secret-that-fly-keeps"; done
     export FLY_APP_NAME=$app
-    "$gateway" check "$config" "${account[@]}"
+    "$gateway" check "$config" ${account[@]+"${account[@]}"} # bash 3 has no other way
   ) || fail "$config cannot be used; nothing was created"
 }
 
@@ -203,7 +204,7 @@ deploy() {
   if sed 's/#.*//' "$config" | grep -qE 'command: *\[ *"?(npx|node)'; then target=with-node; fi
   say "Deploying ($target)"
   run "$fly" deploy --app "$app" --config "$fly_toml" --build-target "$target" --primary-region "$region" \
-    --wait-timeout 300s "${machines[@]}" \
+    --wait-timeout 300s ${machines[@]+"${machines[@]}"} \
     || fail "the deployment has failed, the release before it goes on: 'fly logs -a $app'"
 }
 

@@ -11,12 +11,23 @@ from typing import Any
 
 import pytest
 
+from tests.deploy.aws import TABLE, Aws, account
+
 ROOT = Path(__file__).parents[2]
 KEY, SECRET = "sk-ant-test-0123456789", "a-secret-of-thirty-two-characters-or-more"
 APPS = '[{"Name": "my-gateway", "Status": "deployed"}]'
-RELEASES = json.dumps([{"Version": 4, "Status": "failed", "ImageRef": "registry.fly.io/my-gateway:four"},
-                       {"Version": 3, "Status": "complete", "ImageRef": "registry.fly.io/my-gateway:three"},
-                       {"Version": 2, "Status": "complete", "ImageRef": "registry.fly.io/my-gateway:two"}])  # fmt: skip
+
+
+def release(version: int, status: str, image: str) -> dict[str, object]:
+    """As flyctl writes one: what it holds stands before the image."""
+    return {"ID": f"r{version}", "Version": version, "Stable": True, "InProgress": False, "Reason": "", "Description": "Release",
+            "Status": status, "DeploymentStrategy": "", "Metadata": {"post_deployment_info": {"flyctl_version": "0.3", "error": ""}},
+            "User": {"ID": "u", "Name": "Ada", "Email": "ada@example.com", "EnablePaidHobby": False}, "EvaluationID": "",
+            "CreatedAt": "2026-01-01T00:00:00Z", "ImageRef": f"registry.fly.io/my-gateway:{image}"}  # fmt: skip
+
+
+RELEASES = json.dumps([release(5, "failed", "five"), release(4, "complete", "four"), release(3, "complete", "four"),
+                       release(2, "complete", "two"), release(1, "complete", "one")], indent=4)  # fmt: skip
 
 FAKE = """#!{python}
 import json, os, sys
@@ -185,6 +196,22 @@ def test_dynamodb_needs_a_role_and_no_volume(fly: Fly) -> None:
     assert "--ha=false" not in call["told"]
     assert "[[mounts]]" not in call["config"]
     assert not any("volumes" in line for line in fly.told)
+
+
+def test_a_table_or_a_right_that_is_missing_creates_nothing(fly: Fly) -> None:
+    configured(fly, ('"sqlite:////data/gateway.db"', "dynamodb://gateway?region=eu-west-1"))
+    role = "arn:aws:iam::123456789012:role/gateway"
+    with account(Aws(roles={role})) as aws:
+        done = fly.deploy("my-gateway", ANTHROPIC_API_KEY=KEY, AWS_ROLE_ARN=role, **aws.env)
+        assert done.returncode == 1
+        assert "there is no table gateway: gateway store init makes it" in done.stdout
+        aws.tables, aws.denied = {"gateway": TABLE}, {"dynamodb:UpdateItem"}
+        done = fly.deploy("my-gateway", ANTHROPIC_API_KEY=KEY, AWS_ROLE_ARN=role, **aws.env)
+        assert f"{role} may not dynamodb:UpdateItem" in done.stdout
+        assert "gateway.yaml cannot be used; nothing was created" in done.stderr
+        assert fly.changes == []
+        aws.denied = set()
+        assert fly.deploy("my-gateway", ANTHROPIC_API_KEY=KEY, AWS_ROLE_ARN=role, **aws.env).returncode == 0
 
 
 def test_a_program_as_server_gets_the_image_with_node(fly: Fly) -> None:
