@@ -11,9 +11,10 @@ from gateway.guards import decode, registry, sql_arguments, strings
 from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.memory import Memory
 from gateway.guards.patterns import Patterns, Sieve
-from gateway.guards.rules import HIDDEN, Rule
+from gateway.guards.rules import HIDDEN, PLACES, Rule
 from gateway.guards.strings import Piece
 
+_PLACES = (*PLACES, "arguments", "result", "definition")  # those of bodies, and those of tools
 WINDOW = 32 * 1024  # characters scanned at a time, so that the clock is looked at in between
 OVERLAP = 1024
 WORTH_KEEPING = 0.2  # a lower score fires at no threshold worth setting
@@ -44,21 +45,18 @@ class Inspection:
         self.rules = tuple(rules)
         self.plugins = tuple(rule for rule in rules if rule.plugin is not None)
         self._memory = memory
-        self._scanners = [rule for rule in rules if rule.scanner and rule.scanner != HIDDEN]
+        scanners = [rule for rule in rules if rule.scanner and rule.scanner != HIDDEN]
+        self.scans = bool(scanners)  # more than patterns has to run
+        self._scanners = {place: [rule for rule in scanners if rule.covers(place)] for place in _PLACES}
         self._operators = [rule for rule in rules if rule.regex]
         self._patterns = Patterns({str(index): rule.regex for index, rule in enumerate(self._operators)})
-        for rule in self._scanners:
+        for rule in scanners:
             registry.ready(rule.scanner)
         self.hidden = next((rule for rule in rules if rule.scanner == HIDDEN), None)
 
-    @property
-    def scans(self) -> bool:
-        """More than patterns has to run."""
-        return bool(self._scanners)
-
     def sieve(self) -> Sieve | None:
         """Of bodies in which nothing here fires and nothing stays unread; None where more than patterns has to run."""
-        if self._scanners or self.plugins or not self._patterns.joinable:
+        if self.scans or self.plugins or not self._patterns.joinable:
             return None
         invisible = [decode.INVISIBLE] if self.hidden else []
         return Sieve([*(rule.regex for rule in self._operators), *invisible, strings.UNREAD])
@@ -71,7 +69,7 @@ class Inspection:
         """Everything that fires. Raises Overrun when `deadline` (perf_counter) passes."""
         pieces = list(pieces)
         quiet = self._patterns.none_in([piece.text for piece in pieces])
-        if quiet and not self._scanners:  # invisible characters are all that could still be found
+        if quiet and not self.scans:  # invisible characters are all that could still be found
             pieces = [piece for piece in pieces if not piece.text.isascii()] if self.hidden else []
         return [hit for piece in pieces for hit in self._piece(piece, deadline, quiet=quiet)]
 
@@ -82,17 +80,17 @@ class Inspection:
             yield from self._hidden(self.hidden, piece)
         if not quiet:
             yield from self._by_operator(piece)
-        statement = self._statement(piece)
+        scanners = self._scanners[piece.place]
+        if not scanners:
+            return
+        statement = piece.place == "arguments" and _statement(piece)
         text = _Text(piece.text)
-        for rule in self._scanners:
-            if not rule.covers(piece.place):
-                continue
+        for rule in scanners:
             if statement and rule.scanner in SQL_SCANNERS:
                 yield from self._sql(rule, piece)
                 continue
-            least = registry.scanner(rule.scanner).threshold if rule.threshold is None else rule.threshold
             for finding in self._scanned(rule.scanner, text, deadline):
-                if finding.score >= least:
+                if finding.score >= _least(rule):
                     yield Hit(rule, piece, finding)
 
     def _hidden(self, rule: Rule, piece: Piece) -> Iterator[Hit]:
@@ -108,10 +106,6 @@ class Inspection:
                     "regex", rule.name, hit.start, hit.end, 1.0, shown(piece.text, hit.start, hit.end)
                 )
                 yield Hit(rule, piece, finding)
-
-    def _statement(self, piece: Piece) -> bool:
-        named = [key for key in piece.path if isinstance(key, str)]
-        return piece.place == "arguments" and bool(named) and sql_arguments.is_sql(named[-1], piece.text)
 
     def _sql(self, rule: Rule, piece: Piece) -> Iterator[Hit]:
         if rule.scanner == "sql_injection" and (
@@ -133,10 +127,7 @@ class _Text:
 
     def __init__(self, text: str) -> None:
         self.text = text
-
-    @cached_property
-    def digest(self) -> bytes:
-        return Memory.digest(self.text)
+        self.digest = Memory.digest(text)
 
     @cached_property
     def samples(self) -> list[tuple[int, Sample]]:
@@ -144,6 +135,15 @@ class _Text:
             return [(0, Sample(self.text))]
         starts = range(0, len(self.text) - OVERLAP, WINDOW - OVERLAP)
         return [(start, Sample(self.text[start : start + WINDOW])) for start in starts]
+
+
+def _statement(piece: Piece) -> bool:
+    named = [key for key in piece.path if isinstance(key, str)]
+    return bool(named) and sql_arguments.is_sql(named[-1], piece.text)
+
+
+def _least(rule: Rule) -> float:
+    return float(registry.scanner(rule.scanner).threshold) if rule.threshold is None else rule.threshold
 
 
 def _fresh(scanner: str, text: _Text, deadline: float) -> Iterator[Finding]:

@@ -143,7 +143,7 @@ class Guard:
     # --- MCP ---
 
     async def arguments(self, call: Call, op: Operation) -> Any:
-        if not self._invocation.rules:
+        if not self.reads_arguments:
             return op.arguments
         pieces = strings.everything(op.arguments, "arguments")
         return await self._kept(
@@ -151,10 +151,14 @@ class Guard:
         )
 
     async def result(self, call: Call, op: Operation, result: Any) -> Any:
-        if not self._results.rules:
+        if not self.reads_results:
             return result
         pieces = strings.everything(result, "result")
         return await self._kept(call, self._results, pieces, result, f"the result of {op.exposed or op.name}")
+
+    @property
+    def reads_arguments(self) -> bool:
+        return bool(self._invocation.rules)
 
     @property
     def reads_results(self) -> bool:
@@ -207,7 +211,8 @@ class Guard:
         started = time.perf_counter_ns()
         found = list(pieces)
         readable = [piece for piece in found if isinstance(piece, Piece)]
-        _note_unread(call, [piece for piece in found if isinstance(piece, Unread)])
+        if len(readable) < len(found):
+            _note_unread(call, [piece for piece in found if isinstance(piece, Unread)])
         hits = await self._hits(call, inspection, readable)
         if inspection.plugins:
             hits += await self._plugged(inspection, readable, phase)
@@ -299,11 +304,10 @@ def _with_hidden(rules: Sequence[Rule], *, everywhere: bool = False) -> tuple[Ru
 
 
 def _note_unread(call: Call, unread: list[Unread]) -> None:
-    if unread:
-        kinds = ", ".join(sorted({block.kind for block in unread}))
-        call.verdicts.append(
-            Verdict("guard", "audit", "not_scanned", f"{len(unread)} blocks passed unread ({kinds})")
-        )
+    kinds = ", ".join(sorted({block.kind for block in unread}))
+    call.verdicts.append(
+        Verdict("guard", "audit", "not_scanned", f"{len(unread)} blocks passed unread ({kinds})")
+    )
 
 
 _WHOLE: Path = ("*",)

@@ -7,18 +7,20 @@ is read like any other (lists are open). Pictures, sounds and documents cannot b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 Path = tuple[str | int, ...]
 
 
-class Piece(NamedTuple):
+class Piece(Struct, frozen=True):
     place: str  # system | messages | tool_results | tools | answer
     path: Path
     text: str
 
 
-class Unread(NamedTuple):
+class Unread(Struct, frozen=True):
     """A block that no scanner here can read."""
 
     kind: str
