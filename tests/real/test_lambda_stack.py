@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
+from gateway.stores.dynamodb import table
 from scripts.lambda_demo import demo
 from scripts.lambda_emulator import ROOT, TOOLS
 from tests.real.lambda_package import built, sam
@@ -85,6 +86,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(tmp_path_factory.mktemp("stack"), architecture="x86_64") / "template.yaml"
 
 
+def preflight(aws: Aws, *parameters: str) -> tuple[int, str]:
+    """What scripts/preflight says of the account."""
+    done = subprocess.run([sys.executable, "-m", "scripts.lambda_preflight", *parameters], cwd=ROOT,
+                          env={**os.environ, **aws.env}, capture_output=True, text=True, check=False)  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
 def deploy(aws: Aws, template: Path, **parameters: str) -> dict[str, str]:
     """The outputs."""
     given = [f"{name}={value}" for name, value in {"Architecture": "x86_64", **parameters}.items()]
@@ -118,9 +126,14 @@ def key(aws: Aws, store: str) -> str:
 
 
 def test_a_stack_is_deployed_serves_is_updated_and_is_deleted(aws: Aws, template: Path, tools: str) -> None:
+    code, said = preflight(aws)
+    assert code == 1
+    assert "ssm:/gateway/seal-key cannot be read: there is no such parameter in us-east-1" in said
     with contextlib.closing(aws.client("ssm")) as parameters:
         for name, value in {"anthropic-api-key": "sk-ant-none", "seal-key": "seal" * 10}.items():
             parameters.put_parameter(Name=f"/gateway/{name}", Value=value, Type="SecureString")
+    code, said = preflight(aws)
+    assert code == 0, said
     outputs = deploy(aws, template, McpServerUrl=tools)
     assert set(outputs) == {"Store", "BufferedUrl", "StreamingUrl", "ClaudeCode"}
     buffered = function(aws, "Buffered")
@@ -151,6 +164,41 @@ def test_a_stack_is_deployed_serves_is_updated_and_is_deleted(aws: Aws, template
         assert dynamodb.list_tables()["TableNames"] == [
             table
         ]  # what people did is not deleted with the stack
+
+
+def test_a_roles_rights_are_read_before_a_gateway_runs_as_it(aws: Aws, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        'store: "dynamodb://elsewhere?region=us-east-1"\nroutes: [{path: /, llm: {providers: {anthropic: {api_key: k}}}}]\n'
+    )
+    whole = json.loads((ROOT / "infra/dynamodb/policy.json").read_text())
+    whole["Statement"][0]["Resource"] = "arn:aws:dynamodb:*:*:table/elsewhere"
+    half = {
+        **whole,
+        "Statement": [{**whole["Statement"][0], "Action": ["dynamodb:GetItem", "dynamodb:Query"]}],
+    }
+    assert "there is no table elsewhere" in checked(aws, file)[1]
+    with contextlib.closing(aws.client("dynamodb")) as dynamodb:
+        table.create(dynamodb, "elsewhere")
+    assert checked(aws, file)[0] == 0
+    with contextlib.closing(aws.client("iam")) as iam:
+        role = iam.create_role(
+            RoleName="gateway", AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}'
+        )["Role"]["Arn"]
+        iam.put_role_policy(RoleName="gateway", PolicyName="gateway", PolicyDocument=json.dumps(half))
+        code, said = checked(aws, file, "--role", role)
+        assert (code, f"{role} may not dynamodb:UpdateItem, dynamodb:DeleteItem" in said) == (1, True), said
+        iam.put_role_policy(RoleName="gateway", PolicyName="gateway", PolicyDocument=json.dumps(whole))
+        assert checked(aws, file, "--role", role)[0] == 0
+    with contextlib.closing(aws.client("dynamodb")) as dynamodb:
+        dynamodb.delete_table(TableName="elsewhere")  # another test counts tables
+
+
+def checked(aws: Aws, file: Path, *words: str) -> tuple[int, str]:
+    program = Path(sys.executable).with_name("gateway")
+    done = subprocess.run([program, "check", file, "--account", *words], env={**os.environ, **aws.env},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
 
 
 def test_a_missing_secret_is_named_when_the_function_starts(aws: Aws, template: Path, tools: str) -> None:
