@@ -36,6 +36,10 @@ class Limiter(Protocol):
 
 class Inspector(Protocol):
     @property
+    def reads_arguments(self) -> bool:
+        """False: it never has anything to say of arguments, so that it need not be asked."""
+
+    @property
     def reads_results(self) -> bool:
         """False: it never has anything to say of a result, so that none needs to be parsed for it."""
 

@@ -13,6 +13,7 @@ from gateway.mcp.jsonrpc import Message
 from gateway.mcp.upstream import BadStatus, Ear, is_answer
 from gateway.net.client import Response, header
 
+_JSON = (b"content-type", b"application/json")
 PATIENCE = 600.0  # while the client's human is being asked
 
 
@@ -74,6 +75,8 @@ class Reader:
 
 def streams(response: Response) -> bool:
     """The answer is a stream of events, not one JSON message."""
+    if _JSON in response.headers:  # as most say it
+        return False
     return response.status == 200 and header(response.headers, b"content-type").startswith(
         b"text/event-stream"
     )

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Collection, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from gateway import __version__
@@ -281,6 +282,7 @@ async def _send_error(exc: RpcError, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+@lru_cache(256)
 def _streams(accept: str) -> bool:
     """A client that says what it accepts, and leaves event streams out, gets none."""
     return not accept or "text/event-stream" in accept or "*/*" in accept

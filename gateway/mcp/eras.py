@@ -61,9 +61,9 @@ HeaderParameters = dict[tuple[str, ...], str]  # path of an argument → the hea
 def is_modern(tree: Mapping[str, Any], header: str) -> bool:
     """`_meta` names a revision, or the header names one that no session ever had."""
     meta = tree.get("_meta")
-    if isinstance(meta, Mapping) and VERSION in meta:
+    if meta and isinstance(meta, Mapping) and VERSION in meta:
         return True
-    return bool(header) and header not in LEGACY and header >= MODERN
+    return header >= MODERN and header not in LEGACY
 
 
 def check(

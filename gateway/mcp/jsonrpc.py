@@ -86,7 +86,7 @@ class Message(msgspec.Struct):
     @property
     def meta(self) -> Mapping[str, Any]:
         meta = self.tree.get("_meta")
-        return meta if isinstance(meta, dict) else _EMPTY
+        return meta if meta and isinstance(meta, dict) else _EMPTY
 
 
 def members(raw: bytes) -> Members:

@@ -27,6 +27,7 @@ from gateway.mcp.taskids import TaskIds
 from gateway.mcp.truncation import truncate
 from gateway.mcp.turn import Metered, Subject, Turn, failed, judge, refused, unknown
 from gateway.mcp.upstream import Answer, Ask, incoming
+from gateway.policies import Inspector
 from gateway.types import Headers
 
 
@@ -120,7 +121,13 @@ class Relay:
         )
         try:
             async with Metered(turn, op) as metered:
-                return await self._judged(turn, op, named, entry, metered)
+                refusal = self._sight.judge(turn, op, named.kind)
+                if refusal is None and named.kind is TOOLS and not self._sight.examined(turn, entry):
+                    refusal = await self._sight.examine(turn, op, entry)
+                if refusal is not None:
+                    metered.refusal = refusal
+                    return unknown(turn, exposed)
+                return await self._passed_on(turn, op, named, entry, metered)
         except Refused as exc:
             return refused(turn, exc.refusal)
         except UpstreamError as exc:
@@ -132,29 +139,29 @@ class Relay:
         own = await self._catalog.locate(turn.call, turn.peer, exposed)
         return Entry(own[0], own[1], exposed, b"", {}) if own is not None else None
 
-    async def _judged(
+    async def _passed_on(
         self, turn: Turn, op: Operation, named: Named, entry: Entry, metered: Metered
     ) -> Answer:
-        refusal = self._sight.judge(turn, op, named.kind)
-        if refusal is None and named.kind is TOOLS and not self._sight.examined(turn, entry):
-            refusal = await self._sight.examine(turn, op, entry)
-        if refusal is not None:
-            metered.refusal = refusal
-            return unknown(turn, op.exposed)
         refusal = self._bounds.arguments(turn.call, op)
         if refusal is not None:
             raise Refused(refusal)
-        changed = await self._changed(turn, op, named)
-        await metered.reserve()
+        guard, limiter = turn.policies.guard, turn.policies.ratelimit
+        guard = guard if guard is not None and guard.reads_arguments and op.subject == "tool" else None
+        changed = None
+        if guard is not None or op.name != op.exposed:
+            changed = await self._changed(turn, op, named, guard)
+        if limiter is not None:
+            metered.reservation = await limiter.reserve(turn.call, op)
         server = self._catalog.servers[entry.server]
         answer = metered.answer = await self._asked(turn, op, server, entry, changed, metered)
         return await self.judged(turn, op, server, answer)
 
-    async def _changed(self, turn: Turn, op: Operation, named: Named) -> Members | None:
+    async def _changed(
+        self, turn: Turn, op: Operation, named: Named, guard: Inspector | None
+    ) -> Members | None:
         """The parameters for the server, where they are not those of the client."""
         changed: Members = {}
-        guard = turn.policies.guard
-        if guard is not None and op.subject == "tool":
+        if guard is not None:
             kept = await guard.arguments(turn.call, op)
             if kept is not op.arguments:
                 op.arguments = kept

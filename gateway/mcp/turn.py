@@ -87,49 +87,42 @@ class Metered(Struct, eq=False):
     refusal: Refusal | None = None
     upstream_ns: int = 0
 
-    async def reserve(self) -> None:
-        limiter = self.turn.policies.ratelimit
-        if limiter is not None:
-            self.reservation = await limiter.reserve(self.turn.call, self.op)
-
     async def __aenter__(self) -> Metered:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: object
     ) -> None:
-        if isinstance(exc, Refused):
-            self.refusal = exc.refusal
         if self.reservation is not None:
             await self.reservation.settle(None, None)
-        self.turn.call.upstream_ns += self.upstream_ns
-        meter = self.turn.policies.usage
+        call, answer, meter = self.turn.call, self.answer, self.turn.policies.usage
+        call.upstream_ns += self.upstream_ns
         if meter is not None:
+            outcome = self._outcome(exc)
             await meter.record(
-                self.turn.call,
+                call,
                 self.op,
-                self._outcome(exc),
+                outcome,
                 refusal=self.refusal,
                 duration_ms=(time.perf_counter_ns() - self.began) / 1e6,
                 upstream_ms=self.upstream_ns / 1e6,
                 bytes_in=len(self.turn.message.params),
-                bytes_out=len(self.answer.result or self.answer.error) if self.answer else 0,
+                bytes_out=len(answer.result or answer.error) if answer is not None else 0,
             )
 
     def _outcome(self, exc: BaseException | None) -> Outcome:
+        if isinstance(exc, Refused):
+            self.refusal = exc.refusal
         if self.refusal is not None:
             return "refused"
+        if exc is None:
+            answer = self.answer
+            return "tool_error" if answer is not None and (answer.error or _is_error(answer.result)) else "ok"
         if isinstance(exc, UpstreamTimeout):
             return "timeout"
         if isinstance(exc, UpstreamError):
             return "upstream_error"
-        if exc is not None and not isinstance(exc, Exception | ClientGone):
-            return "client_gone"
-        if exc is not None:
-            return "error"
-        if self.answer is not None and (self.answer.error or _is_error(self.answer.result)):
-            return "tool_error"
-        return "ok"
+        return "error" if isinstance(exc, Exception) else "client_gone"
 
 
 def _is_error(result: bytes) -> bool:

@@ -53,6 +53,7 @@ class Meter:
 class Guard:
     """Masks `secret`, refuses `bad`, hides what is described as evil."""
 
+    reads_arguments: bool = True
     reads_results: bool = True
 
     async def arguments(self, call: Call, op: Operation) -> Any:

@@ -144,6 +144,7 @@ async def test_row_26_hidden_characters_reach_the_scanner_of_definitions_before_
     from gateway.policies import Policies
 
     class Hidden:
+        reads_arguments = False
         reads_results = False
 
         async def definitions(self, call: Any, tools: Any) -> Any:
