@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,8 @@ from tests.real.engine import Engine
 from tests.stores.contention import contend
 
 pytestmark = pytest.mark.real
-TABLE = "contended"
+TABLE = "shared"
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -56,6 +58,17 @@ async def test_a_decision_costs_hardly_more_than_one_write_under_contention(engi
         url, processes=processes, rate=rate, burst=60, seconds=4.0, pace=processes / (0.6 * rate)
     )
     assert outcome.writes / outcome.decisions <= 1.3
+
+
+async def test_the_designs_own_configuration_costs_hardly_more_than_one_write_for_an_entity(
+    engine: Engine,
+) -> None:
+    """Eight gateways at 60 % of its limits, from their first call on; `scripts/dynamodb_costs` does it for longer."""
+    costs = runpy.run_path(str(ROOT / "scripts/dynamodb_costs"))
+    shared = await costs["contended"](engine.url, 12.0)
+    assert shared["refused"] == 0
+    assert shared["decisions"] > 200
+    assert shared["writes_each"] <= costs["BAR"] == 1.3
 
 
 def call(number: int) -> tuple[Call, Operation]:

@@ -51,7 +51,7 @@ class DynamoBuckets:
             str, tuple[float, float, Taken]
         ] = {}  # entity → until, the cost denied, the answer
         self._pending: dict[str, dict[str, int]] = {}
-        self._guesses = Guesses()
+        self._guesses = Guesses(self._skew)
         self._members: dict[str, str] = {}  # a place's name → the member that stands for it
         self._flusher: asyncio.Task[None] | None = None
 
@@ -78,9 +78,10 @@ class DynamoBuckets:
             raise StoreError(f"DynamoDB did not answer within {self._client.budget} s") from None
 
     async def _decide(self, entity: str, takes: Sequence[Take], *, quiet: bool) -> Taken:
-        seen, exact = self._seen.get(entity, {}), False
+        before = None if (known := self._seen.get(entity)) is None else dict(known)
+        seen, exact = before or {}, False
         pending = self._pending.pop(entity, {})
-        shared = self._guesses.shared(entity)
+        busy = self._guesses.busy(entity, takes, before)
         try:
             for _ in range(TRIES):
                 now = int(self._clock() * MICRO)
@@ -88,14 +89,17 @@ class DynamoBuckets:
                 if denial is not None:
                     self._remember_denial(entity, takes, denial, quiet=quiet)
                     return denial
-                update = writes.acquire(takes, seen, pending, now, self._skew, shared)
+                update = writes.acquire(takes, seen, pending, now, self._skew, busy)
                 try:
                     item = await self._write(entity, update.request())
                 except ConditionFailed as failed:
-                    seen, exact, shared = self._saw(entity, failed.item), True, ()
-                    self._guesses.failed(entity, takes, seen, now)
+                    seen, busy = self._saw(entity, failed.item), ()
+                    if not exact:
+                        self._guesses.failed(entity, takes, before, seen, now)
+                    exact = True
                     continue
-                self._guesses.succeeded(entity, shared)
+                if not exact:
+                    self._guesses.succeeded(entity, takes, before, busy, now)
                 pending = {}
                 return self._taken(entity, takes, item, now)
             raise StoreError(f"DynamoDB: {TRIES} conditional writes of {entity} failed")

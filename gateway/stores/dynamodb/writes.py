@@ -48,11 +48,11 @@ def acquire(
     pending: Mapping[str, int],
     now: int,
     skew: int,
-    shared: Collection[str] = (),
+    busy: Collection[str] = (),
 ) -> Update:
     """The write that takes all of `takes`, if each limit is in the branch that it is believed to be in.
 
-    `shared` are limits that others move too, so that what was seen last says little: they are most likely busy.
+    `busy` are limits that others move too, so that what was seen last says little: they are most likely in that branch.
     """
     update = _started(now)
     for index, take in enumerate(takes):
@@ -62,7 +62,7 @@ def acquire(
             _place(update, take, name, index, now, seen.get(take.limit))
         else:
             known, due = seen.get(take.limit), pending.get(take.limit, 0)
-            _number(update, take, name, index, known, due, now, skew, shared=take.limit in shared)
+            _number(update, take, name, index, known, due, now, skew, busy=take.limit in busy)
     taken = {take.limit for take in takes}
     _add(update, {limit: due for limit, due in pending.items() if limit not in taken}, "p")
     return update
@@ -83,11 +83,11 @@ def _number(
     now: int,
     skew: int,
     *,
-    shared: bool,
+    busy: bool,
 ) -> None:
     t = bucket.terms(take, now, skew)
     # Within the band both are right; busy is the one that others' writes in the meantime do not break.
-    if not shared and (seen is None or seen + pending <= t.origin - t.skew):
+    if not busy and (seen is None or seen + pending <= t.origin - t.skew):
         update.sets.append(f"{name} = :n{index}")
         update.values[f":n{index}"] = number(t.origin + t.inc)
         update.values[f":o{index}"] = number(t.origin - pending)
