@@ -13,12 +13,10 @@ import orjson
 
 from gateway.call import Call, Operation, Verdict
 from gateway.errors import BadRequest, Refused
-from gateway.guards import outcome, sql_arguments, strings
-from gateway.guards.findings import Finding
+from gateway.guards import outcome, plugged, sql_arguments, strings
 from gateway.guards.inspection import Hit, Inspection, Overrun
 from gateway.guards.memory import Memory
 from gateway.guards.placeholders import Placeholders
-from gateway.guards.plugins import Said
 from gateway.guards.rules import HIDDEN, Rule
 from gateway.guards.splice import repeats, splice
 from gateway.guards.strings import Path, Piece, Unread
@@ -132,7 +130,7 @@ class Guard:
 
     async def plugged_answer(self, call: Call, text: str, path: Path) -> None:
         """What plug-ins say of a streamed text that is over. It has gone out: they can only end the stream."""
-        hits = await self._plugged(self.answers, [Piece("answer", path, text)], "response")
+        hits = await plugged.hits(self.answers.plugins, [Piece("answer", path, text)], "response")
         outcome.record(call, hits, enforce=self.enforce)
         if self.enforce:
             outcome.refuse_if_any(hits)
@@ -215,14 +213,14 @@ class Guard:
             _note_unread(call, [piece for piece in found if isinstance(piece, Unread)])
         hits = await self._hits(call, inspection, readable)
         if inspection.plugins:
-            hits += await self._plugged(inspection, readable, phase)
+            hits += await plugged.hits(inspection.plugins, readable, phase)
         call.took("guard", started)
         outcome.record(call, hits, enforce=self.enforce, subject=subject)
         if not hits or not self.enforce:
             return {}
         outcome.refuse_if_any(hits, subject=subject)
-        return outcome.masked([hit for hit in hits if not _rewritten(hit)], placeholders) | {
-            hit.piece.path: hit.finding.excerpt for hit in hits if _rewritten(hit)
+        return outcome.masked([hit for hit in hits if not plugged.rewritten(hit)], placeholders) | {
+            hit.piece.path: hit.finding.excerpt for hit in hits if plugged.rewritten(hit)
         }
 
     async def _hits(self, call: Call, inspection: Inspection, pieces: list[Piece]) -> list[Hit]:
@@ -254,16 +252,6 @@ class Guard:
                 )
             )
 
-    async def _plugged(self, inspection: Inspection, pieces: list[Piece], phase: str) -> list[Hit]:
-        hits: list[Hit] = []
-        for rule in inspection.plugins:
-            mine = [piece for piece in pieces if rule.covers(piece.place)]
-            if mine and rule.plugin is not None:
-                hits += _heard(
-                    rule, mine, await rule.plugin.judge([piece.text for piece in mine], phase=phase)
-                )
-        return hits
-
 
 def _compact(tree: Any) -> bytes:
     """The JSON text that holds no key twice; empty where it is deeper than its writer goes."""
@@ -271,29 +259,6 @@ def _compact(tree: Any) -> bytes:
         return orjson.dumps(tree)
     except orjson.JSONEncodeError:
         return b""
-
-
-_PLUGIN = "plugin"
-
-
-def _heard(rule: Rule, pieces: list[Piece], said: Said) -> list[Hit]:
-    if said.action == "reject":
-        told = Rule(rule.name, "audit" if rule.action == "audit" else "reject", plugin=rule.plugin, status=said.status,
-                    message=said.body or rule.message)  # fmt: skip
-        return [Hit(told, pieces[0], Finding(_PLUGIN, said.reason or "refused", 0, 0, 1.0, said.reason))]
-    if said.action == "mask":
-        told = Rule(rule.name, "mask", plugin=rule.plugin)
-        return [
-            Hit(told, piece, Finding(_PLUGIN, "rewritten", 0, len(piece.text), 1.0, text))
-            for piece, text in zip(pieces, said.texts, strict=True)
-            if text != piece.text
-        ]
-    return []
-
-
-def _rewritten(hit: Hit) -> bool:
-    """A plug-in's mask is the whole new text."""
-    return hit.finding.scanner == _PLUGIN and hit.rule.action == "mask"
 
 
 def _with_hidden(rules: Sequence[Rule], *, everywhere: bool = False) -> tuple[Rule, ...]:
