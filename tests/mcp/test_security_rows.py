@@ -7,10 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.demo import math
+from gateway.mcp import jsonrpc
 from gateway.mcp.app import MCPApp
 from gateway.mcp.http import HttpUpstream
 from gateway.mcp.server import Server
@@ -71,6 +72,10 @@ async def test_row_20_a_foreign_origin_or_host_does_not_come_in(headers: dict[st
             b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"p":1,"p":2}}}',
         ),
         (22, b'{"jsonrpc":"2.0","id":1,"Method":"tools/call","method":"tools/list"}'),
+        (  # written again, the number is as much longer as the member that is lost
+            22,
+            b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"p":"abcdefg","p":1e15}}}',
+        ),
         (23, b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"p":NaN}}}'),
         (
             23,
@@ -334,6 +339,16 @@ async def test_row_31_parameter_headers_are_made_for_who_cannot_and_kept_for_who
     assert server.calls()[1].headers["mcp-param-region"] == "=?base64?c8O8ZA==?="
 
 
+async def test_row_24_a_progress_token_in_disguise_is_still_replaced_by_our_own() -> None:
+    """Sessions are shared by clients of one era, so nobody chooses the token that reaches the server."""
+    server = Scripted([tool("t")])
+    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","_meta":{"progress\\u0054oken":"theirs"}}}'
+    async with federation({"s": server}) as app:
+        reply = await post(app, body, host="localhost")
+        assert reply.status == 200
+    assert server.calls()[0].params["_meta"]["progressToken"] != "theirs"
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(max_size=8), below, max_size=4),
@@ -346,6 +361,45 @@ MESSAGES = st.dictionaries(
     | st.fixed_dictionaries({}, optional={"name": JSON, "arguments": JSON, "_meta": JSON, "uri": JSON, "cursor": JSON, "ref": JSON}),
     max_size=6,
 )  # fmt: skip
+
+
+def compact(message: Any) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+@given(
+    arguments=st.dictionaries(st.text(max_size=8), JSON, min_size=1, max_size=4),
+    tight=st.booleans(),
+    data=st.data(),
+)
+def test_row_22_a_member_named_twice_is_refused_wherever_it_stands_and_however_it_is_written(
+    arguments: dict[str, Any], tight: bool, data: st.DataObject
+) -> None:
+    message = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "t", "arguments": arguments},
+    }
+    written = json.dumps(message, separators=(",", ":") if tight else None, allow_nan=True).encode()
+    assume(b"NaN" not in written and b"Infinity" not in written and b"\\ud" not in written)
+    [read], _ = jsonrpc.read_client(written)
+    assert read.tree["arguments"] == json.loads(json.dumps(arguments))
+    twice = json.dumps(data.draw(st.sampled_from(sorted(arguments)))).encode()
+    before, mark, after = written.partition(b'"arguments":' + (b"{" if tight else b" {"))
+    with pytest.raises(jsonrpc.RpcError, match="twice"):
+        jsonrpc.read_client(before + mark + twice + b":0," + after)
+
+
+@pytest.mark.parametrize("written", [b'{"a":', b'{ "a": ', b"[", b"[ "])
+def test_row_21_a_message_may_be_as_deep_as_the_limit_and_no_deeper(written: bytes) -> None:
+    def message(depth: int) -> bytes:
+        end = (b"}" if written.startswith(b"{") else b"]") * depth
+        return b'{"jsonrpc":"2.0","method":"x","params":{"a":' + written * depth + b"1" + end + b"}}"
+
+    jsonrpc.read_client(message(jsonrpc.DEPTH - 2))
+    with pytest.raises(jsonrpc.RpcError, match="nested deeper"):
+        jsonrpc.read_client(message(jsonrpc.DEPTH - 1))
 
 
 def test_whatever_is_posted_gets_an_answer_and_the_next_call_is_healthy() -> None:
@@ -365,7 +419,9 @@ def test_whatever_is_posted_gets_an_answer_and_the_next_call_is_healthy() -> Non
 
         @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
         @given(
-            body=st.binary(max_size=200) | MESSAGES.map(lambda each: json.dumps(each).encode()),
+            body=st.binary(max_size=200)
+            | MESSAGES.map(lambda each: json.dumps(each).encode())
+            | MESSAGES.map(compact),
             version=st.sampled_from(["", MODERN, "2025-11-25", "x"]),
         )
         def posts(body: bytes, version: str) -> None:
