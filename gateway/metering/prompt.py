@@ -1,23 +1,25 @@
 """The prompt of a model call in the provider's order, with what each tool brought into it, read from the request's body.
 
 An agent sends its definitions and its conversation again with every turn. Neither is read twice: of a conversation only what
-follows the longest beginning that was seen before is decoded, and definitions that stand there byte for byte are cut out first.
+follows the longest beginning that was seen before is decoded, and definitions that were seen before are cut out first. Both are
+known by where they end and by their last bytes: what differs before that, at the same length, costs the same.
 """
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 IMAGE: Final = 6000  # an image is about 1,600 tokens, however many bytes it has
 SETS: Final = 64  # sets of definitions that are remembered
 BRANCHES: Final = 4  # conversations of one session at once: the agent's own, and its subagents'
-REMEMBERED: Final = 32 * 1024 * 1024  # bytes of conversations
+SESSIONS: Final = 4096
+EDGE: Final = 1024  # bytes by which a text is known again
 _TOOLS, _OPEN, _BETWEEN = b'"tools":', b'{"messages":[', b" \n\r\t,"
 _DATA = re.compile(rb'"(?:data:[^"]{0,80},)?[A-Za-z0-9+/=]{400,}"')
 
@@ -52,8 +54,10 @@ class Stretch:
             self.tools[tool] = self.tools.get(tool, 0) + size
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+EMPTY: Final = Stretch()  # only ever copied
+
+
+class Prompt(NamedTuple):
     """A request in the provider's order. `called` are the tools whose calls are new in it."""
 
     definitions: Definitions
@@ -116,27 +120,34 @@ _call = msgspec.json.Decoder(_Call).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 
-@dataclass(slots=True)
-class Beginning:
+class Beginning(NamedTuple):
     """How a request began, up to the end of a message, and what that amounts to. `tools` stood somewhere in that request."""
 
-    text: bytes = b""
+    end: int = 0
+    edge: bytes = b""
     definitions: Definitions = NO_TOOLS
     system: int = 0
-    stretch: Stretch = field(default_factory=Stretch)
-    names: dict[str, str] = field(default_factory=dict)  # id of a tool use → the tool's name
+    stretch: Stretch = EMPTY
     tools: Definitions = NO_TOOLS
+
+    def fits(self, body: bytes) -> bool:
+        return body.startswith(self.edge, self.end - len(self.edge))
 
     def rest(self, body: bytes) -> tuple[bytes, Definitions | None]:
         """What follows it, as a request of its own, and the tools where they are the known ones: then they are left out."""
-        raw, start = self.tools.raw, len(self.text)
-        if not start:
+        if not self.end:
             return body, None
-        at = body.find(_TOOLS, start) + len(_TOOLS)
+        at = body.find(_TOOLS, self.end) + len(_TOOLS)
         at += body.startswith(b" ", at)
-        if raw and body.startswith(raw, at):
-            return _OPEN + body[start:at].lstrip(_BETWEEN) + b"null" + body[at + len(raw) :], self.tools
-        return _OPEN + body[start:].lstrip(_BETWEEN), None
+        raw = self.tools.raw
+        past = at + len(raw)
+        if raw and body.startswith(raw[:EDGE], at) and body.startswith(raw[-EDGE:], past - len(raw[-EDGE:])):
+            parts = (_OPEN, body[self.end : at].lstrip(_BETWEEN), b"null", body[past:])
+            return b"".join(parts), self.tools
+        return _OPEN + body[self.end :].lstrip(_BETWEEN), None
+
+
+NOTHING: Final = Beginning()
 
 
 class Reader:
@@ -145,14 +156,13 @@ class Reader:
     None for what is neither, or names no tools: without them nothing is to be laid at anybody's door.
     """
 
-    def __init__(self, *, remembered: int = REMEMBERED) -> None:
+    def __init__(self) -> None:
         self._sets: OrderedDict[bytes, Definitions] = OrderedDict()
         self._sessions: OrderedDict[str, list[Beginning]] = OrderedDict()
-        self._bytes, self._most = 0, remembered
 
     def read(self, body: bytes, session: str = "") -> Prompt | None:
         before = self._known(session, body)
-        if not before.text and b'"tools"' not in body:
+        if not before.end and b'"tools"' not in body:
             return None
         try:
             return self._read(body, session, before)
@@ -160,8 +170,11 @@ class Reader:
             return None
 
     def _known(self, session: str, body: bytes) -> Beginning:
-        fitting = [one for one in self._sessions.get(session, ()) if body.startswith(one.text)]
-        return max(fitting, key=lambda one: len(one.text), default=Beginning())
+        found = NOTHING
+        for one in self._sessions.get(session, ()):
+            if one.end > found.end and one.fits(body):
+                found = one
+        return found
 
     def _read(self, body: bytes, session: str, before: Beginning) -> Prompt:
         text, definitions = before.rest(body)
@@ -170,15 +183,12 @@ class Reader:
         messages = list(map(_message, raws))
         asked = _last_answer(messages)
         if (
-            asked is None and before.text
+            asked is None and before.end
         ):  # it went back behind what was seen: which turn is new is told by the whole
-            return self._read(body, session, Beginning())
-        old, names = before.stretch.copy(), before.names
-        for message in messages[: asked or 0]:
-            _turn(message, old, names)
-        new, called = Stretch(), list[str]()
-        for message in messages[asked or 0 :]:
-            called += _turn(message, new, names)
+            return self._read(body, session, NOTHING)
+        old, new = before.stretch.copy(), Stretch()
+        _turns(messages[: asked or 0], old)
+        called = _turns(messages[asked or 0 :], new)
         definitions = definitions or self._definitions(bytes(request.tools)) or before.definitions
         if session and asked:
             self._remember(session, body, before, raws[:asked], old, definitions)
@@ -198,27 +208,21 @@ class Reader:
     def _remember(
         self, session: str, body: bytes, before: Beginning, raws: Sequence[msgspec.Raw], old: Stretch, tools: Definitions
     ) -> None:  # fmt: skip
-        end = len(before.text)
+        end, definitions, system = before.end, before.definitions, before.system
         for raw in raws:
             text = bytes(raw)
             end = body.find(text, end) + len(text)
-        now = Beginning(body[:end], before.definitions, before.system, old.copy(), before.names, tools)
-        if not before.text:  # what stood before the first message, and whether it is one
-            head = _request(now.text + b"]}")
+        if not before.end:  # what stood before the first message, and whether it is one
+            head = _request(body[:end] + b"]}")
             if len(head.messages or ()) != len(raws):
                 return
-            now.definitions = self._definitions(bytes(head.tools)) or NO_TOOLS
-            now.system = len(bytes(head.system))
-        self._keep(session, before, now)
-
-    def _keep(self, session: str, before: Beginning, now: Beginning) -> None:
-        branches = [one for one in self._sessions.pop(session, ()) if one is not before]
-        self._bytes += len(now.text) - len(before.text)
-        self._sessions[session] = [now, *branches[: BRANCHES - 1]]
-        self._bytes -= sum(len(one.text) for one in branches[BRANCHES - 1 :])
-        while self._bytes > self._most:
-            _, gone = self._sessions.popitem(last=False)
-            self._bytes -= sum(len(one.text) for one in gone)
+            definitions = self._definitions(bytes(head.tools)) or NO_TOOLS
+            system = len(bytes(head.system))
+        now = Beginning(end, body[max(0, end - EDGE) : end], definitions, system, old, tools)
+        others = [one for one in self._sessions.pop(session, ()) if one is not before]
+        self._sessions[session] = [now, *others[: BRANCHES - 1]]
+        if len(self._sessions) > SESSIONS:
+            self._sessions.popitem(last=False)
 
 
 def _defined(raw: bytes) -> Definitions:
@@ -232,17 +236,31 @@ def _defined(raw: bytes) -> Definitions:
 
 
 def _last_answer(messages: Sequence[_Message]) -> int | None:
-    """Where the last answer of the model stands: what was before it, the turn before had sent already."""
+    """Where the last answer of the model begins: what was before it, the turn before had sent already."""
+    found = None
     for index in range(len(messages) - 1, -1, -1):
         if messages[index].role == "assistant":
-            return index
-    return None
+            found = index
+        elif found is not None:
+            break
+    return found
 
 
-def _turn(message: _Message, into: Stretch, names: dict[str, str]) -> list[str]:
-    """Adds a message up; gives the tools that it calls."""
-    content = bytes(message.content)
+def _turns(messages: Iterable[_Message], into: Stretch) -> list[str]:
+    """Adds messages up; gives the tools that they call. Results follow the answer that asked for them."""
+    names: dict[str, str] = {}  # id of a tool use → the tool's name
     called: list[str] = []
+    role = ""
+    for message in messages:
+        if message.role == "assistant" != role:
+            names = {}
+        role = message.role
+        _turn(message, into, names, called)
+    return called
+
+
+def _turn(message: _Message, into: Stretch, names: dict[str, str], called: list[str]) -> None:
+    content = bytes(message.content)
     for each in message.tool_calls or ():
         call = _call(each)
         called.append(call.function.name)
@@ -255,7 +273,6 @@ def _turn(message: _Message, into: Stretch, names: dict[str, str]) -> list[str]:
             _content(bytes(raw), into, names, called)
     else:
         into.add("", _size(content))
-    return called
 
 
 def _content(data: bytes, into: Stretch, names: dict[str, str], called: list[str]) -> None:
@@ -268,7 +285,7 @@ def _content(data: bytes, into: Stretch, names: dict[str, str], called: list[str
         if b'"tool_reference"' in data:
             found = (_block(each) for each in _list(block.content) or ())
             into.found |= {each.tool_name: None for each in found if each.type == "tool_reference"}
-    into.add(tool, _size(data))
+    into.add(tool, len(data) if block.type == "text" else _size(data))
 
 
 def _size(data: bytes) -> int:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from gateway.telemetry.spans import Link, Span, Value
+from gateway.telemetry.spans import CLIENT, Link, Span, Value
 
 _double = struct.Struct("<d").pack
 _times = struct.Struct("<BQBQ").pack
@@ -64,7 +64,7 @@ def span(each: Span) -> bytes:
     if each.parent:
         parts += (b"\x22\x08", _id(each.parent))
     parts += (_name(each.name, each.kind), _times(0x39, each.started, 0x41, each.ended))
-    encoded = _attribute if _LONG.isdisjoint(each.attributes) else _attribute.__wrapped__
+    encoded = _attribute if each.kind != CLIENT or _LONG.isdisjoint(each.attributes) else _attribute.__wrapped__
     parts += map(encoded, each.attributes, each.attributes.values())
     if each.links:
         parts += map(_link, each.links)

@@ -190,7 +190,7 @@ def test_a_conversation_that_was_seen_before_reads_as_one_that_was_not(
     messages: list[dict[str, Any]], ends: list[int], order: list[str], indent: bool
 ) -> None:
     """Whether it grows, is sent again, or goes back and takes another way."""
-    remembering = Reader(remembered=2000)
+    remembering = Reader()
     for end in ends:
         whole = {
             "tools": [READ, LATE, GREP],
