@@ -36,10 +36,13 @@ class Answer:
             self.status = self._call.status = message["status"]
             for head in self.heads:
                 head(message)
+            self.heads.clear()  # they hold this answer: a ring would be left to the collector
         else:
             chunk = message.get("body", b"")
             self.size += len(chunk)
             self.ended = not message.get("more_body", False)
             for feed in self.feeds:
                 feed(chunk)
+            if self.ended:
+                self.feeds.clear()
         return self._send(message)
