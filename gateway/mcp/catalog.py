@@ -79,6 +79,7 @@ class Catalog:
         self._per_caller = any(server.upstream.per_caller for server in servers)
         self._routes: dict[tuple[str, str, str], tuple[float, Table]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
+        self._prefixed: set[names.Own] = set()  # resources whose plain URI is another server's
 
     async def view(self, call: Call, peer: Peer, kind: Kind) -> View:
         """The list as it is now."""
@@ -124,10 +125,12 @@ class Catalog:
 
     @property
     def prefixes_uris(self) -> bool:
-        return self._mode == "always"
+        return self._mode == "always" or bool(self._prefixed)
 
     def shown_uri(self, server: str, uri: str) -> str:
-        return names.prefix_uri(server, uri) if self.prefixes_uris else uri
+        """What clients call it: with its server's name where another server lists the same, or always."""
+        prefixed = self._mode == "always" or (server, uri) in self._prefixed
+        return names.prefix_uri(server, uri) if prefixed else uri
 
     def forget(self, server: str) -> None:
         """The server said that its lists changed."""
@@ -286,6 +289,10 @@ class Catalog:
             table = self._tables[key] = merge(kind, listings, mode=self._mode, prefixes=self._prefixes)
             if len(self._tables) > _KEPT:
                 self._tables.popitem(last=False)
+            if kind is RESOURCES:
+                self._prefixed |= {
+                    (each.server, each.name) for each in table.entries if each.exposed != each.name
+                }
         return table
 
 

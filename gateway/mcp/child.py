@@ -16,6 +16,7 @@ STDERR_LINES = 200
 STDERR_LINE = 2000
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "SYSTEMROOT")
 GRACE = 2.0
+LAST_WORDS = 0.2  # seconds in which what a program that has ended wrote about it is still read
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -82,6 +83,7 @@ class Child:
         except ValueError:  # a line beyond the limit: what follows it cannot be told apart
             self._signal(signal.SIGKILL)
         finally:
+            await asyncio.wait({self._errors}, timeout=LAST_WORDS)
             if not self.ended.done():
                 self.ended.set_result(None)
 
@@ -106,6 +108,11 @@ class Child:
         for task in (self._reader, self._errors):
             task.cancel()
         await asyncio.gather(self._reader, self._errors, return_exceptions=True)
+
+    def last_words(self, lines: int = 3) -> str:
+        """What it wrote last on its standard error, fit for a log."""
+        text = " | ".join(line for line in list(self.stderr)[-lines:] if line.strip())
+        return "".join(char if char.isprintable() else "?" for char in text)
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from gateway.mcp.peer import Peer
 from gateway.mcp.pending import Pending
 from gateway.mcp.upstream import DISCOVER, GATEWAY, Answer, Ask, Ear, Hello, declined, outgoing
 
+log = logging.getLogger("gateway")
 FIRST_DELAY, LAST_DELAY, HEALTHY = 0.5, 30.0, 60.0
 PROBE = 5.0
 START = 30.0  # a program that is fetched first (npx, uvx) may need long, whatever one call may
@@ -60,6 +62,7 @@ class StdioUpstream:
         self._began = 0.0
         self._delay = 0.0
         self._not_before = 0.0
+        self._closing = False
 
     @property
     def pid(self) -> int:
@@ -104,6 +107,14 @@ class StdioUpstream:
             self._delay = 0.0
         self._not_before = self._clock() + self._delay
         self._delay = min(LAST_DELAY, self._delay * 2 or FIRST_DELAY)
+        if (
+            not self._closing and self._child is not None
+        ):  # for the operator: what a program writes is not for clients
+            log.warning(
+                "server %s: its program has ended; it wrote last: %s",
+                self.name,
+                self._child.last_words() or "nothing",
+            )
         self._pending.fail(UpstreamClosed(f"server {self.name!r} ended before it answered"))
 
     async def _discover(self) -> Hello | None:
@@ -173,6 +184,7 @@ class StdioUpstream:
                 await self._cancel(number, "the client left")
 
     async def close(self) -> None:
+        self._closing = True
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait({self._starting})

@@ -275,3 +275,30 @@ async def test_status_names_the_tools_that_nobody_sees() -> None:
             ("a", 1, ()),
             ("b", 1, ("one", "wrong")),
         ]
+
+
+async def test_a_link_to_what_two_servers_have_leads_to_the_server_that_gave_it() -> None:
+    def having(said: str) -> Scripted:
+        async def resources(asked: Asked) -> Any:
+            return {"resources": [{"uri": "x://same", "name": said}]}
+
+        async def read(asked: Asked) -> Any:
+            return {"contents": [{"uri": asked.params["uri"], "text": said}]}
+
+        async def links(asked: Asked) -> Any:
+            return {"content": [{"type": "resource_link", "uri": "x://same", "name": said}]}
+
+        methods = {"resources/list": resources, "resources/read": read}
+        capabilities = {"tools": {}, "resources": {}}
+        return Scripted(
+            [tool(f"link_{said}")], run={f"link_{said}": links}, methods=methods, capabilities=capabilities
+        )
+
+    async with federation({"a": having("first"), "b": having("second")}) as app:
+        asking = Modern(app)
+        listed = (await asking.ask("resources/list"))["result"]["resources"]
+        assert [each["uri"] for each in listed] == ["x://same", "b+x://same"]
+        for said in ("first", "second"):
+            uri = (await asking.call(f"link_{said}"))["content"][0]["uri"]
+            [contents] = (await asking.ask("resources/read", {"uri": uri}))["result"]["contents"]
+            assert contents == {"uri": uri, "text": said}

@@ -49,6 +49,22 @@ async def test_row_37_a_program_that_dies_is_answered_for_and_started_again() ->
         assert (await asking.call("echo", {"a": 1}))["content"][0]["text"] == '{"a": 1}'
 
 
+async def test_row_37_what_a_program_wrote_last_is_told_to_the_operator_and_to_no_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    command = [sys.executable, "-c", r"import sys; sys.exit('no database:\x1b[31m set DATABASE_URL')"]
+    app = MCPApp([Server(StdioUpstream("p", command))])
+    try:
+        listed = (await Modern(app).ask("tools/list"))["result"]
+    finally:
+        await app.close()
+    assert (
+        "server p: its program has ended; it wrote last: no database:?[31m set DATABASE_URL"
+        in caplog.messages
+    )
+    assert "DATABASE_URL" not in json.dumps(listed)
+
+
 async def test_row_37_a_program_that_keeps_dying_is_not_started_in_a_loop() -> None:
     now = [0.0]
     async with program("dies", clock=lambda: now[0]) as (app, _):
