@@ -61,17 +61,23 @@ def given(words: Sequence[str], samconfig: Path) -> dict[str, str]:
 
 def environment(document: Any, parameters: Mapping[str, str], region: str) -> dict[str, str]:
     """What the functions will have; the stack's own resources by their names in the template."""
-    known = {**parameters, **{name: name for name in document["Resources"]}, "AWS::Region": region}
-    variables = document["Globals"]["Function"]["Environment"]["Variables"]
-    return {name: _resolved(value, known) for name, value in variables.items()}
+    known = {**{name: name for name in document["Resources"]}, **parameters, "AWS::Region": region}
+    conditions = document["Conditions"]
 
-
-def _resolved(value: Any, known: Mapping[str, str]) -> str:
-    if isinstance(value, str):
+    def resolved(value: Any) -> Any:
+        match value:
+            case {"Ref": name}:
+                return known[name]
+            case {"Sub": text}:
+                return re.sub(r"\$\{([^}]+)\}", lambda found: known[found[1]], text)
+            case {"If": [name, yes, no]}:
+                return resolved(yes if resolved(conditions[name]) else no)
+            case {"Equals": [one, other]}:
+                return resolved(one) == resolved(other)
         return value
-    if "Ref" in value:
-        return known[value["Ref"]]
-    return re.sub(r"\$\{([^}]+)\}", lambda found: known[found[1]], value["Sub"])
+
+    variables = document["Globals"]["Function"]["Environment"]["Variables"]
+    return {name: str(resolved(value)) for name, value in variables.items()}
 
 
 def wrong(loaded: Loaded, parameters: Mapping[str, str], store: str) -> Iterator[str]:
@@ -125,7 +131,10 @@ def main() -> int:
         except ValueError as error:
             return check.told(check.Report(parameters["GatewayConfig"], [str(error)]), as_json=args.json)
         report, loaded = check.reviewed(file, on="lambda")
-    report.live += deployer(account.Account())
+    owner = account.Account()
+    report.live += deployer(owner)
+    if loaded is not None and owner.arn:
+        report.live += account.needed(loaded, owner, made={"Table"})
     if loaded is not None:
         report.problems += wrong(loaded, parameters, made["GATEWAY_STORE"])
     return check.told(report, as_json=args.json)

@@ -31,16 +31,22 @@ PROBES: dict[str, Callable[[Any, str], object]] = {
 READS = {"ssm": "ssm:GetParameter", "secretsmanager": "secretsmanager:GetSecretValue"}
 
 
-def answers(loaded: Loaded, *, role: str = "", made: Set[str] = frozenset()) -> Iterator[Answer]:
-    """`role` is what the gateway will run as, where that is not who asks; `made` are tables that the deployment makes itself.
+def answers(loaded: Loaded, *, role: str = "") -> Iterator[Answer]:
+    """`role` is what the gateway will run as, where that is not who asks.
 
     Secrets have been read while the file was loaded: one that is missing is a problem with its line.
     """
     account = Account()
     who = asked("AWS account", account.whoami)
     yield who
-    if not who.good:
-        return
+    if who.good:
+        yield from needed(loaded, account, role=role)
+
+
+def needed(
+    loaded: Loaded, account: Account, *, role: str = "", made: Set[str] = frozenset()
+) -> Iterator[Answer]:
+    """`made` are tables that the deployment makes itself."""
     url = loaded.data.get("store", "memory:")
     if url.startswith("dynamodb:") and urlsplit(url).netloc not in made:
         yield from _table(url, account, role)

@@ -144,6 +144,17 @@ def test_a_stack_is_looked_over_before_it_is_deployed(aws: Aws) -> None:
     assert preflight(aws)[0] == 0  # the table is the stack's own: nobody looks for it
 
 
+def test_a_table_that_is_to_be_there_is_looked_for(aws: Aws) -> None:
+    aws.parameters = OWN
+    code, report = preflight(aws, "ExistingTable=older")
+    assert (code, refused(report)) == (
+        1,
+        ["table older: there is no table older: gateway store init makes it"],
+    )
+    aws.tables = {"older": TABLE}
+    assert preflight(aws, "ExistingTable=older")[0] == 0
+
+
 def test_a_secret_that_the_functions_may_not_read_is_named(aws: Aws) -> None:
     aws.parameters = {**OWN, "/elsewhere/key": "sk-1"}
     code, report = preflight(aws, "AnthropicApiKey=ssm:/elsewhere/key")

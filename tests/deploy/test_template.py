@@ -149,7 +149,7 @@ def test_roles_hold_the_least(made: Any) -> None:
 
 def test_the_table_is_the_one_that_every_other_way_makes(made: Any) -> None:
     alone = yaml.safe_load((ROOT / "infra/dynamodb/table.yaml").read_text())
-    assert made["Table"] == alone
+    assert made["Table"] == {**alone, "Condition": "OwnTable"}
     assert alone["DeletionPolicy"] == alone["UpdateReplacePolicy"] == "Retain"
     properties = alone["Properties"]
     assert {key: properties[key] for key in DEFINITION} == DEFINITION
@@ -160,7 +160,9 @@ def test_the_policy_for_other_places_allows_what_the_functions_may(made: Any) ->
     [alone] = json.loads((ROOT / "infra/dynamodb/policy.json").read_text())["Statement"]
     ours = made["Access"]["Properties"]["PolicyDocument"]["Statement"][0]
     assert (alone["Sid"], alone["Effect"], alone["Action"]) == (ours["Sid"], ours["Effect"], ours["Action"])
-    assert ours["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}
+    condition, own, existing = ours["Resource"]["Fn::If"]
+    assert (condition, own) == ("OwnTable", {"Fn::GetAtt": ["Table", "Arn"]})
+    assert existing["Fn::Sub"].endswith(":table/${ExistingTable}")
 
 
 def test_logs_end_and_failures_are_heard(made: Any) -> None:
