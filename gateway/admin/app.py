@@ -15,6 +15,7 @@ import orjson
 
 from gateway import refusals
 from gateway.admin.door import Door, Visitor
+from gateway.admin.findings import Findings
 from gateway.admin.governance import Governance, Standings
 from gateway.admin.pinned import StoredPins
 from gateway.admin.request import Handler, Request, missing
@@ -91,7 +92,7 @@ class AdminApp:
         shelf = Shelf(store, pins=pins or StoredPins(store), costs=costs, audit=audit)
         self._reads: dict[str, Handler] = {
             "overview": traffic.overview, "latency": traffic.latency, "calls": traffic.calls, "call": traffic.call,
-            "sessions": sessions.sessions, "session": sessions.session, "findings": rules.findings,
+            "sessions": sessions.sessions, "session": sessions.session, "findings": Findings(store, recent).findings,
             "limits": rules.limits, "switches": rules.switches, "configuration": rules.configuration,
             "tools": shelf.tools, "costs": shelf.costs,
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the policies did and what they are: findings, limits, kill switches, the configuration, and a place to try a rule."""
+"""What the policies are: limits, kill switches, the configuration, and a place to try a rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.policy.switches import Switch
 from gateway.stores.protocols import Store
 from gateway.telemetry.audit import Audit
 from gateway.telemetry.masking import MASKED, SECRET_NAMES, Masking
-from gateway.telemetry.recent import Finding, Recent
+from gateway.telemetry.recent import Recent
 
 Standings = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
 _USERINFO: Final = re.compile(r"(://)[^/@\s]+@")
@@ -43,19 +43,6 @@ class Governance:
         self._configuration = configuration
         self._standings = standings
         self._clock = clock
-
-    async def findings(self, request: Request) -> dict[str, Any]:
-        """Alike verdicts as one row: those of this process, and every refusal in the ledger."""
-        since, until = request.window()
-        seen = [finding for finding in self._recent.findings.values() if since <= finding.last < until]
-        refused = await self._store.usage(
-            since=since, until=until, by=("policy", "server", "tool", "model"), where={"outcome": "refused"}
-        )
-        return {
-            "findings": [_finding(f) for f in sorted(seen, key=lambda f: -f.last)],
-            "refused": [dict(zip(("policy", "server", "tool", "model"), t.group, strict=True)) | {"count": t.calls}
-                        for t in refused],
-        }  # fmt: skip
 
     async def limits(self, request: Request) -> dict[str, Any]:
         return {"limits": list(await self._standings()) if self._standings is not None else None}
@@ -107,14 +94,6 @@ class Governance:
     def _note(self, request: Request, action: str, target: str, reason: str) -> None:
         if self._audit is not None:
             self._audit.action("admin", action, target=target, reason=reason, ip=request.visitor.ip)
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "policy": finding.policy, "action": finding.action, "rule": finding.rule, "subject": finding.subject,
-        "count": finding.count, "first": finding.first, "last": finding.last, "reason": finding.reason,
-        "users": sorted(finding.users), "calls": list(finding.calls),
-    }  # fmt: skip
 
 
 def hidden(value: Any, name: str = "", parent: str = "") -> Any:

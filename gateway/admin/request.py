@@ -14,7 +14,7 @@ from gateway.errors import Refused
 DAY = 86_400.0
 LONGEST = 400 * DAY
 FILTERS = ("user", "principal", "agent", "project", "session", "kind", "route", "provider", "model", "server",
-           "tool", "outcome", "policy", "team")  # fmt: skip
+           "tool", "outcome", "policy", "team", "findings")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ log = logging.getLogger("gateway.metering")
 Label = Callable[["Call", "Operation"], Any]
 UNKNOWN = "unknown"
 LONGEST_LABEL = 256
+LONGEST_RULE, MOST_FINDINGS = 200, 16
 _NO_LABELS: Mapping[str, str] = {}
 
 
@@ -70,7 +71,7 @@ class UsageMeter:
             record.usage = usage
             record.usd, record.priced = self.prices.cost(usage, model=model, provider=call.provider)
         call.records.append(record)
-        if self._spool is not None and (op.charged or outcome != "ok"):
+        if self._spool is not None and (op.charged or outcome != "ok" or record.findings):
             self._spool.put(record)
             if self._spool.at_once:
                 await self._spool.flush()
@@ -138,12 +139,28 @@ def _described(call: Call, op: Operation, outcome: Outcome, refusal: Refusal | N
     )  # fmt: skip
     if call.tool_uses:
         record.tool_uses = tuple(call.tool_uses)
+    if call.verdicts or refusal is not None:
+        record.findings = _findings(call, outcome, refusal)
     if op.kind == "mcp":
         _tell_tool(record, op)
     if refusal is not None:
         record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
         record.status = refusal.status
     return record
+
+
+def _findings(call: Call, outcome: Outcome, refusal: Refusal | None) -> tuple[str, ...]:
+    """What policies said that no earlier operation of this call told. Where nothing was refused, what was kept out of a list is
+    no finding."""
+    found = dict.fromkeys(
+        f"{said.policy} {said.action} {said.rule[:LONGEST_RULE]}"
+        for said in call.verdicts
+        if said.action != "allow" and (said.action != "refuse" or outcome == "refused")
+    )
+    if refusal is not None and refusal.policy:
+        found.setdefault(f"{refusal.policy} refuse {refusal.rule[:LONGEST_RULE]}")
+    told = {each for record in call.records for each in record.findings}
+    return tuple(each for each in found if each not in told)[:MOST_FINDINGS]
 
 
 def _tell_tool(record: Record, op: Operation) -> None:

@@ -62,3 +62,4 @@ class Record(
     policy: str = ""  # of a refusal: which policy, which rule, why
     rule: str = ""
     reason: str = ""
+    findings: tuple[str, ...] = ()  # what policies said beside `allow`: "guard mask secrets"; alike ones once a call

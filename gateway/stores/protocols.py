@@ -42,7 +42,8 @@ class Total(Struct, frozen=True):
         return self.input + self.output + self.cache_read + self.cache_write
 
 
-# What records can be grouped and filtered by, beside `team` (all groups of the caller, as one) and `label.NAME`.
+# What records can be grouped and filtered by, beside `label.NAME`, `team` (all groups of the caller, as one) and `findings`
+# (all that policies said of a call, a line each).
 GROUPS = ("user", "principal", "agent", "project", "session", "kind", "method", "route", "provider", "model",
           "upstream_model", "server", "tool", "outcome", "policy", "day")  # fmt: skip
 
@@ -94,7 +95,7 @@ class Ledger(Protocol):
     async def usage(
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None
     ) -> Sequence[Total]:
-        """What was used from `since` up to `until`, in groups of GROUPS, `team` or `label.NAME`, the dearest first."""
+        """What was used from `since` up to `until`, in groups of GROUPS, `team`, `findings` or `label.NAME`, the dearest first."""
 
     async def records(
         self,

@@ -18,7 +18,8 @@ from gateway.stores.protocols import GROUPS, Total
 
 SUMS = ("calls", "refused", "failed", "input", "output", "cache_read", "cache_write", "reasoning",
          "usd", "estimated", "unpriced")  # fmt: skip
-TEAM, BETWEEN = "team", ", "
+# Groups made of several values: all that one record has, as one text.
+JOINED = {"team": ("groups", ", "), "findings": ("findings", "\n")}
 _NONE = Usage()
 
 
@@ -58,10 +59,9 @@ def _day(number: int) -> str:
 def checked(by: Iterable[str]) -> tuple[str, ...]:
     names = tuple(by)
     for name in names:
-        if name not in GROUPS and name != TEAM and not name.startswith("label."):
-            raise ConfigError(
-                f"cannot group or filter by {name!r}; there are {', '.join(GROUPS)}, {TEAM} and label.NAME"
-            )
+        if name not in GROUPS and name not in JOINED and not name.startswith("label."):
+            there = ", ".join((*GROUPS, *JOINED))
+            raise ConfigError(f"cannot group or filter by {name!r}; there are {there} and label.NAME")
     return names
 
 
@@ -70,8 +70,9 @@ def value(record: Record, name: str) -> str:
         return day(record.at)
     if name.startswith("label."):
         return record.labels.get(name[6:], "")
-    if name == TEAM:
-        return BETWEEN.join(record.groups)
+    if name in JOINED:
+        member, between = JOINED[name]
+        return between.join(getattr(record, member))
     if name == "model":
         return record.model or record.upstream_model
     return str(getattr(record, name))

@@ -74,9 +74,10 @@ def column(name: str) -> str:
     if name.startswith("label."):
         path = name[6:].replace("'", "").replace('"', "")
         return f"COALESCE(json_extract(CAST(row AS TEXT), '$.labels.\"{path}\"'), '')"
-    if name == rows.TEAM:
-        groups = "json_each(CAST(row AS TEXT), '$.groups')"
-        return f"COALESCE((SELECT GROUP_CONCAT(value, '{rows.BETWEEN}') FROM {groups}), '')"  # noqa: S608
+    if name in rows.JOINED:
+        member, between = rows.JOINED[name]
+        values = f"json_each(CAST(row AS TEXT), '$.{member}')"
+        return f"COALESCE((SELECT GROUP_CONCAT(value, '{between}') FROM {values}), '')"  # noqa: S608
     return name
 
 

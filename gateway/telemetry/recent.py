@@ -1,11 +1,10 @@
-"""The newest calls of this process, as they were: for the page's live tail, its request inspector and its findings."""
+"""The newest calls of this process, as they were: for the page's live tail and its request inspector."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.call import Call, Operation, Phase, Principal, Verdict
@@ -13,9 +12,6 @@ from gateway.metering.record import Record
 from gateway.refusals import Refusal
 from gateway.telemetry import outcomes
 from gateway.types import Dialect
-
-GROUPS = 500
-EXAMPLES = 5
 
 
 class Seen(NamedTuple):
@@ -47,22 +43,6 @@ class Seen(NamedTuple):
     body: bytes | None
 
 
-@dataclass(slots=True)
-class Finding:
-    """Verdicts that are alike: fifty like calls are one row."""
-
-    policy: str
-    action: str
-    rule: str
-    subject: str  # the tool with its server, or the model
-    count: int = 0
-    first: float = 0.0
-    last: float = 0.0
-    reason: str = ""  # of the newest
-    users: set[str] = field(default_factory=set)
-    calls: deque[str] = field(default_factory=lambda: deque(maxlen=EXAMPLES))
-
-
 class Recent:
     """Observer that keeps the newest calls: `Recent(keep=2000)`. `content` keeps their bodies, up to 256 KB each."""
 
@@ -70,7 +50,6 @@ class Recent:
         self, *, keep: int = 2000, content: bool = False, now: Callable[[], int] = time.perf_counter_ns
     ) -> None:
         self.calls: deque[Seen] = deque(maxlen=keep)
-        self.findings: OrderedDict[tuple[str, str, str, str], Finding] = OrderedDict()
         self.count = 0
         self.content = content
         self._now = now
@@ -88,9 +67,6 @@ class Recent:
             call.upstream_ns, call.trace_id, body,
         )  # fmt: skip
         self.calls.append(seen)
-        for verdict in call.verdicts:
-            if verdict.action != "allow":
-                self._found(verdict, seen)
 
     def after(self, number: int) -> Iterator[Seen]:
         """Those that came after the one with this number, the oldest first."""
@@ -100,19 +76,3 @@ class Recent:
 
     def find(self, id: str) -> Seen | None:
         return next((seen for seen in reversed(self.calls) if seen.id == id), None)
-
-    def _found(self, verdict: Verdict, seen: Seen) -> None:
-        record = seen.records[0]
-        subject = f"{record.server}/{record.tool}" if record.tool else record.model or seen.path
-        key = (verdict.policy, verdict.action, verdict.rule, subject)
-        finding = self.findings.get(key)
-        if finding is None:
-            finding = self.findings[key] = Finding(*key, first=seen.at)
-            if len(self.findings) > GROUPS:
-                self.findings.popitem(last=False)
-        self.findings.move_to_end(key)
-        finding.count += 1
-        finding.last, finding.reason = seen.at, verdict.reason
-        finding.calls.append(seen.id)
-        if len(finding.users) < 100:
-            finding.users.add(record.user or record.principal)

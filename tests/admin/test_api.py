@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -16,11 +18,13 @@ from gateway.admin.governance import hidden
 from gateway.admin.pinned import StoredPins
 from gateway.admin.sessions import turns
 from gateway.admin.traffic import percentiles
+from gateway.call import Operation, Verdict
 from gateway.mcp.pins import PENDING, Difference, approve, digest
+from gateway.metering.meter import UsageMeter
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.telemetry.recent import Recent
-from tests.admin.world import CONFIGURATION, TOKEN, Pinned, finished, world
+from tests.admin.world import CONFIGURATION, TOKEN, Pinned, finished, model_record, world
 from tests.driver import Driver
 from tests.telemetry.calls import MODEL, TOOL
 
@@ -179,7 +183,27 @@ async def test_findings_that_are_alike_are_one_row(driver: Driver) -> None:
     assert row["count"] > 5
     assert row["action"] == "would_refuse"
     assert 0 < len(row["calls"]) <= 5
-    assert {group["policy"] for group in found["refused"]} <= {"authz", "guard"}
+    assert row["last"] >= row["first"] > "2020"
+    assert {f["policy"] for f in found["findings"] if f["action"] == "refuse"} <= {"authz", "guard"}
+    calls = (await get(driver, f"/api/calls?since={time.time() - 9e5}&findings={quote(row['findings'])}"))[
+        "calls"
+    ]
+    assert {call["tool"] for call in calls} == {"query"}
+
+
+async def test_findings_of_other_processes_are_shown_as_well() -> None:
+    store = MemoryStore()
+    await store.append([model_record(random.Random(1), 1, time.time() - 60)])
+    meter = UsageMeter(store, linger=0)
+    call = finished(
+        model_record(random.Random(2), 2, time.time() - 60), [Verdict("guard", "mask", "secrets", "a key")]
+    )
+    call.records, op = [], Operation("llm", "messages", model="claude-opus-4-5")
+    await meter.record(call, op, "ok")
+    found = (await get(Driver(AdminApp(store, recent=Recent(), token=TOKEN)), "/api/findings"))["findings"]
+    assert [(f["policy"], f["action"], f["rule"], f["subject"], f["count"]) for f in found] == [
+        ("guard", "mask", "secrets", "claude-opus-4-5", 1)
+    ]
 
 
 async def test_tools_show_their_success_and_their_pins_and_a_pin_is_approved() -> None:

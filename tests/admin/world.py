@@ -88,6 +88,7 @@ def model_record(dice: random.Random, number: int, at: float) -> Record:
         rule='deny: llm.model == "claude-opus-4-5"' if refused else "", duration_ms=took, first_byte_ms=took * 0.2,
         upstream_ms=max(0.1, took * 0.2 - dice.lognormvariate(-0.9, 0.4)), bytes_in=98_000, bytes_out=14_000, attempts=1,
         labels={"team": ("platform", "research")[number // 25 % 2]},
+        findings=('authz refuse deny: llm.model == "claude-opus-4-5"',) if refused else (),
     )  # fmt: skip
 
 
@@ -100,6 +101,8 @@ def tool_record(dice: random.Random, number: int, at: float) -> Record:
         "claude-code", session=f"session-{number // 25}", server=server, tool=tool, exposed=f"{server}_{tool}",
         tool_use_id=f"toolu_{number}", policy="guard" if outcome == "refused" else "",
         rule="path_traversal" if outcome == "refused" else "", duration_ms=took, upstream_ms=took - 0.4,
+        findings=("guard refuse path_traversal",) if outcome == "refused" else
+        ("guard would_refuse sql_injection", "guard mask pii") if tool == "query" else (),
     )  # fmt: skip
 
 
@@ -150,6 +153,7 @@ async def remember(recent: Recent, store: Store) -> None:
     hostile = model_record(random.Random(1), 10**6, time.time())
     hostile.model = hostile.user = HOSTILE
     hostile.outcome, hostile.policy, hostile.session = "ok", "", HOSTILE
+    hostile.findings = (f"guard audit {HOSTILE}",)
     await store.append([hostile])
     recent.finished(finished(hostile, [Verdict("guard", "audit", HOSTILE, HOSTILE)]))
 

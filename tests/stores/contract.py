@@ -326,6 +326,17 @@ async def test_usage_groups_by_team_which_is_all_groups_of_the_caller(store: Sto
     assert alone.calls == 2
 
 
+async def test_usage_groups_by_what_policies_said(store: Store) -> None:
+    said = ("guard mask secrets", "authz would_refuse deny: mcp.tool.name == 'x', or not")
+    await store.append(
+        [record(1, findings=said), record(2, findings=said[:1]), record(3, findings=said), record(4)]
+    )
+    found = await store.usage(since=0, until=NOON * 2, by=["findings"])
+    assert {total.group[0]: total.calls for total in found} == {"\n".join(said): 2, said[0]: 1, "": 1}
+    (alone,) = await store.records(where={"findings": said[0]})
+    assert alone.id == "rec_2"
+
+
 async def test_an_unknown_group_is_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match="cannot group or filter"):
         await store.usage(since=0, until=1, by=["user; DROP TABLE records"])

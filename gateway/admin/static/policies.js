@@ -1,5 +1,5 @@
 // What the policies did and what they are, and a place to try a rule.
-import { api, asked, change, panel, signIn, state } from "./app.js";
+import { api, asked, change, go, panel, signIn, state } from "./app.js";
 import { ACTIONS, admin, card, empty, limitTable, pair, table, tag } from "./blocks.js";
 import { inspect } from "./calls.js";
 import { h, moment, number } from "./charts.js";
@@ -8,18 +8,16 @@ export async function findings() {
   const found = await api("findings?" + asked());
   const rows = found.findings.map((finding) => ({
     open: () => findingPanel(finding),
-    cells: [h("button", { class: "plain", onclick: () => findingPanel(finding) }, `${finding.policy}: ${finding.rule || finding.reason || "–"}`), tag(ACTIONS[finding.action][0], ACTIONS[finding.action][1]), finding.subject, number(finding.count), number(finding.users.length), moment(finding.last)],
+    cells: [h("button", { class: "plain", onclick: () => findingPanel(finding) }, `${finding.policy}: ${finding.rule || finding.reason || "–"}`), tag(ACTIONS[finding.action]?.[0] || finding.action, ACTIONS[finding.action]?.[1]), finding.subject || "–", number(finding.count), number(finding.users.length), finding.last],
   }));
-  const refused = found.refused.map((group) => [group.policy || "(none)", group.tool ? `${group.server}/${group.tool}` : group.model || "–", number(group.count)]);
-  return h("div", { class: "grid" },
-    card("Grouped", table([["Finding", "grow"], ["Said"], ["On", "rare"], ["Times", "n"], ["People", "n rare"], ["Last", "when rare"]], rows, "No policy had anything to say in this time."), h("span", { class: "note" }, "of this process")),
-    card("Refused, from the ledger", table([["Policy"], ["On"], ["Times", "n"]], refused, "Nothing was refused in this time.")));
+  return card("Alike ones are one row", table([["Finding", "grow"], ["Said"], ["On", "rare"], ["Calls", "n"], ["People", "n rare"], ["Last", "when rare"]], rows, "No policy had anything to say in this time."));
 }
 
 function findingPanel(finding) {
-  panel(`${finding.policy}: ${ACTIONS[finding.action][0]}`,
-    h("section", {}, pair([["Rule", h("code", {}, finding.rule)], ["On", finding.subject], ["Reason", finding.reason], ["Times", number(finding.count)], ["First", new Date(finding.first * 1000).toLocaleString("en-GB")], ["Last", new Date(finding.last * 1000).toLocaleString("en-GB")], ["People", finding.users.join(", ")]])),
-    h("section", {}, h("h2", {}, "Newest calls"), h("ul", {}, finding.calls.map((id) => h("li", {}, h("button", { class: "plain code", onclick: () => inspect(id, { call: id }) }, id))))));
+  panel(`${finding.policy}: ${ACTIONS[finding.action]?.[0] || finding.action}`,
+    h("section", {}, pair([["Rule", h("code", {}, finding.rule)], ["On", finding.subject], ["Reason", finding.reason], ["Calls", number(finding.count)], ["First", finding.first], ["Last", finding.last], ["People", finding.users.join(", ")]])),
+    h("section", {}, h("button", { onclick: () => { document.getElementById("panel").close(); go({ findings: finding.findings }, "calls"); } }, "Show such calls")),
+    finding.calls.length ? h("section", {}, h("h2", {}, "Newest of this process"), h("ul", {}, finding.calls.map((id) => h("li", {}, h("button", { class: "plain code", onclick: () => inspect(id, { call: id }) }, id))))) : null);
 }
 
 export async function limits() {
