@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import orjson
 from gateway import operations, refusals
 from gateway.call import Call
 from gateway.endpoints import Endpoint
-from gateway.errors import BadRequest, Refused, UpstreamError, UpstreamTimeout
+from gateway.errors import BadRequest, ClientGone, Refused, UpstreamError, UpstreamTimeout
 from gateway.limits import estimate
 from gateway.llm import headers as passing
 from gateway.llm import reading
@@ -96,7 +97,11 @@ class LLMApp:
         try:
             async with Presence(inquiry.call, receive, self._late):
                 await self._relay(inquiry, relay)
+        except (ClientGone, asyncio.CancelledError):
+            relay.abandoned = True
+            raise
         except (UpstreamError, Refused, BadRequest) as error:
+            relay.abandoned = inquiry.call.stopped is not None
             if isinstance(error, AnswerFailed) and not relay.started:
                 raise Refused(_refusal(error)) from error
             if not (relay.started and await relay.failed(_refusal(error))):

@@ -52,6 +52,7 @@ class Inquiry(msgspec.Struct):
     headers: Headers  # as they came
     query: str  # without credentials
     memory: Callable[[], Recall]  # of thought signatures; made when a provider speaks Gemini
+    asked: bool = False  # a provider has it, and has neither failed nor refused
     _request: Request | None = None
 
     @property

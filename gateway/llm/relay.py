@@ -11,6 +11,7 @@ import orjson
 
 from gateway import refusals
 from gateway.errors import UpstreamError
+from gateway.limits import estimate
 from gateway.llm import headers as passing
 from gateway.llm import reading
 from gateway.llm.dialects import failures
@@ -37,6 +38,7 @@ class Relay:
     """One request's answer. `started`: the client has its head, so that a failure can no longer have a status."""
 
     started = False
+    abandoned = False  # the client left, or the call was stopped
     _media = b""
     _size = _status = 0
     _binary = False
@@ -247,6 +249,11 @@ class Relay:
         self._silent()
         call, op = self._call, self._inquiry.op
         if not (self.started and op.charged and self._status < 400):
+            if self.abandoned and self._inquiry.asked and op.charged:
+                prompt = estimate.prompt(self._inquiry.body, call.upstream_model, provider=call.provider)
+                call.usage = Usage(
+                    input=prompt, estimated=True
+                )  # it is billed: nobody can take a question back
             return
         if self._watch is not None:
             self._noted(self._watch.look())

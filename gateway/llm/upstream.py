@@ -140,6 +140,7 @@ class Upstream:
         call.attempts += 1
         started = time.perf_counter_ns()
         outcome = "failed"
+        inquiry.asked = True
         try:
             response = await (provider.client or self._client).send(
                 "POST", prepared.url, headers=prepared.headers, body=prepared.body, timeouts=provider.timeouts
@@ -150,11 +151,13 @@ class Upstream:
             else:
                 answer = await _opened(inquiry, prepared, response)
         except UpstreamError:
+            inquiry.asked = False
             self._health.failed(provider.name)
             raise
         finally:
             call.upstream_ns += time.perf_counter_ns() - started
             call.took("attempt", started, f"{provider.name} {outcome}")
+        inquiry.asked = answer.status < 400
         if answer.status in RETRYABLE:
             self._health.failed(provider.name)
         else:

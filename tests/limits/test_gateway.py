@@ -150,6 +150,49 @@ async def test_when_the_client_leaves_in_the_middle_it_pays_for_what_was_written
         )  # each step is rounded up to a millionth
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-chat"])
+async def test_when_the_client_leaves_before_the_answer_begins_it_pays_for_its_question(
+    dialect: str, *, stream: bool
+) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.gone()
+        left.set()
+
+    async with gateway(script, dialect=dialect) as gw:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            body = {**ASKED, "stream": stream}
+            asking = asyncio.create_task(client.post(gw.url + "/v1/messages", json=body, headers=HEAD))
+            await asyncio.wait_for(asked.wait(), 5)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        await asyncio.wait_for(left.wait(), 5)
+        record = await recorded(gw)
+        assert record.outcome == "client_gone"
+        assert record.usage is not None
+        assert record.usage.input == pytest.approx(1500, rel=0.25)
+        assert record.usage.output == 0
+        assert record.usage.estimated
+        assert await charged(gw) == pytest.approx(record.usd, abs=2e-6)
+
+
+async def test_what_the_upstream_never_took_is_not_charged() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(b"HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\n{}")
+
+    async with gateway(script) as gw:
+        answer = await asked(gw)
+        assert answer.status_code >= 500
+        (record,) = await gw.records(1)
+        assert record.usage is None
+        assert await charged(gw) == 0
+
+
 async def test_only_so_many_calls_run_at_once_and_a_place_is_free_when_one_leaves() -> None:
     begun, free = asyncio.Event(), asyncio.Event()
 
