@@ -147,12 +147,7 @@ class RateLimiter:
         for group in (
             self._groups if key is None or not key.get("limits") else (*self._own(key), *self._groups)
         ):
-            shares: Sequence[Share]
-            if group.always is not None and op.charged:
-                shares = group.always
-            else:
-                counting = [rule for rule in group.rules if demand.counts(rule, call, op)]
-                shares = [self._share_of(rule, held) for rule in counting]
+            shares = group.always if group.always is not None and op.charged else self._shares(group, held)
             if shares:
                 for entity in demand.entities(group, call, op):
                     found[entity] = [*found[entity], *shares] if entity in found else shares
@@ -160,6 +155,10 @@ class RateLimiter:
             for rule, entity in self._spend.rules(call):
                 found[entity] = [*found.get(entity, ()), self._share_of(rule, held)]
         return found
+
+    def _shares(self, group: Group, held: Held) -> Sequence[Share]:
+        counting = [rule for rule in group.rules if demand.counts(rule, held.call, held.op)]
+        return [self._share_of(rule, held) for rule in counting]
 
     def _own(self, key: Mapping[str, Any]) -> tuple[Group, ...]:
         """The rules of a virtual key that carries limits of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 from gateway import refusals
@@ -28,6 +28,11 @@ log = logging.getLogger("gateway")
 CLIENT_GONE = 499
 # One reading for routing and policy: a path that two parsers could read differently is refused.
 _AMBIGUOUS = re.compile(r"//|/\.{1,2}(?:/|$)|[;\\\x00-\x1f\x7f]|%(?!2F)")
+
+
+@lru_cache(1024)
+def _ambiguous(path: str) -> bool:
+    return _AMBIGUOUS.search(path) is not None
 
 
 class Observer(Protocol):
@@ -73,7 +78,7 @@ class AccessMiddleware:
         answer = Answer(call, send)
         answer.heads.append(partial(_name, call.id))
         try:
-            if _AMBIGUOUS.search(call.path):
+            if _ambiguous(call.path):
                 raise BadRequest("the path can be read in more than one way: send it normalised")
             await self.app(scope, receive, answer)
         except Exception as error:

@@ -19,6 +19,7 @@ from gateway.stores.writer import Writer
 
 T = TypeVar("T")
 PRUNED = 200  # records past their time that leave with a batch of new ones
+PATIENCE = 2.0  # seconds
 SWEEP = 60.0  # seconds between two looks for buckets that may be forgotten
 
 _state = msgspec.json.Decoder(dict[str, int | dict[str, int]])
@@ -28,10 +29,19 @@ class SqliteStore:
     """`SqliteStore("gateway.db")`. Reads see what was committed; every write goes through one thread.
 
     `retention` is for how many seconds the ledger keeps a record; those past it leave a few at a time, when new ones come.
+    `patience` is how long a disk may take over one decision of a limit.
     """
 
-    def __init__(self, path: str, *, retention: float = KEPT, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        retention: float = KEPT,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
+        self._patience = patience
         self._retention = retention
         self._clock = clock
         try:
@@ -43,7 +53,11 @@ class SqliteStore:
         self._sweep_at = 0.0
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
-        return await self._writer.do(lambda connection: self._take(connection, entity, takes))
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._writer.do(lambda connection: self._take(connection, entity, takes))
+        except TimeoutError:
+            raise StoreError(f"the SQLite store did not write for {self._patience:g} s") from None
 
     def _take(self, connection: sqlite3.Connection, entity: str, takes: Sequence[Take]) -> Taken:
         now = int(self._clock() * bucket.MICRO)

@@ -39,7 +39,7 @@ class Writer:
         self.dropped = 0
 
     async def do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """The work's result, once it is committed."""
+        """The work's result, once it is committed. Work that nobody waits for any more is not begun."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put(_Job(work, future, loop))
@@ -83,6 +83,7 @@ class Writer:
         return self._jobs.get(timeout=None if wait == float("inf") else max(0.0, wait))
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job[Any]]) -> None:
+        batch = [job for job in batch if job.future is None or not job.future.cancelled()]
         try:
             connection.execute("BEGIN IMMEDIATE")
             results = [job.work(connection) for job in batch]

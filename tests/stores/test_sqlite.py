@@ -1,6 +1,7 @@
 import asyncio
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from gateway.metering.record import Record
 from gateway.stores import open_store
 from gateway.stores.protocols import Store
 from gateway.stores.sqlite import SqliteStore
+from gateway.stores.writer import Writer
 from tests.stores.contention import ROOT, contend
 from tests.stores.contract import *  # noqa: F403
 from tests.stores.contract import Clock, requests
@@ -42,6 +44,7 @@ import asyncio, sys
 from gateway.limits.bucket import Take
 from gateway.metering.record import Record
 from gateway.stores.sqlite import SqliteStore
+from gateway.stores.writer import Writer
 
 async def main() -> None:
     store = SqliteStore(sys.argv[1])
@@ -110,6 +113,41 @@ async def test_a_file_that_another_process_holds_is_a_store_error_and_settlement
     other.close()
     assert (await store.take("e", [requests(0.5)])).remaining["requests"] < 5
     await store.close()
+
+
+async def test_a_disk_that_takes_too_long_is_a_store_error(tmp_path: Path) -> None:
+    path = str(tmp_path / "gateway.db")
+    store = SqliteStore(path, patience=0.05)
+    await store.take("e", [requests()])
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match=r"did not write for 0\.05 s"):
+        await store.take("e", [requests()])
+    other.execute("ROLLBACK")
+    other.close()
+    await store.close()
+
+
+async def test_a_write_that_nobody_waits_for_any_more_is_not_begun(tmp_path: Path) -> None:
+    writer = Writer(lambda: sqlite3.connect(tmp_path / "w.db", isolation_level=None, check_same_thread=False))
+    busy, go_on = threading.Event(), threading.Event()
+    begun: list[str] = []
+
+    def slow(connection: sqlite3.Connection) -> None:
+        busy.set()
+        go_on.wait(10)
+
+    first = asyncio.create_task(writer.do(slow))
+    await asyncio.to_thread(busy.wait, 10)
+    left = asyncio.create_task(writer.do(lambda connection: begun.append("left")))
+    waiting = asyncio.create_task(writer.do(lambda connection: begun.append("waiting")))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(first, waiting)
+    assert begun == ["waiting"]
+    writer.close()
 
 
 async def test_records_past_their_time_leave_when_new_ones_come(tmp_path: Path, clock: Clock) -> None:
