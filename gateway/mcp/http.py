@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Awaitable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from gateway.call import Call
 from gateway.errors import UpstreamClosed, UpstreamError
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp.answers import Reader, streams
+from gateway.mcp.hearing import Hearing
 from gateway.mcp.jsonrpc import Message
 from gateway.mcp.peer import Peer
 from gateway.mcp.resume import hop_id
@@ -200,11 +202,13 @@ class HttpUpstream:
         try:
             if not streams(response):
                 return await self._reader.whole(response)
-            return await self._answered(response, ident, _Hearing(self, ask, session, ear))
+            own = self.name in ask.peer.handles and bool(ask.ident)
+            decline = partial(self._decline, ask.call, session)
+            return await self._answered(response, ident, Hearing(ear, ask, session, own, decline))
         finally:
             response.close()
 
-    async def _answered(self, response: Response, ident: bytes, hearing: _Hearing) -> Message:
+    async def _answered(self, response: Response, ident: bytes, hearing: Hearing) -> Message:
         """A client of that era that has its own session polls by itself; others are spared a stream that breaks."""
         message = await self._reader.answer(response, ident, hearing)
         resumed = 0
@@ -225,7 +229,7 @@ class HttpUpstream:
         if not self._speaks_modern(peer):
             await self._post(call, await self._session(call, peer), message)
 
-    async def decline(self, call: Call, session: Session, message: Message) -> None:
+    async def _decline(self, call: Call, session: Session, message: Message) -> None:
         """A request of the server that no client of ours can be asked."""
         with contextlib.suppress(UpstreamError):
             await self._post(call, session, declined(message))
@@ -291,32 +295,6 @@ class HttpUpstream:
     ) -> Response:
         headers = [*headers, *await who.headers(call)]
         return await self._client.send(method, self._url, headers=headers, body=body, timeouts=self._timeouts)
-
-
-class _Hearing:
-    """Between a legacy server and the client: what cannot reach the client is answered here."""
-
-    __slots__ = ("_ear", "_upstream", "ask", "last", "own", "retry", "session")
-
-    def __init__(self, upstream: HttpUpstream, ask: Ask, session: Session, ear: Ear) -> None:
-        self._upstream = upstream
-        self._ear = ear
-        self.ask = ask
-        self.session = session
-        self.own = upstream.name in ask.peer.handles and bool(ask.ident)
-        self.last = ""
-        self.retry = 1000
-
-    async def hear(self, message: Message, event_id: str | None, retry: int | None) -> None:
-        self.last = event_id or self.last
-        self.retry = retry if retry is not None else self.retry
-        asked = (
-            self.own and self.ask.peer.capabilities
-        )  # who offers nothing is not asked, whatever a server sends
-        if message.is_request and not asked:
-            await self._upstream.decline(self.ask.call, self.session, message)
-        elif message.method or self.own:
-            await self._ear.hear(message, event_id if self.own else None, retry)
 
 
 def _cancelled(ident: bytes) -> bytes:

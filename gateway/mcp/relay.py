@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from msgspec import Raw, structs
 
 from gateway.call import Operation
 from gateway.errors import Refused, UpstreamError
-from gateway.mcp import disclosure, eras, jsonrpc, links
+from gateway.mcp import disclosure, jsonrpc, links
+from gateway.mcp.along import parameter_headers, traced
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.bridge import Bridge
 from gateway.mcp.catalog import Catalog
@@ -28,7 +27,6 @@ from gateway.mcp.truncation import truncate
 from gateway.mcp.turn import Metered, Subject, Turn, failed, judge, refused, unknown
 from gateway.mcp.upstream import Answer, Ask, incoming
 from gateway.policies import Inspector
-from gateway.types import Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +37,6 @@ class Named:
     kind: Kind
     key: str
 
-
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 METHODS = {
     "tools/call": Named("tool", TOOLS, "name"),
@@ -287,23 +283,6 @@ def _repeatable(server: Server, op: Operation, entry: Entry) -> bool:
         or hints.get("idempotentHint") is True
         or hints.get("readOnlyHint") is True
     )
-
-
-def parameter_headers(turn: Turn, op: Operation, entry: Entry, changed: Members | None) -> Headers:
-    """A modern client's own headers pass as they are; for others, and for masked arguments, they are made."""
-    if turn.peer.modern and op.subject == "tool" and (changed is None or "arguments" not in changed):
-        return [pair for pair in turn.headers if pair[0].startswith(b"mcp-param-")]
-    return eras.parameter_headers(entry.headers, op.arguments) if entry.headers else []
-
-
-def traced(turn: Turn, op: Operation) -> str:
-    """The context of our own span for the server, where the client sent one or a trace is recorded."""
-    call = turn.call
-    given = _TRACEPARENT.fullmatch(str(op.meta.get("traceparent"))) if op.meta else None
-    if given is not None and "traceparent" not in call.headers:
-        call.trace_id, call.parent_span_id = given[1], given[2]
-        call.span_id = call.span_id or secrets.token_hex(8)
-    return f"00-{call.trace_id}-{call.span_id}-01" if call.trace_id and call.span_id else ""
 
 
 def _error_for(turn: Turn, error: bytes) -> bytes:
