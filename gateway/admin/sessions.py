@@ -6,17 +6,23 @@ had, among those of the same caller.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 from gateway.admin.request import Request
-from gateway.admin.traffic import shown, sums
+from gateway.admin.traffic import merged, shown, sums
 from gateway.metering.record import Record
 from gateway.stores import rows
-from gateway.stores.protocols import Ledger
+from gateway.stores.protocols import Ledger, Total
 
 MOST: Final = 1000  # records of a session
+JOINED: Final = (
+    5000  # the newest model calls, and tool calls without a session, that are laid together for the list
+)
 LATER: Final = 3600.0  # seconds that a tool call may come after the last model call
+
+Grouped = tuple[tuple[str, ...], Total]
 
 
 class Sessions:
@@ -25,11 +31,37 @@ class Sessions:
 
     async def sessions(self, request: Request) -> dict[str, Any]:
         since, until = request.window()
-        totals = await self._store.usage(
-            since=since, until=until, by=("session", "user"), where=request.where()
+        where = request.where()
+        totals, (joined, oldest) = await asyncio.gather(
+            self._store.usage(since=since, until=until, by=("session", "user"), where=where),
+            self._joined(since, until, where),
         )
-        named = [total for total in totals if total.group[0]][:200]
-        return {"sessions": [{**sums(t), "session": t.group[0], "user": t.group[1]} for t in named]}
+        named = merged([*((t.group, t) for t in totals if t.group[0]), *joined])[:200]
+        found = [{**sums(t), "session": t.group[0], "user": t.group[1]} for t in named]
+        return {"sessions": found, "since": since, "joined_since": oldest}
+
+    async def _joined(
+        self, since: float, until: float, where: Mapping[str, str]
+    ) -> tuple[list[Grouped], float]:
+        """The tool calls that name no session, by the session whose model asked for them, and since when they were looked for:
+        among the newest calls only, so that a year is answered as soon as a day."""
+        if where.get("kind", "mcp") != "mcp":
+            return [], since
+        models, tools = await asyncio.gather(
+            self._store.records(since=since, until=until, where={"kind": "llm"}, limit=JOINED),
+            self._store.records(
+                since=since, until=until, where={**where, "kind": "mcp", "session": ""}, limit=JOINED
+            ),
+        )
+        asked = {(r.principal, use): r for r in models if r.session for use in r.tool_uses}
+        found: list[Grouped] = []
+        for tool in tools:
+            by = asked.get((tool.principal, tool.tool_use_id))
+            if by is not None and where.get("session", by.session) == by.session:
+                group = (by.session, by.user)
+                found.append((group, rows.total(group, rows.amounts(tool))))
+        full = [records[-1].at for records in (models, tools) if len(records) == JOINED]
+        return found, max(full, default=since)
 
     async def session(self, request: Request) -> dict[str, Any]:
         since, until = request.window()

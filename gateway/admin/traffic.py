@@ -48,15 +48,15 @@ class Traffic:
             self._store.usage(since=since, until=until, by=("outcome", "policy"), where=where),
             self._store.usage(since=since, until=until, where={**where, "user": ""}),
         )
-        groups = merged((name, total) for _, name, total in timed)
-        whole = merged(("", total) for _, _, total in timed) or [Total(())]
-        refused = [(total.group[1], total) for total in judged if total.group[0] == "refused"]
+        groups = merged(((name,), total) for _, name, total in timed)
+        whole = merged(((), total) for _, _, total in timed) or [Total(())]
+        refused = [(total.group[1:], total) for total in judged if total.group[0] == "refused"]
         labels = {name for seen in islice(reversed(self._recent.calls), 200) for r in seen.records for name in r.labels}  # fmt: skip
         return {
             "since": since, "until": until, "by": by, "labels": [f"label.{name}" for name in sorted(labels)],
             "total": sums(whole[0]), "groups": [sums(group) for group in groups[:200]],
             "refusals": [sums(group) for group in merged(refused)],
-            "outcomes": [sums(group) for group in merged((total.group[0], total) for total in judged)],
+            "outcomes": [sums(group) for group in merged((total.group[:1], total) for total in judged)],
             "unattributed": sums(nameless[0]) if nameless else None,
             "series": _stacked(edges, timed, [group.group[0] for group in groups[:SERIES]], step=step),
         }  # fmt: skip
@@ -155,14 +155,14 @@ def sums(total: Total) -> dict[str, Any]:
 _SUMMED = tuple(name for name in Total.__struct_fields__ if name != "group")
 
 
-def merged(found: Iterable[tuple[str, Total]]) -> list[Total]:
-    """One total a name, the dearest first."""
-    cells: dict[str, list[float]] = {}
-    for name, total in found:
-        cell = cells.setdefault(name, [0] * len(_SUMMED))
+def merged(found: Iterable[tuple[tuple[str, ...], Total]]) -> list[Total]:
+    """One total a group, the dearest first."""
+    cells: dict[tuple[str, ...], list[float]] = {}
+    for group, total in found:
+        cell = cells.setdefault(group, [0] * len(_SUMMED))
         for index, each in enumerate(_SUMMED):
             cell[index] += getattr(total, each)
-    totals = [Total((name,), *cell) for name, cell in cells.items()]  # type: ignore[arg-type]
+    totals = [Total(group, *cell) for group, cell in cells.items()]  # type: ignore[arg-type]
     return sorted(totals, key=lambda total: (-total.usd, -total.tokens, -total.calls))
 
 

@@ -168,6 +168,10 @@ async def test_a_tool_call_that_names_no_session_is_found_by_the_use_that_the_mo
     (turn,) = (await get(driver, "/api/session/s-9?outcome=refused"))["turns"]
     assert [tool["id"] for tool in turn["tools"]] == ["r2"]
     assert (await get(driver, "/api/session/s-9?outcome=timeout"))["turns"] == []
+    (listed,) = (await get(driver, "/api/sessions"))["sessions"]
+    assert (listed["session"], listed["calls"], listed["refused"]) == ("s-9", 3, 1)
+    (listed,) = (await get(driver, "/api/sessions?tool=read_file&outcome=refused"))["sessions"]
+    assert (listed["calls"], listed["usd"]) == (1, 0)
 
 
 async def test_sessions_are_listed_with_what_they_cost(driver: Driver) -> None:
