@@ -95,13 +95,13 @@ def matches(record: Record, where: Mapping[str, str] | None) -> bool:
 
 
 def amounts(record: Record) -> tuple[float, ...]:
-    """One record's share of a Total, in the order of its fields."""
+    """One record's share of a Total, in the order of its fields. Numbers only: sqlite3 looks long for an adapter of a bool."""
     usage = record.usage or _NONE
-    refused = record.outcome == "refused"
-    failed = record.outcome in ("timeout", "upstream_error", "error")
+    refused = 1 if record.outcome == "refused" else 0
+    failed = 1 if record.outcome in ("timeout", "upstream_error", "error") else 0
     return (1, refused, failed, usage.input, usage.output, usage.cache_read,
-            usage.cache_write + usage.cache_write_1h, usage.reasoning, record.usd, usage.estimated,
-            not record.priced)  # fmt: skip
+            usage.cache_write + usage.cache_write_1h, usage.reasoning, record.usd, 1 if usage.estimated else 0,
+            0 if record.priced else 1)  # fmt: skip
 
 
 class Totals:
