@@ -12,7 +12,7 @@ import binascii
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import unquote
@@ -74,9 +74,15 @@ _HIDDEN = re.compile(
     f"(?P<tag>[{_any(_TAGS)}]+)|(?P<bidi>[{_any(_BIDI)}]+)|(?P<zero_width>[{_any(_ZERO_WIDTH)}]+"
     f"|(?<=[ -~])[{_any(_JOINERS)}]+(?=[ -~]|$))|(?P<selector>[\U000e0100-\U000e01ef]+|[\ufe00-\ufe0e]{{4,}})"
 )
-# Each of these characters, wherever it stands; in RE2's words.
-_POINTS = (*_TAGS, *_BIDI, *_ZERO_WIDTH, *_JOINERS, *range(0xFE00, 0xFE0F), *range(0xE0100, 0xE01F0))
-INVISIBLE = "[" + "".join(map(r"\x{{{:X}}}".format, _POINTS)) + "]"
+
+
+def _class(points: Iterable[int]) -> str:
+    return "[" + "".join(map(r"\x{{{:X}}}".format, points)) + "]"
+
+
+# What `hidden` finds and a little more, in RE2's words, which have no look-around.
+_ALWAYS = (*_TAGS, *_BIDI, *_ZERO_WIDTH, *range(0xE0100, 0xE01F0))
+INVISIBLE = f"{_class(_ALWAYS)}|[ -~]{_class(_JOINERS)}|{_class(range(0xFE00, 0xFE0F))}{{4}}"
 _FLAG = "\U0001f3f4"  # a black flag before tag characters is a flag of England, Scotland or Wales
 
 
