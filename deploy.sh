@@ -21,6 +21,7 @@ main() {
   take_secrets
   check_configuration
   look_around
+  prepare_role
   gather_secrets
   create_app
   prepare_store
@@ -144,6 +145,38 @@ look_around() {
   kept=$("$fly" secrets list --app "$app" --json) || fail "the secrets of $app cannot be listed; nothing was changed"
 }
 
+# Fly's machines have an identity of their own; AWS is told to trust that of this app's. Nothing is made that is there.
+prepare_role() {
+  if ! uses_store dynamodb || [ -n "${AWS_ROLE_ARN:-}" ] || grep -q '"AWS_ROLE_ARN"' <<<"$kept"; then return 0; fi
+  if ! command -v aws >/dev/null || [ -z "${AWS_PROFILE:-}${AWS_ACCESS_KEY_ID:-}" ]; then
+    echo "warning: AWS_ROLE_ARN is not set, and no role can be made without the aws command and AWS_PROFILE: docs/deploy-fly.md" >&2
+    return 0
+  fi
+  export AWS_PAGER=""
+  local account issuer=oidc.fly.io/${FLY_ORG:-personal} role=fly-$app table
+  account=$(aws sts get-caller-identity --query Account --output text) || fail "AWS does not know you; nothing was created"
+  table=$(sed -nE "s|^store: *[\"']?dynamodb://([A-Za-z0-9_.-]+).*|\1|p" "$config")
+  say "Making the role $role, which trusts the machines of $app"
+  aws iam get-open-id-connect-provider --open-id-connect-provider-arn "arn:aws:iam::$account:oidc-provider/$issuer" >/dev/null 2>&1 \
+    || run aws iam create-open-id-connect-provider --url "https://$issuer" --client-id-list sts.amazonaws.com --output text \
+    || fail "AWS cannot be told to trust Fly; nothing was created"
+  aws iam get-role --role-name "$role" >/dev/null 2>&1 \
+    || run aws iam create-role --role-name "$role" --query Role.Arn --output text --assume-role-policy-document "$(trust)" \
+    || fail "the role $role cannot be created; nothing was deployed"
+  run aws iam put-role-policy --role-name "$role" --policy-name gateway \
+    --policy-document "$(sed "s|:\*:table/gateway|:$account:table/$table|" infra/dynamodb/policy.json)" \
+    || fail "the role $role cannot be given its rights; nothing was deployed"
+  AWS_ROLE_ARN=arn:aws:iam::$account:role/$role
+}
+
+trust() {
+  cat <<END
+{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+  "Principal": {"Federated": "arn:aws:iam::$account:oidc-provider/$issuer"},
+  "Condition": {"StringEquals": {"$issuer:aud": "sts.amazonaws.com"}, "StringLike": {"$issuer:sub": "${FLY_ORG:-personal}:$app:*"}}}]}
+END
+}
+
 gather_secrets() { # into `lines`, NAME=value each
   local name value
   lines=""
@@ -167,7 +200,7 @@ gather_secrets() { # into `lines`, NAME=value each
 create_app() {
   if [ -n "$exists" ]; then say "$app exists"; return; fi
   say "Creating $app"
-  run "$fly" apps create "$app" || fail "$app cannot be created: is the name taken? Nothing was deployed"
+  run "$fly" apps create "$app" ${FLY_ORG:+--org "$FLY_ORG"} || fail "$app cannot be created: is the name taken? Nothing was deployed"
 }
 
 prepare_store() {
@@ -183,8 +216,6 @@ prepare_store() {
   elif uses_store memory; then
     machines=(--ha=false)
     echo "warning: store: memory: forgets limits, keys and the ledger with each deployment" >&2
-  elif uses_store dynamodb && [ -z "${AWS_ROLE_ARN:-}" ]; then
-    echo "warning: AWS_ROLE_ARN is not set: the machines need a role that trusts Fly (docs/deploy-fly.md has the commands)" >&2
   fi
 }
 

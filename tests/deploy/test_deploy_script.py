@@ -95,12 +95,14 @@ class Fly:
 def fly(tmp_path: Path) -> Fly:
     for name in ("deploy.sh", "fly.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "examples/fly", tmp_path / "examples/fly")
+    for folder in ("examples/fly", "infra/dynamodb"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/bin/gateway").symlink_to(Path(sys.executable).with_name("gateway"))
     fake = Fly(tmp_path)
-    text = FAKE.format(python=sys.executable, log=str(tmp_path / "log"), world=str(tmp_path / "world.json"))
-    fake._program("flyctl", text)
+    world = str(tmp_path / "world.json")
+    fake._program("flyctl", FAKE.format(python=sys.executable, log=str(tmp_path / "log"), world=world))
+    fake._program("aws", FAKE.format(python=sys.executable, log=str(tmp_path / "aws"), world=world))
     fake._program("sleep", "#!/bin/sh\n")
     return fake
 
@@ -186,6 +188,7 @@ def test_dynamodb_needs_a_role_and_no_volume(fly: Fly) -> None:
     configured(fly, ('"sqlite:////data/gateway.db"', "dynamodb://gateway?region=eu-west-1"))
     without = fly.deploy("my-gateway", ANTHROPIC_API_KEY=KEY)
     assert "AWS_ROLE_ARN is not set" in without.stderr
+    assert not (fly.folder / "aws").exists()
     assert "docs/deploy-fly.md" in without.stderr
     (fly.folder / "log").unlink()
     role = "arn:aws:iam::123456789012:role/gateway"
@@ -196,6 +199,61 @@ def test_dynamodb_needs_a_role_and_no_volume(fly: Fly) -> None:
     assert "--ha=false" not in call["told"]
     assert "[[mounts]]" not in call["config"]
     assert not any("volumes" in line for line in fly.told)
+
+
+def by_dynamodb(fly: Fly, aws: Aws, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Nobody names a role; whoever deploys may make one."""
+    configured(fly, ('"sqlite:////data/gateway.db"', "dynamodb://limits-and-keys?region=eu-west-1"))
+    aws.tables = {"limits-and-keys": TABLE}
+    fly.answers |= {"sts get-caller-identity": "123456789012"}
+    return fly.deploy("my-gateway", ANTHROPIC_API_KEY=KEY, **aws.env, **env)
+
+
+def asked_of_aws(fly: Fly) -> dict[str, list[str]]:
+    calls = [json.loads(line)["told"] for line in (fly.folder / "aws").read_text().splitlines()]
+    return {" ".join(told[:2]): told for told in calls}
+
+
+def test_the_machines_get_a_role_that_trusts_them_alone(fly: Fly) -> None:
+    fly.fails = ["iam get-"]  # neither the provider nor the role is there
+    with account(Aws()) as aws:
+        done = by_dynamodb(fly, aws, FLY_ORG="acme")
+    assert done.returncode == 0, done.stderr
+    told = asked_of_aws(fly)
+    assert "https://oidc.fly.io/acme" in told["iam create-open-id-connect-provider"]
+    [statement] = json.loads(told["iam create-role"][-1])["Statement"]
+    assert statement["Principal"] == {"Federated": "arn:aws:iam::123456789012:oidc-provider/oidc.fly.io/acme"}
+    assert statement["Condition"]["StringLike"] == {"oidc.fly.io/acme:sub": "acme:my-gateway:*"}
+    [rights] = json.loads(told["iam put-role-policy"][-1])["Statement"]
+    assert rights["Resource"] == "arn:aws:dynamodb:*:123456789012:table/limits-and-keys"
+    assert "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/fly-my-gateway" in fly.only("secrets import")["stdin"]
+    assert "apps create my-gateway --org acme" in fly.told
+
+
+def test_a_role_that_is_there_is_not_made_again(fly: Fly) -> None:
+    with account(Aws()) as aws:
+        assert by_dynamodb(fly, aws).returncode == 0
+    assert not {"iam create-role", "iam create-open-id-connect-provider"} & set(asked_of_aws(fly))
+
+
+@pytest.mark.parametrize(
+    ("fails", "says"),
+    [
+        (["sts"], "AWS does not know you; nothing was created"),
+        (["iam get-open", "iam create-open"], "AWS cannot be told to trust Fly; nothing was created"),
+        (
+            ["iam get-role", "iam create-role"],
+            "the role fly-my-gateway cannot be created; nothing was deployed",
+        ),
+        (["iam put-role-policy"], "the role fly-my-gateway cannot be given its rights; nothing was deployed"),
+    ],
+)
+def test_a_role_that_cannot_be_made_ends_it_before_the_app_is(fly: Fly, fails: list[str], says: str) -> None:
+    fly.fails = fails
+    with account(Aws()) as aws:
+        done = by_dynamodb(fly, aws)
+    assert (done.returncode, fly.changes) == (1, [])
+    assert says in done.stderr
 
 
 def test_a_table_or_a_right_that_is_missing_creates_nothing(fly: Fly) -> None:

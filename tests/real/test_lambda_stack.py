@@ -146,9 +146,9 @@ def test_a_stack_is_deployed_serves_is_updated_and_is_deleted(aws: Aws, template
     assert answer["statusCode"] == 200, answer
     assert "714" in answer["body"]
     with contextlib.closing(aws.client("dynamodb")) as dynamodb:
-        [table] = dynamodb.list_tables()["TableNames"]
-        rows = dynamodb.scan(TableName=table)["Items"]
-        schema = dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]
+        [kept] = dynamodb.list_tables()["TableNames"]
+        rows = dynamodb.scan(TableName=kept)["Items"]
+        schema = dynamodb.describe_table(TableName=kept)["Table"]["KeySchema"]
     assert any("principal" in json.dumps(row) for row in rows)
     assert [each["AttributeName"] for each in schema] == ["pk", "sk"]
 
@@ -161,9 +161,14 @@ def test_a_stack_is_deployed_serves_is_updated_and_is_deleted(aws: Aws, template
     with contextlib.closing(aws.client("lambda")) as client:
         assert client.list_functions()["Functions"] == []
     with contextlib.closing(aws.client("dynamodb")) as dynamodb:
-        assert dynamodb.list_tables()["TableNames"] == [
-            table
-        ]  # what people did is not deleted with the stack
+        assert dynamodb.list_tables()["TableNames"] == [kept]  # what people did is not deleted with the stack
+
+    outputs = deploy(aws, template, McpServerUrl=tools, ExistingTable=kept)
+    assert outputs["Store"] == f"dynamodb://{kept}?region=us-east-1"
+    asked = event("rest-api-mcp", authorization=f"Bearer {ours}", **{"x-api-key": ours})
+    assert (
+        aws.invoke(function(aws, "Buffered"), asked)["statusCode"] == 200
+    )  # and the next stack knows its keys
 
 
 def test_a_roles_rights_are_read_before_a_gateway_runs_as_it(aws: Aws, tmp_path: Path) -> None:
