@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gateway.admin import past
 from gateway.admin.past import Past
@@ -14,6 +14,9 @@ from gateway.policy.authorization import Authorization, key_limits
 from gateway.policy.possible import TRUE, Outcomes, Part
 from gateway.policy.rules import Rules, foreign
 
+REPLAYED: Final = ("authz", "scope", "key")  # the policies of lines that are decided again
+# These read bodies, counters or states that no line of the audit holds.
+NOT_REPLAYED: Final = ("auth", "ratelimit", "guard", "pins", "kill")
 Decision = Literal["allowed", "refused", "undecidable"]
 
 
@@ -41,17 +44,21 @@ class Replayed:
 
 
 def replay(lines: Iterable[Mapping[str, Any]], routes: Mapping[str, Policies]) -> Iterator[Replayed]:
-    """One for each past call of a model or a tool, by its route's policies. What other policies refused stays out."""
+    """One for each past call of a model or a tool, by its route's policies. What one of NOT_REPLAYED refused is undecidable
+    where nothing else refuses it now."""
     for line in lines:
-        refused = line.get("outcome") == "refused"
-        if line.get("event") != "call" or (refused and line.get("policy") not in ("authz", "scope", "key")):
+        if line.get("event") != "call":
             continue
+        then: Decision = "refused" if line.get("outcome") == "refused" else "allowed"
         policies = routes.get(line.get("route", ""))
         if policies is None:
-            yield Replayed(line, "refused" if refused else "allowed", "refused", "no such route")
+            yield Replayed(line, then, "refused", "no such route")
             continue
         now, rule, lost = decide(past.of_line(line), policies)
-        yield Replayed(line, "refused" if refused else "allowed", now, rule, lost)
+        policy = line.get("policy", "")
+        if then == "refused" and now == "allowed" and policy not in REPLAYED:
+            now, rule, lost = "undecidable", f"{policy}: {line.get('rule', '')}", (f"what {policy} would say",)
+        yield Replayed(line, then, now, rule, lost)
 
 
 Decided = tuple[Decision, str, tuple[str, ...]]

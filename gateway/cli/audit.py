@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -173,7 +172,7 @@ def _verify(args: argparse.Namespace, file: Path) -> int:
 
 def _replay(args: argparse.Namespace, file: Path) -> int:
     """Exit 1 where anything would change or cannot be told."""
-    from gateway.admin.replay import replay
+    from gateway.admin.replay import NOT_REPLAYED, replay
     from gateway.config.build_replay import replayed
     from gateway.config.load import load
 
@@ -190,5 +189,9 @@ def _replay(args: argparse.Namespace, file: Path) -> int:
             print(orjson.dumps({**told, "line": found.line}).decode() if args.json else text + lost)
     summary = {"as before": counts["as before"], "would be refused": counts["refused"],
                "would be allowed": counts["allowed"], "undecidable": counts["undecidable"]}  # fmt: skip
-    print(orjson.dumps(summary).decode() if args.json else ", ".join(f"{n} {what}" for what, n in summary.items()), file=sys.stdout)  # fmt: skip
+    if args.json:
+        print(orjson.dumps({**summary, "not replayed": NOT_REPLAYED}).decode())
+    else:
+        print(", ".join(f"{n} {what}" for what, n in summary.items()))
+        print(f"Decided again by rules and by what servers allow; not replayed: {', '.join(NOT_REPLAYED)}.")
     return 1 if sum(counts.values()) > counts["as before"] else 0

@@ -176,11 +176,16 @@ def test_a_replay_names_what_it_could_not_know(tmp_path: Path, capsys: pytest.Ca
     assert changed["rule"] == 'jwt.phone == "1"'
 
 
-def test_what_a_guard_refused_is_no_question_of_authorization(
+def test_what_a_guard_refused_is_undecidable_unless_a_rule_refuses_it_now(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by_guard = call(replace(TOOL, outcome="refused", policy="guard"))
     found = replayed(tmp_path, "{allow: ['true']}", capsys, by_guard, call(MODEL))
+    (changed,) = found["changed"]
+    assert (changed["now"], changed["unknown"]) == ("undecidable", ["what guard would say"])
+    assert (found["as before"], found["undecidable"]) == (1, 1)
+    assert "guard" in found["not replayed"]
+    found = replayed(tmp_path, "{deny: ['mcp.tool.name == \"read_file\"']}", capsys, by_guard)
     assert (found["as before"], found["changed"]) == (1, [])
 
 
