@@ -1,9 +1,13 @@
-"""The tables of the SQLite store. A record's groups and sums are columns, so that a question about a month is one query."""
+"""The tables of the SQLite store. A record's groups and sums are columns, so that a question about a month is one query.
+
+A record's position holds its time and its id, so that one written twice stands once.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from gateway.errors import StoreError
@@ -21,7 +25,7 @@ _TABLES = f"""
 CREATE TABLE IF NOT EXISTS buckets (entity TEXT PRIMARY KEY, state BLOB, touched INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (kind TEXT, key TEXT, value BLOB, version INTEGER, expires REAL,
     PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (id TEXT UNIQUE, position TEXT PRIMARY KEY, at REAL, row BLOB, {_COLUMNS}) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (id TEXT, position TEXT PRIMARY KEY, at REAL, row BLOB, {_COLUMNS}) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 """
 _LINE = f"({', '.join('?' * (4 + len(GROUPS) + len(_SUMS) - 1))})"
@@ -54,7 +58,7 @@ def insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
     lines = [row(record) for record in records]
     whole = len(lines) - len(lines) % TOGETHER
     for start in range(0, whole, TOGETHER):
-        connection.execute(_MANY, [value for line in lines[start : start + TOGETHER] for value in line])
+        connection.execute(_MANY, tuple(chain.from_iterable(lines[start : start + TOGETHER])))
     connection.executemany(_ONE, lines[whole:])
 
 
