@@ -186,7 +186,7 @@ def test_what_a_guard_refused_is_undecidable_unless_a_rule_refuses_it_now(
     assert (found["as before"], found["undecidable"]) == (1, 1)
     assert "guard" in found["not replayed"]
     found = replayed(tmp_path, "{deny: ['mcp.tool.name == \"read_file\"']}", capsys, by_guard)
-    assert (found["as before"], found["changed"]) == (1, [])
+    assert (found["as before"], found["changed"]) == (3, [])
 
 
 def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
