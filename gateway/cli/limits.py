@@ -14,6 +14,7 @@ import orjson
 
 from gateway.cli.opening import configuration, store_url
 from gateway.cli.usage import printable
+from gateway.config.build_policies import keys_of
 from gateway.identity import keys
 from gateway.limits import demand, standing
 from gateway.limits.demand import Rule
@@ -43,7 +44,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    rows = asyncio.run(_read(store_url(args), rules_of(configuration(args))))
+    file = configuration(args)
+    rows = asyncio.run(_read(store_url(args), rules_of(file), keys_of(file)))
     rows = [
         row for row in rows if 100 * row["used"] >= args.near * row["of"] and row["who"].startswith(args.who)
     ]
@@ -54,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
     return 0 if rows else 1
 
 
-async def _read(url: str, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+async def _read(url: str, rules: Sequence[Rule], listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     store = open_store(url)
     try:
-        known = await keys.made(store)
+        known = [*listed, *await keys.made(store)]
         return await standing.standings(store, rules, now=time.time(), keys=known)
     finally:
         await store.close()

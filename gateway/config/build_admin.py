@@ -75,13 +75,14 @@ def admin(loaded: Loaded, seen: Telemetry, resources: Resources) -> Admin | None
 
 async def _standings(file: Section, resources: Resources) -> Sequence[Mapping[str, Any]]:
     """Of every limit that the file names, of keys' own and of those that an administrator has set."""
+    from gateway.config.build_policies import keys_of
     from gateway.identity import keys
     from gateway.limits.standing import standings
 
     merged = [{**(file.get("policies") or {}), **(route.get("policies") or {})} for route in file["routes"]]
     limiters = [resources.limiter(policies) for policies in merged]
     rules = {(rule.group, rule.name): rule for limiter in limiters for rule in limiter.rules}
-    known = await keys.made(resources.store)
+    known = [*keys_of(file), *await keys.made(resources.store)]
     return await standings(resources.store, rules.values(), now=time.time(), keys=known)
 
 

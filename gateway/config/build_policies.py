@@ -123,8 +123,29 @@ def _keys(section: bool | list[Section], resources: Resources) -> list[Any]:
         return [StoredKeys(resources.store)]
     if not section:
         return []
-    listed = [{**key, "expires": _instant(key["expires"])} if "expires" in key else key for key in section]
-    return [ListedKeys(listed), StoredKeys(resources.store)]
+    return [ListedKeys([_key(each) for each in section]), StoredKeys(resources.store)]
+
+
+def _key(section: Section) -> Section:
+    """A key of the file as one of the store: budgets among its limits, its end as a moment."""
+    words = {name: value for name, value in section.items() if name not in ("limits", "budgets")}
+    if "expires" in words:
+        words["expires"] = _instant(words["expires"])
+    if limits := [*section.get("limits", ()), *section.get("budgets", ())]:
+        from gateway.limits.demand import own
+
+        own(limits)  # raises ConfigError
+        words["limits"] = limits
+    return words
+
+
+def keys_of(file: Section) -> list[Section]:
+    """The keys that stand in the file, wherever that is, as those of the store are kept."""
+    from gateway.identity.keys import listed
+
+    places = [(place.get("policies") or {}).get("auth") or {} for place in (file, *file.get("routes", ()))]
+    entries = [entry for auth in places if isinstance(auth.get("keys"), list) for entry in auth["keys"]]
+    return listed([_key(entry) for entry in entries])
 
 
 def _instant(text: str) -> float:

@@ -57,6 +57,22 @@ JWT = Object(
     }
 )
 
+COUNT = Number(0)
+OWN_LIMIT = Object(
+    {
+        "requests": Key(COUNT, "requests in a period"),
+        "tokens": Key(COUNT, "tokens in a period, of prompt and answer"),
+        "concurrency": Key(COUNT, "calls at once"),
+        "per": Key(Duration(), "the period"),
+        "burst": Key(COUNT, "how many at once at most"),
+    }
+)
+OWN_BUDGET = Object(
+    {
+        "usd": Key(COUNT, "dollars in a period", required=True),
+        "per": Key(Choice(("day", "week", "month")), "the period", required=True),
+    }
+)
 KEY = Object(
     {
         "key": Key(Secret(), "the key itself, best as a reference; only its hash is kept", required=True),
@@ -64,6 +80,10 @@ KEY = Object(
         "owner": Key(Text(), "whose it is: the user that is charged"),
         "groups": Key(ListOf(Text()), "the groups that are charged with its owner"),
         "models": Key(ListOf(Text()), "the models it may use, by name or pattern"),
+        "scopes": Key(ListOf(Text()), "the OAuth scopes that it stands for"),
+        "agent": Key(Text(), "the agent that uses it"),
+        "limits": Key(ListOf(OWN_LIMIT), "its own, beside those of `ratelimit`"),
+        "budgets": Key(ListOf(OWN_BUDGET), "likewise"),
         "expires": Key(Text(), "a date, or a date and time"),
     }
 )
@@ -120,7 +140,6 @@ AUTHZ = Either(
 )
 
 PER = Either(scalar=Text())
-COUNT = Number(0)
 FAILURE = Choice(("open", "closed"))
 
 LIMIT = Object(

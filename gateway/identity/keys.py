@@ -94,16 +94,22 @@ class ListedKeys:
 
     def __init__(self, keys: Sequence[Mapping[str, Any]], *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._keys: dict[str, Mapping[str, Any]] = {}
-        for entry in keys:
-            hashed = digest(entry["key"])
-            facts = {name: value for name, value in entry.items() if name != "key"}
-            self._keys[hashed] = {"id": hashed[:10], "owner": "", **facts, "hash": hashed}
+        self._keys = {document["hash"]: document for document in listed(keys)}
 
     async def find(self, text: str) -> Principal | None:
         hashed = digest(text)
         document = self._keys.get(hashed)
         return None if document is None else _checked(document, hashed, self._clock())
+
+
+def listed(keys: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The documents that stand for keys which are written down somewhere else."""
+    found: list[Mapping[str, Any]] = []
+    for entry in keys:
+        hashed = digest(entry["key"])
+        facts = {name: value for name, value in entry.items() if name != "key"}
+        found.append({"id": hashed[:10], "owner": "", **facts, "hash": hashed})
+    return found
 
 
 class StoredKeys:
