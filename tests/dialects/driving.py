@@ -10,7 +10,16 @@ import orjson
 
 from gateway.llm.dialects.protocol import Dialect, Json, Options, Outbound, Reply, Request, StreamReader
 from gateway.llm.dialects.reduce import reduce
-from tests.dialects import grammar
+from tests.dialects import grammar, grammar_openai
+
+CHECKS: dict[str, Callable[..., Any]] = {
+    "anthropic": grammar.anthropic,
+    "vertex": grammar.anthropic,
+    "gemini": grammar.gemini,
+    "openai-chat": grammar_openai.chat,
+    "openai-responses": grammar_openai.responses,
+    "bedrock": grammar_openai.bedrock,
+}
 
 
 def counting_ids() -> Callable[[str], str]:
@@ -60,6 +69,14 @@ def outbound(dialect: Dialect, hub: Json, model: str, **options: Any) -> Outboun
 
 
 def written(dialect: Dialect, events: Iterable[Json], **request: Any) -> bytes:
-    """A stream as the client gets it."""
+    """A stream as the client gets it; it obeys the grammar of its dialect."""
+    wire = request.get("wire") or {}
     writer = dialect.writer(Request({}, **{"model": "asked", "stream": True, **request}))
-    return b"".join(writer.write(event) for event in events)
+    stream = b"".join(writer.write(event) for event in events)
+    if wire.get("sse", True):
+        CHECKS[_name(dialect)](stream)
+    return stream
+
+
+def _name(dialect: Any) -> str:
+    return str(dialect.__name__).rsplit(".", 1)[1].replace("_", "-")

@@ -18,26 +18,16 @@ from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Json, Request
 from gateway.llm.dialects.reduce import reduce
 from tests.dialects import (
-    grammar,
-    grammar_openai,
     oracles,
     specified_bedrock,
     specified_chat,
     specified_responses,
 )
-from tests.dialects.driving import feed, reply, written
+from tests.dialects.driving import CHECKS, feed, reply, written
 from tests.dialects.words import ANSWERS, STREAMS, differences, plain
 
 WIRE = {"sse": True, "thoughts": True, "include_usage": True}
 CLIENTS = {**STREAMS, "bedrock": oracles.bedrock_stream, "vertex": oracles.anthropic_stream}
-CHECKS: dict[str, Callable[..., Any]] = {
-    "anthropic": grammar.anthropic,
-    "vertex": grammar.anthropic,
-    "gemini": grammar.gemini,
-    "openai-chat": grammar_openai.chat,
-    "openai-responses": grammar_openai.responses,
-    "bedrock": grammar_openai.bedrock,
-}
 
 
 @cache

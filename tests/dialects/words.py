@@ -33,7 +33,8 @@ ANSWERS: dict[str, Callable[[Json], Json]] = {
 
 def plain(words: Json) -> Json:
     """Calls make an end a tool_use, thoughts are one text, and arguments are plain JSON."""
-    stop = "refusal" if words["stop"] in REFUSALS else STOPS.get(words["stop"], words["stop"])
+    said = words["stop"] or "stop"  # Snowflake gives no reason
+    stop = "refusal" if said in REFUSALS else STOPS.get(said, said)
     return {
         **words,
         "calls": [(name, orjson.loads(orjson.dumps(given))) for name, given in words["calls"]],

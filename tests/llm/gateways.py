@@ -19,6 +19,7 @@ from gateway.net.client import Timeouts
 from gateway.net.pool import Pool
 from gateway.net.proxies import NO_PROXIES
 from tests.driver import Driver
+from tests.llm.checking import Checked
 from tests.net.upstream import Peer, Script, Upstream, upstream
 
 QUICK = Timeouts(connect=5, first_byte=5, idle=5, total=10)
@@ -97,7 +98,7 @@ async def gateway(
         }
         asker = Asker(pool, sleep=sleep, draw=lambda: 0.5, health=Health(clock))
         app = LLMApp(providers=providers, models=models, client=pool, upstream=asker, silence=silence)
-        drive = Driver(compose([Route("/", app), Route("/gemini", app)], observers=[seen]))
+        drive = Driver(Checked(compose([Route("/", app), Route("/gemini", app)], observers=[seen])))
         try:
             yield Gateway(app, drive, seen, ups, slept)
         finally:

@@ -12,6 +12,7 @@ from gateway.middleware.access import Observer
 from gateway.net.client import DEFAULT_TIMEOUTS, Response, Timeouts
 from gateway.types import App, Headers
 from tests.driver import Driver
+from tests.llm.checking import Checked
 from tests.llm.gateways import provider
 
 MEDIA = {
@@ -80,4 +81,8 @@ def scripted(wire: str) -> tuple[LLMApp, Scripted]:
 
 
 def driver(app: App, *observers: Observer) -> Driver:
-    return Driver(compose([Route("/", app)], observers=observers))
+    return Driver(Checked(composed(app, *observers)))
+
+
+def composed(app: App, *observers: Observer) -> App:
+    return compose([Route("/", app)], observers=observers)

@@ -24,8 +24,9 @@ from tests.dialects import (
     specified_gemini,
     specified_responses,
 )
+from tests.driver import Driver
 from tests.llm.gateways import MESSAGE
-from tests.llm.scripted import driver, scripted, streamed, whole
+from tests.llm.scripted import composed, driver, scripted, streamed, whole
 from tests.llm.test_translating import ASKED, CLIENTS, COMPLETION, CONVERSED, RESPONDED
 
 STREAMS = {
@@ -137,7 +138,7 @@ async def test_a_stream_of_another_form(client: str, wire: str, data: st.DataObj
     app, provider = scripted(wire)
     path, body = CLIENTS[client]
     provider.answers = [streamed(wire, spoilt_stream(data, wire)) for _ in range(2)]
-    reply = await driver(app).post(path, body)
+    reply = await Driver(composed(app)).post(path, body)
     assert b"its log has the reason" not in reply.body
     if reply.status == 200:
         fine(client, wire, reply.body)
