@@ -79,6 +79,7 @@ class Catalog:
         self._per_caller = any(server.upstream.per_caller for server in servers)
         self._routes: dict[tuple[str, str, str], tuple[float, Table]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
+        self._asking: dict[tuple[str, ...], asyncio.Task[_Kept | str]] = {}  # beside calls
         self._prefixed: set[names.Own] = set()  # resources whose plain URI is another server's
 
     async def view(self, call: Call, peer: Peer, kind: Kind) -> View:
@@ -100,10 +101,9 @@ class Catalog:
         if entry is None and self._may_have_changed(call, peer, kind):
             view = await self._view(call, peer, kind, stale=False)
             entry = view.table.by_name.get(exposed)
-        if not view.missing:
-            if len(self._routes) >= _KEPT:
-                self._routes.clear()
-            self._routes[self._route(call, peer, kind)] = self._clock() + _ROUTE_KEPT, view.table
+        if len(self._routes) >= _KEPT:
+            self._routes.clear()
+        self._routes[self._route(call, peer, kind)] = self._clock() + _ROUTE_KEPT, view.table
         return entry
 
     def _route(self, call: Call, peer: Peer, kind: Kind) -> tuple[str, str, str]:
@@ -132,6 +132,10 @@ class Catalog:
         prefixed = self._mode == "always" or (server, uri) in self._prefixed
         return names.prefix_uri(server, uri) if prefixed else uri
 
+    def close(self) -> None:
+        for task in self._asking.values():
+            task.cancel()
+
     def forget(self, server: str) -> None:
         """The server said that its lists changed."""
         self._routes.clear()
@@ -155,10 +159,7 @@ class Catalog:
 
     async def _view(self, call: Call, peer: Peer, kind: Kind, *, stale: bool) -> View:
         servers = list(self.servers.values())
-        if len(servers) == 1:
-            outcomes = [await self._one(call, peer, kind, servers[0], stale=stale)]
-        else:
-            outcomes = await self._all(call, peer, kind, servers, stale=stale)
+        outcomes = await self._all(call, peer, kind, servers, stale=stale)
         missing = {
             server.name: outcome
             for server, outcome in zip(servers, outcomes, strict=True)
@@ -177,41 +178,41 @@ class Catalog:
 
     async def _all(
         self, call: Call, peer: Peer, kind: Kind, servers: Sequence[Server], *, stale: bool
-    ) -> list[_Kept | str | None]:
-        found: list[_Kept | str | None] = [
-            self._known(call, peer, kind, server, stale=stale) for server in servers
-        ]
-        waiting = [index for index, outcome in enumerate(found) if outcome is None]
-        fetched = await asyncio.gather(*(self._fetch(call, peer, kind, servers[index]) for index in waiting))
-        for index, outcome in zip(waiting, fetched, strict=True):
-            found[index] = outcome
-        return found
-
-    async def _one(
-        self, call: Call, peer: Peer, kind: Kind, server: Server, *, stale: bool
-    ) -> _Kept | str | None:
-        known = self._known(call, peer, kind, server, stale=stale)
-        return known if known is not None else await self._fetch(call, peer, kind, server)
+    ) -> list[_Kept | str]:
+        known = [self._known(call, peer, kind, server, stale=stale) for server in servers]
+        waiting = [server for server, outcome in zip(servers, known, strict=True) if outcome is None]
+        if len(waiting) == 1:
+            fetched = [await self._fetch(call, peer, kind, waiting[0])]
+        else:
+            fetched = await asyncio.gather(*(self._fetch(call, peer, kind, server) for server in waiting))
+        rest = iter(fetched)
+        return [outcome if outcome is not None else next(rest) for outcome in known]
 
     def _known(
         self, call: Call, peer: Peer, kind: Kind, server: Server, *, stale: bool
     ) -> _Kept | str | None:
-        """What need not be fetched: the list while it is fresh, or the reason why the server is left alone."""
-        kept = self._kept.get(self._key(call, server, peer, kind))
+        """What need not be fetched: the list while it is fresh, or the reason why the server is left alone. With `stale` the
+        caller is a call, which waits for no server that has failed: that is asked again beside it."""
+        key = self._key(call, server, peer, kind)
+        kept = self._kept.get(key)
         now = self._clock()
         if kept is not None and (now < kept.fresh or (stale and now - kept.fetched < ROUTE_TTL)):
             return kept
         until, why = self._failed.get(server.name, (0.0, ""))
-        return why if now < until else None
+        if why and stale and now >= until and key not in self._asking:
+            task = self._asking[key] = asyncio.create_task(self._fetch(call, peer, kind, server))
+            task.add_done_callback(lambda _: self._asking.pop(key))
+        return why if now < until or (why and stale) else None
 
-    async def _fetch(self, call: Call, peer: Peer, kind: Kind, server: Server) -> _Kept | str | None:
-        """The list, None where the server has no such thing, or why it is missing."""
+    async def _fetch(self, call: Call, peer: Peer, kind: Kind, server: Server) -> _Kept | str:
+        """The list, empty where the server has no such thing, or why it is missing."""
         try:
             async with asyncio.timeout(self.deadline):
                 hello = await server.upstream.hello(call, peer)
                 if hello.capabilities and kind.capability not in hello.capabilities:
-                    return None
-                listing, ttl = await self._pages(call, peer, kind, server)
+                    listing, ttl = self._listing([]), ROUTE_TTL
+                else:
+                    listing, ttl = await self._pages(call, peer, kind, server)
         except TimeoutError:
             return self._fail(server, f"no answer within {self.deadline:g} s")
         except UpstreamTimeout as exc:

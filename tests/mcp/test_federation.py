@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from gateway.call import Call
+from gateway.mcp.catalog import Catalog
+from gateway.mcp.peer import Peer
 from gateway.mcp.server import Retries
+from gateway.mcp.tables import TOOLS
 from tests.mcp.clients import Legacy, Modern, federation
 from tests.mcp.servers import Asked, Scripted, text, tool
 
@@ -302,3 +306,30 @@ async def test_a_link_to_what_two_servers_have_leads_to_the_server_that_gave_it(
             uri = (await asking.call(f"link_{said}"))["content"][0]["uri"]
             [contents] = (await asking.ask("resources/read", {"uri": uri}))["result"]["contents"]
             assert contents == {"uri": uri, "text": said}
+
+
+async def test_no_call_waits_for_a_server_that_has_failed_and_the_next_list_has_it_again() -> None:
+    now = [0.0]
+    hanging = asyncio.Event()
+
+    async def hang(asked: Asked) -> Any:
+        hanging.set()
+        await asyncio.Event().wait()
+
+    bad = Scripted([tool("b")], methods={"tools/list": hang})
+    async with federation({"bad": bad, "good": Scripted([tool("t")])}) as app:
+        servers = list(app.catalog.servers.values())
+        catalog = Catalog(servers, deadline=0.3, clock=lambda: now[0])
+        call, peer = Call.new({"type": "http", "path": "", "headers": []}), Peer()
+        assert (await catalog.view(call, peer, TOOLS)).missing == {"bad": "no answer within 0.3 s"}
+        now[0] += 100.0  # the table of names and the server's rest are over
+        hanging.clear()
+        entry = await catalog.find(call, peer, TOOLS, "t")
+        assert entry is not None
+        assert not hanging.is_set()
+        await asyncio.wait_for(hanging.wait(), 2)  # asked again all the same
+        del bad.methods["tools/list"]
+        now[0] += 100.0
+        assert (
+            await catalog.find(call, peer, TOOLS, "b") is not None
+        )  # who asks for what is missing does wait
