@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from itertools import product
 from typing import Any
 
 import pytest
-from botocore.eventstream import EventStreamBuffer
-from botocore.loaders import Loader
-from botocore.model import ServiceModel, Shape
-from botocore.parsers import EventStreamJSONParser
 
 from gateway.llm.dialects import dialect
-from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Json, Request
 from gateway.llm.dialects.reduce import reduce
 from tests.dialects import (
@@ -24,42 +18,11 @@ from tests.dialects import (
     specified_responses,
 )
 from tests.dialects.driving import CHECKS, feed, reply, written
+from tests.dialects.oracles_aws import converse_stream
 from tests.dialects.words import ANSWERS, STREAMS, differences, plain
 
 WIRE = {"sse": True, "thoughts": True, "include_usage": True}
 CLIENTS = {**STREAMS, "bedrock": oracles.bedrock_stream, "vertex": oracles.anthropic_stream}
-
-
-@cache
-def converse_shape() -> Shape:
-    model = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"))
-    return model.shape_for("ConverseStreamOutput")
-
-
-def converse_stream(body: bytes) -> Json:
-    """What botocore's parser makes of a Converse stream."""
-    buffer, parser = EventStreamBuffer(), EventStreamJSONParser()
-    buffer.add_data(body)
-    told: Json = {"text": "", "calls": [], "thoughts": [], "stop": "", "usage": None}
-    calls: dict[int, list[str]] = {}
-    for message in buffer:
-        event = parser.parse(message.to_response_dict(), converse_shape())
-        start = event.get("contentBlockStart", {})
-        if call := start.get("start", {}).get("toolUse"):
-            calls[start["contentBlockIndex"]] = [call["name"], ""]
-        delta = event.get("contentBlockDelta", {}).get("delta", {})
-        told["text"] += delta.get("text", "")
-        if "toolUse" in delta:
-            calls[event["contentBlockDelta"]["contentBlockIndex"]][1] += delta["toolUse"]["input"]
-        if "text" in delta.get("reasoningContent", {}):
-            told["thoughts"].append(delta["reasoningContent"]["text"])
-        told["stop"] = event.get("messageStop", {}).get("stopReason", told["stop"])
-        if usage := event.get("metadata", {}).get("usage"):
-            cached = usage.get("cacheReadInputTokens", 0)
-            prompt = usage["inputTokens"] + cached + usage.get("cacheWriteInputTokens", 0)
-            told["usage"] = (prompt, usage["outputTokens"], cached)
-    told["calls"] = [(name, parse(text)) for name, text in calls.values()]
-    return told
 
 
 CHAT = ("TEXT", "EMPTY", "ONE_TOOL", "NO_ARGUMENTS", "LONG_ARGUMENTS", "PARALLEL", "INTERLEAVED", "ONE_CHUNK", "REFUSAL", "FILTERED",
