@@ -17,8 +17,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.call import Call
 from gateway.lambda_events import scope_and_body
@@ -30,8 +31,7 @@ MEDIA = "application/vnd.awslambda.http-integration-response"
 MARGIN = 2.0  # seconds before the platform's deadline in which a stream ends in order
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(Struct, frozen=True):
     id: str
     event: Mapping[str, Any]
     deadline: float  # seconds since the epoch
