@@ -73,16 +73,18 @@ class UsageMiddleware:
             refusal = refusals.invalid(str(error), status=error.status)
             return await refusals.send_refusal(call, refusal, send)
         answer = Answer.of(call, send)
-        seen = _Seen(call, op, answer, watch=self.watch)
+        told = op.kind != "mcp" and not (self.watch and op.kind == "llm" and op.charged)
+        seen = None if told else _Seen(call, op, answer)
         outcome: Outcome = "error"
         try:
             await self.app(scope, body.replay(call, receive), answer)
-            outcome = seen.outcome()
+            outcome = _ended(call, answer, seen)
         except BaseException as error:
             outcome = _outcome(error)
             raise
         finally:
-            seen.settle()
+            if seen is not None:
+                seen.settle()
             await self.meter.record(
                 call,
                 op,
@@ -98,18 +100,17 @@ class UsageMiddleware:
 class _Seen:
     """Reads in an answer what the app does not tell: the usage of a model, and whether a tool failed."""
 
-    __slots__ = ("_answer", "_call", "_op", "_tool_error", "_watch", "_watcher")
+    __slots__ = ("_answer", "_call", "_op", "_watcher", "tool_error")
 
-    def __init__(self, call: Call, op: Operation, answer: Answer, *, watch: bool) -> None:
+    def __init__(self, call: Call, op: Operation, answer: Answer) -> None:
         self._call = call
         self._op = op
         self._answer = answer
-        self._watch = watch and op.kind == "llm" and op.charged
         self._watcher: Watcher | None = None
-        self._tool_error = False
-        if self._watch:
+        self.tool_error = False
+        if op.kind == "llm":
             answer.heads.append(self._listen)
-        elif op.kind == "mcp":
+        else:
             answer.feeds.append(self._tool)
 
     def _listen(self, start: Message) -> None:
@@ -122,12 +123,12 @@ class _Seen:
             self._answer.feeds.append(self._watcher.feed)
 
     def _tool(self, chunk: bytes) -> None:
-        self._tool_error = self._tool_error or _TOOL_ERROR in chunk
+        self.tool_error = self.tool_error or _TOOL_ERROR in chunk
 
     def settle(self) -> None:
         """The usage that the app did not tell: what was read from the answer, or an estimate."""
         call, answer, watcher = self._call, self._answer, self._watcher
-        if not self._watch or call.usage is not None or not 200 <= answer.status < 400:
+        if self._op.kind != "llm" or call.usage is not None or not 200 <= answer.status < 400:
             return
         prompt = estimate.prompt(call.body or b"", call.upstream_model or self._op.model)
         if watcher is None:  # an encoded answer: nothing can be read in it
@@ -137,15 +138,16 @@ class _Seen:
         final = watcher.final and answer.ended
         call.usage = truth.judged(watcher.usage, prompt=prompt, written=watcher.written, final=final)
 
-    def outcome(self) -> Outcome:
-        refusal = self._call.refusal
-        if refusal is not None:
-            return outcome_of(refusal.status, policy=refusal.policy)
-        if self._tool_error:
-            return "tool_error"
-        if self._answer.status >= 400:
-            return outcome_of(self._answer.status)
-        return "ok" if self._answer.ended else "client_gone"
+
+def _ended(call: Call, answer: Answer, seen: _Seen | None) -> Outcome:
+    refusal = call.refusal
+    if refusal is not None:
+        return outcome_of(refusal.status, policy=refusal.policy)
+    if seen is not None and seen.tool_error:
+        return "tool_error"
+    if answer.status >= 400:
+        return outcome_of(answer.status)
+    return "ok" if answer.ended else "client_gone"
 
 
 def _outcome(error: BaseException) -> Outcome:
