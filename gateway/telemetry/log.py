@@ -29,7 +29,7 @@ def encode(lines: Sequence[Line]) -> bytes:
     except UnicodeEncodeError:  # half of a pair of surrogates, as a token's claim may hold it
         plain = (json.dumps(msgspec.to_builtins(line, enc_hook=str)) + "\n" for line in lines)
         encoded = "".join(plain).encode()
-    if not encoded.isascii() or b"\x7f" in encoded:
+    if not encoded.isascii() or 0x7F in encoded:
         encoded = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded.decode()).encode()
     return encoded
 
