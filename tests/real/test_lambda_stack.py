@@ -22,7 +22,7 @@ from scripts.lambda_demo import demo
 from scripts.lambda_emulator import ROOT, TOOLS
 from tests.real.lambda_package import built, sam
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 STACK = "gateway-tested"
 
 
@@ -163,13 +163,6 @@ def test_a_stack_is_deployed_serves_is_updated_and_is_deleted(aws: Aws, template
     with contextlib.closing(aws.client("dynamodb")) as dynamodb:
         assert dynamodb.list_tables()["TableNames"] == [kept]  # what people did is not deleted with the stack
 
-    outputs = deploy(aws, template, McpServerUrl=tools, ExistingTable=kept)
-    assert outputs["Store"] == f"dynamodb://{kept}?region=us-east-1"
-    asked = event("rest-api-mcp", authorization=f"Bearer {ours}", **{"x-api-key": ours})
-    assert (
-        aws.invoke(function(aws, "Buffered"), asked)["statusCode"] == 200
-    )  # and the next stack knows its keys
-
 
 def test_a_roles_rights_are_read_before_a_gateway_runs_as_it(aws: Aws, tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
@@ -206,7 +199,16 @@ def checked(aws: Aws, file: Path, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_missing_secret_is_named_when_the_function_starts(aws: Aws, template: Path, tools: str) -> None:
-    deploy(aws, template, McpServerUrl=tools, AnthropicApiKey="ssm:/gateway/nowhere")
+def test_a_stack_takes_up_a_table_that_is_there_and_names_a_missing_secret_when_it_starts(
+    aws: Aws, template: Path, tools: str
+) -> None:
+    with contextlib.closing(aws.client("dynamodb")) as dynamodb:
+        table.create(dynamodb, "older")
+        before = dynamodb.list_tables()["TableNames"]
+        nowhere = "ssm:/gateway/nowhere"
+        outputs = deploy(aws, template, McpServerUrl=tools, AnthropicApiKey=nowhere, ExistingTable="older")
+        assert outputs["Store"] == "dynamodb://older?region=us-east-1"
+        assert set(dynamodb.list_tables()["TableNames"]) <= set(before)
+        dynamodb.delete_table(TableName="older")  # another test counts tables
     answer = aws.invoke(function(aws, "Buffered"), event("http-api-unauthenticated"))
     assert "ssm:/gateway/nowhere cannot be read: there is no such parameter" in json.dumps(answer)
