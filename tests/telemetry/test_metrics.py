@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +16,7 @@ from gateway.call import Phase
 from gateway.refusals import unauthorized
 from gateway.telemetry import exposition
 from gateway.telemetry.background import Background
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.metrics import SECONDS, TOGETHER, Metrics
 from gateway.telemetry.registry import Registry
 from gateway.telemetry.scrape import MetricsApp
 from tests.driver import Driver
@@ -91,6 +93,27 @@ def test_configured_labels_stand_on_model_and_tool_metrics_and_absent_ones_are_u
     counted.finished(tool_call())
     assert value(counted, "gen_ai_client_cost_usd_total", team="platform") == 0.25
     assert value(counted, "mcp_tool_calls_total", team="unknown") == 1
+
+
+@given(st.lists(st.floats(0, 400) | st.sampled_from(SECONDS)))
+def test_values_that_are_counted_together_fall_into_the_buckets_that_hold_them(values: list[float]) -> None:
+    family = Registry().histogram("h_seconds", "h", buckets=SECONDS)
+    family.observe((), values)
+    if not values:
+        assert family.series == {}
+        return
+    *counts, total = family.series[()]
+    for index, edge in enumerate(SECONDS):
+        assert sum(counts[: index + 1]) == sum(value <= edge for value in values)
+    assert (sum(counts), total) == (len(values), pytest.approx(sum(values)))
+
+
+def test_calls_are_counted_even_where_nobody_scrapes() -> None:
+    counted = metrics()
+    for _ in range(TOGETHER + 1):
+        counted.finished(model_call())
+    assert counted.requests.series == {("/", "llm", "200"): [TOGETHER]}
+    assert value(counted, "gateway_requests_total", status="200") == TOGETHER + 1
 
 
 def test_a_label_keeps_its_first_values_and_counts_the_rest_as_other() -> None:
