@@ -10,6 +10,7 @@ import anthropic
 import httpx2
 import openai
 import orjson
+from openai.types.chat import ChatCompletionMessage
 
 from gateway.llm.dialects.partial import parse
 from gateway.llm.dialects.protocol import Json
@@ -90,6 +91,8 @@ def _said(content: Any) -> str:
 
 def chat_words(whole: Any) -> Json:
     choice = whole.choices[0]
+    if choice.message is None:  # Azure has filtered it
+        choice.message = ChatCompletionMessage(role="assistant")
     calls = [
         (call.function.name, parse(call.function.arguments or ""))
         if call.type != "custom"
@@ -98,6 +101,7 @@ def chat_words(whole: Any) -> Json:
     ]
     usage = whole.usage
     return {
+        "refused": bool(choice.message.refusal),
         "text": _said(choice.message.content) + (choice.message.refusal or ""),
         "calls": calls,
         "stop": choice.finish_reason,

@@ -70,6 +70,13 @@ STREAMS: dict[str, bytes] = {
     "redacted thinking": named(START, opened(0, type="redacted_thinking", data="Sealed"), closed(0), *text(1, "ok"), told("end_turn", output_tokens=4), STOP),
     "omitted thinking": named(START, opened(0, type="thinking", thinking="", signature=""), delta(0, type="signature_delta", signature="Sig"), closed(0), *call(1, "look", "{}"), told("tool_use", output_tokens=4), STOP),
     "interleaved thinking": named(START, *thinking(0, "a", "S1"), *call(1, "look", "{}"), *thinking(2, "b", "S2"), *call(3, "look", "{}"), told("tool_use", output_tokens=4), STOP),
+    "a web search": named(
+        START, *text(0, "Let me look."), opened(1, type="server_tool_use", id="srvtoolu_1", name="web_search", input={}),
+        delta(1, type="input_json_delta", partial_json='{"query":"x"}'), closed(1),
+        opened(2, type="web_search_tool_result", tool_use_id="srvtoolu_1", content=[{
+            "type": "web_search_result", "title": "X", "url": "https://x", "encrypted_content": "E", "page_age": None}]), closed(2),
+        *text(3, "It is X."), *call(4, "look", "{}"), told("tool_use", output_tokens=9), STOP,
+    ),
     "the maximum": named(START, *text(0, "cut"), told("max_tokens", output_tokens=4), STOP),
     "a stop sequence": named(START, *text(0, "one "), told("stop_sequence", "END", output_tokens=4), STOP),
     "a refusal after text": named(START, *text(0, "I "), told("refusal", output_tokens=4), STOP),

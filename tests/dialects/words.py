@@ -13,7 +13,7 @@ from tests.dialects import oracles, oracles_google
 # What each SDK's stop reason is in the hub's terms; several of a provider's may mean one.
 STOPS = {
     "STOP": "end_turn", "MAX_TOKENS": "max_tokens", "BLOCKED": "refusal", "stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use",
-    "content_filter": "refusal", "completed": "end_turn", "complete": "end_turn", "max_output_tokens": "max_tokens", "stop_sequence": "end_turn",
+    "content_filter": "refusal", "completed": "end_turn", "complete": "end_turn", "eos": "end_turn", "max_output_tokens": "max_tokens", "stop_sequence": "end_turn",
 }  # fmt: skip
 REFUSALS = {"SAFETY", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "TIRED_OF_THIS"}
 
@@ -34,7 +34,7 @@ ANSWERS: dict[str, Callable[[Json], Json]] = {
 def plain(words: Json) -> Json:
     """Calls make an end a tool_use, thoughts are one text, and arguments are plain JSON."""
     said = words["stop"] or "stop"  # Snowflake gives no reason
-    stop = "refusal" if said in REFUSALS else STOPS.get(said, said)
+    stop = "refusal" if said in REFUSALS or words.get("refused") else STOPS.get(said, said)
     return {
         **words,
         "calls": [(name, orjson.loads(orjson.dumps(given))) for name, given in words["calls"]],

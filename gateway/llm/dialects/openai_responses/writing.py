@@ -110,7 +110,7 @@ class Writer:
         if kind == "text_delta":
             self._pieces.append(delta["text"])
             return self._emit("response.output_text.delta", **self._part(), delta=delta["text"], logprobs=[])
-        if kind == "input_json_delta":
+        if kind == "input_json_delta" and self._block["type"] == "tool_use":
             return self._arguments(delta["partial_json"])
         if kind == "thinking_delta":
             return self._thought(delta["thinking"])
