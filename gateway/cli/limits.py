@@ -89,8 +89,9 @@ def _sections(file: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _line(row: Mapping[str, Any]) -> str:
     part = min(1.0, row["used"] / row["of"])
     bar = "█" * round(part * BAR)
+    digits = 2 if row["of"] >= 1 else 4
     figures = (
-        f"${row['used']:,.2f} of ${row['of']:,.2f}"
+        f"${row['used']:,.{digits}f} of ${row['of']:,.{digits}f}"
         if row["unit"] == "usd"
         else f"{row['used']:,.0f} of {row['of']:,.0f}"
     )

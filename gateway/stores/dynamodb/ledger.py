@@ -15,6 +15,7 @@ from gateway.errors import StoreError
 from gateway.metering.record import Record
 from gateway.stores import KEPT, rows
 from gateway.stores.dynamodb.client import DynamoClient
+from gateway.stores.dynamodb.months import Months, bounds, merged
 from gateway.stores.protocols import Total
 
 SHARDS = 8
@@ -38,6 +39,7 @@ class DynamoLedger:
         self._client = client
         self._table = table
         self._clock = clock
+        self._months = Months(self._query, shards=SHARDS)
 
     async def append(self, records: Sequence[Record]) -> None:
         puts_of = (put(record, retention=self._retention) for record in records)
@@ -60,16 +62,15 @@ class DynamoLedger:
     async def usage(
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None
     ) -> Sequence[Total]:
-        totals = rows.Totals(by)
+        rows.checked(by)
         first, last = self._bounds(since, until)
-        for month in _months(first, last):
-            for found in await asyncio.gather(
-                *(self._shard(month, shard, first, last) for shard in range(SHARDS))
-            ):
-                for record in found:
-                    if rows.matches(record, where):
-                        totals.add(record)
-        return totals.result()
+        now = self._clock()
+        return merged(
+            [
+                await self._months.usage(month, first, last, by, where, now=now)
+                for month in _months(first, last)
+            ]
+        )
 
     async def records(
         self,
@@ -99,15 +100,12 @@ class DynamoLedger:
         first, last = max(since, now - self._retention), min(until, now + 2 * 86_400)
         return rows.moment(first), rows.moment(last)
 
-    async def _shard(self, month: str, shard: int, first: str, last: str) -> list[Record]:
-        return [record async for record in self._query(month, shard, first, last, forward=True)]
-
     async def _newest(self, month: str, shard: int, first: str, last: str) -> AsyncIterator[Record]:
         async for record in self._query(month, shard, first, last, forward=False):
             yield record
 
     async def _query(
-        self, month: str, shard: int, first: str, last: str, *, forward: bool
+        self, month: str, shard: int, first: str, last: str, *, forward: bool = True
     ) -> AsyncIterator[Record]:
         request: dict[str, Any] = {
             "TableName": self._table,
@@ -163,6 +161,5 @@ def _months(first: str, last: str) -> list[str]:
     at, end, found = int(first[:17]) / 1e6, _month(int(last[:17]) / 1e6), []
     while (month := _month(at)) <= end:
         found.append(month)
-        year, number = int(month[:4]), int(month[5:])
-        at = time.mktime((year + number // 12, number % 12 + 1, 1, 12, 0, 0, 0, 0, 0))
+        _, at = bounds(month)
     return found
