@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.call import Call
 from gateway.llm import reading
@@ -25,8 +26,7 @@ _CONTENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """What was read of a stream before the first byte went to the client."""
 
     held: bytes = b""  # of a stream that passes untouched

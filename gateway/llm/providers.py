@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
 
 from gateway.llm.signing import Signer, Unsigned
 from gateway.net.client import DEFAULT_TIMEOUTS, Client, Timeouts
@@ -12,8 +13,7 @@ from gateway.types import Headers
 UNSIGNED = Unsigned()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class Provider(Struct, frozen=True, kw_only=True):
     """One provider as LLMApp uses it; `gateway.llm.rows` makes them from a row of the table and a credential.
 
     `dialects` are the wire formats of its models, the preferred one first: a client that speaks one of them is passed

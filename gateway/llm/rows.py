@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from gateway.errors import ConfigError
 from gateway.llm.dialects.vertex import host
@@ -24,8 +25,7 @@ _PLAIN = frozenset({"no_developer"})  # what every compatible provider is taken 
 PASSTHROUGH = "passthrough"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """`credential` is `bearer`, `aws` or `aws:SERVICE`, `google`, `none`, or the name of a header."""
 
     base_url: str  # `{region}`, `{project}`, `{location}`, `{host}` and `{resource}` are filled in

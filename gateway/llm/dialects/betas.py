@@ -9,8 +9,9 @@ Vertex modes is among them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from gateway.llm.dialects.protocol import Json
 
@@ -38,8 +39,7 @@ _NEVER = ("mcp_servers", "container", "service_tier", "inference_geo", "diagnost
 _SERVER_TOOLS = ("web_fetch_", "code_execution_", "advisor_", "mcp_toolset")
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Struct, frozen=True):
     name: str
     betas: frozenset[str]
     web_search: bool = False
