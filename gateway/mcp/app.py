@@ -20,7 +20,6 @@ from gateway.mcp import status as statuses
 from gateway.mcp.bounds import Bounds
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.doors import Doors
-from gateway.mcp.exchange import Exchange
 from gateway.mcp.jsonrpc import Message, RpcError
 from gateway.mcp.methods import CANCELLED, Methods
 from gateway.mcp.names import Mode
@@ -208,11 +207,10 @@ class MCPApp:
             watch.stop()
 
     async def _answer(self, call: Call, peer: Peer, message: Message, wire: Wire, headers: Headers) -> None:
-        exchange = Exchange(wire, call, peer, self._methods.interpreter, message)
+        policies = call.policies or NONE
+        turn = Turn(wire, call, peer, self._methods.interpreter, message, policies=policies, headers=headers)
         try:
-            answer = await self._methods.serve(
-                Turn(call, peer, message, exchange, call.policies or NONE, headers)
-            )
+            answer = await self._methods.serve(turn)
         except Refused as exc:
             if not wire.shared:
                 raise  # an OAuth challenge is HTTP's to make, where the response is this request's alone

@@ -42,7 +42,7 @@ class Bridge:
             params = {**ask.params, "inputResponses": Raw(jsonrpc.join(given))}
             if "requestState" in parts:
                 params["requestState"] = parts["requestState"]
-            answer = await upstream.ask(structs.replace(ask, changed=params), turn.exchange)
+            answer = await upstream.ask(structs.replace(ask, changed=params), turn)
         raise UpstreamError(f"server {upstream.name!r} asked for input {ROUNDS} times")
 
     async def _gather(self, turn: Turn, requests: Mapping[str, Any]) -> dict[str, Raw]:
@@ -52,14 +52,14 @@ class Bridge:
     async def _ask(self, turn: Turn, request: Mapping[str, Any]) -> Raw:
         method = str(request.get("method"))
         capability = _NEEDS.get(method, "")
-        if not turn.exchange.wire.streaming or not turn.peer.session or not turn.peer.can(capability):
+        if not turn.wire.streaming or not turn.peer.session or not turn.peer.can(capability):
             raise UpstreamError(f"it needs {capability or method}, which this client does not offer")
         ident = _PREFIX + secrets.token_hex(8)
         key = turn.peer.session, ident
         answered = self._asked[key] = asyncio.get_running_loop().create_future()
         try:
             params = orjson.dumps(request.get("params") or {})
-            await turn.exchange.wire.event(jsonrpc.request(orjson.dumps(ident), method, params))
+            await turn.wire.event(jsonrpc.request(orjson.dumps(ident), method, params))
             async with asyncio.timeout(PATIENCE):
                 message = await answered
         except TimeoutError:

@@ -119,7 +119,7 @@ class Subscription:
     """The servers of one subscription together."""
 
     def __init__(self, turn: Turn, interpreter: Interpreter) -> None:
-        wire, subscription = turn.exchange.wire, turn.message.id
+        wire, subscription = turn.wire, turn.message.id
         self._ears = {
             name: Follower(wire, turn.call, turn.peer, interpreter, subscription=subscription)
             for name in interpreter.catalog.servers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import orjson
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct, field, structs
 
 from gateway.call import Call
 from gateway.mcp import jsonrpc, resume
@@ -40,7 +40,9 @@ class Exchange(Struct, eq=False):
     call: Call
     peer: Peer
     interpreter: Interpreter
-    message: Message | None = None  # the client's; None where a server speaks on its own account
+    message: Message = field(
+        default_factory=Message
+    )  # the client's; empty where a server speaks on its own account
     server: str = ""
     place: Place | None = None
 
@@ -79,7 +81,7 @@ class Exchange(Struct, eq=False):
         return self.interpreter.ids.outward(self.call, self.server, raw)
 
     def _progress(self, message: Message) -> bytes:
-        token = self.message.meta.get("progressToken") if self.message is not None else None
+        token = self.message.meta.get("progressToken")
         if token is None:
             return b""
         params = {**jsonrpc.members(message.params), "progressToken": Raw(orjson.dumps(token))}

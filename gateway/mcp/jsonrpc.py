@@ -163,12 +163,12 @@ def _count(tree: Any) -> int:
 def _message(raw: bytes, tree: Any) -> Message:
     if not isinstance(tree, dict):
         raise RpcError(INVALID_REQUEST, "a message is an object")
-    if tree == _COURTESY:
-        return Message(b"null", "tools/list", tree={})
     if not tree.keys() <= _KNOWN:
         _no_variants(tree, _KNOWN)
     ident = _id(tree)
     if tree.get("jsonrpc") != "2.0":
+        if tree == _COURTESY:
+            return Message(b"null", "tools/list", tree={})
         raise RpcError(INVALID_REQUEST, 'jsonrpc must be "2.0"', id=ident or b"null")
     if "method" not in tree:
         return _answer(raw, tree, ident)

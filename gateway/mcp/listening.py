@@ -115,7 +115,7 @@ class Listening:
         """Until the client leaves, all servers have ended, or the gateway ends."""
         wanted = turn.message.tree.get("notifications")
         wanted = wanted if isinstance(wanted, Mapping) else {}
-        if not turn.exchange.wire.streaming:
+        if not turn.wire.streaming:
             await self._acknowledge(turn, {})
             return
         subscription = Subscription(turn, self._interpreter)
@@ -136,7 +136,7 @@ class Listening:
 
     async def _acknowledge(self, turn: Turn, agreed: Mapping[str, Any]) -> None:
         params = {"_meta": {eras.SUBSCRIPTION: orjson.loads(turn.message.id)}, "notifications": agreed}
-        await turn.exchange.wire.event(jsonrpc.notification(ACKNOWLEDGED, orjson.dumps(params)))
+        await turn.wire.event(jsonrpc.notification(ACKNOWLEDGED, orjson.dumps(params)))
 
     async def _follow(
         self, turn: Turn, server: Server, wanted: Mapping[str, Any], subscription: Subscription

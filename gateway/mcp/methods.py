@@ -16,7 +16,7 @@ from gateway.mcp.bounds import Bounds
 from gateway.mcp.capabilities import capabilities, instructions
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.ears import accepted
-from gateway.mcp.exchange import Exchange, Interpreter, split_request_id
+from gateway.mcp.exchange import Interpreter, split_request_id
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, Message, RpcError
 from gateway.mcp.listening import Listening
 from gateway.mcp.lists import Lists
@@ -108,8 +108,7 @@ class Methods:
         if not ident:
             return jsonrpc.error(b"null", jsonrpc.error_value(jsonrpc.INTERNAL_ERROR, "an answer to nothing"))
         asked = Message(ident, place.method)
-        exchange = Exchange(wire, call, peer, self.interpreter, asked)
-        turn = Turn(call, peer, asked, exchange, call.policies or Policies())
+        turn = Turn(wire, call, peer, self.interpreter, asked, policies=call.policies or Policies())
         try:
             answer = await self._relay.resumed(turn, place, Answer(message.result, message.error))
         except RpcError as exc:
@@ -229,7 +228,7 @@ class Methods:
             hello = await server.upstream.hello(turn.call, turn.peer)
             if not hello.modern and "logging" in hello.capabilities:
                 await server.upstream.ask(
-                    Ask(turn.call, turn.peer, "logging/setLevel", turn.message.params), turn.exchange
+                    Ask(turn.call, turn.peer, "logging/setLevel", turn.message.params), turn
                 )
 
         await self._each(self._catalog.servers.values(), tell)
@@ -299,8 +298,8 @@ async def reached(asking: Awaitable[T]) -> T:
 
 async def asked(turn: Turn, server: Server, ask: Ask) -> Answer:
     """A request passed on as it is."""
-    turn.exchange.server = server.name
-    answer = await reached(server.upstream.ask(ask, turn.exchange))
+    turn.server = server.name
+    answer = await reached(server.upstream.ask(ask, turn))
     if not answer.result:
         return Answer(b"", answer.error)
     if answer.modern == turn.peer.modern:

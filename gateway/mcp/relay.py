@@ -176,10 +176,9 @@ class Relay:
         metered: Metered,
     ) -> Answer:
         """The server's answer, at the last attempt. Raises UpstreamError."""
-        exchange = turn.exchange
-        exchange.server = server.name
+        turn.server = server.name
         if turn.peer.session:
-            exchange.place = Place(server.name, "", op.method, op.exposed)
+            turn.place = Place(server.name, "", op.method, op.exposed)
         call, peer, message = turn.call, turn.peer, turn.message
         ask = Ask(call, peer, op.method, message.params, changed, op.name, ident=message.id)
         if peer.modern or entry.headers:
@@ -194,12 +193,12 @@ class Relay:
         while True:
             began = time.perf_counter_ns()
             try:
-                answer = await server.upstream.ask(ask, exchange)
+                answer = await server.upstream.ask(ask, turn)
                 if answer.modern and not turn.peer.modern and b'"input_required"' in answer.result:
                     answer = await self.bridge.drive(turn, server.upstream, ask, answer)
                 return answer
             except UpstreamError as exc:
-                if exchange.wire.started:
+                if turn.wire.started:
                     raise
                 failed = exc
             finally:

@@ -73,7 +73,7 @@ class Sessions:
         return self._open.pop(self._key(call, peer), None) or self._brought(peer)
 
     def _key(self, call: Call, peer: Peer) -> str:
-        return f"{call.principal.id if self._per_caller else ''}\0{peer.session}"
+        return f"{call.principal.id}\0{peer.session}" if self._per_caller else peer.session
 
     def _brought(self, peer: Peer) -> Session | None:
         version, _, ident = peer.handles.get(self._server, "").partition(" ")

@@ -40,9 +40,9 @@ class Tasks:
                 if refusal is not None:
                     raise Refused(refusal)
                 params = {**turn.params, "taskId": Raw(orjson.dumps(own))}
-                turn.exchange.server = name
+                turn.server = name
                 ask = Ask(turn.call, turn.peer, op.method, changed=params, name=own, ident=turn.message.id)
-                metered.answer = await server.upstream.ask(ask, turn.exchange)
+                metered.answer = await server.upstream.ask(ask, turn)
                 return await self._relay.judged(turn, op, server, metered.answer)
         except Refused as exc:
             return refused(turn, exc.refusal)

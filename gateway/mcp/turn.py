@@ -10,12 +10,11 @@ from typing import Any, Literal
 import orjson
 from msgspec import Struct, field
 
-from gateway.call import Call, Operation
+from gateway.call import Operation
 from gateway.errors import ClientGone, Refused, UpstreamError, UpstreamTimeout
 from gateway.mcp import jsonrpc
 from gateway.mcp.exchange import Exchange
-from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, Members, Message, RpcError
-from gateway.mcp.peer import Peer
+from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, Members, RpcError
 from gateway.mcp.upstream import Answer
 from gateway.metering.record import Outcome
 from gateway.policies import Policies, Reservation
@@ -28,13 +27,11 @@ NONE = Policies()
 _SAYS_ERROR = re.compile(rb'"isError"\s*:\s*true')
 
 
-class Turn(Struct):
-    call: Call
-    peer: Peer
-    message: Message
-    exchange: Exchange
-    policies: Policies
-    headers: Headers = []  # of the client's request
+class Turn(Exchange):
+    """The exchange of a request, and what it is judged by."""
+
+    policies: Policies = field(default_factory=Policies)
+    headers: Headers = field(default_factory=list)  # of the client's request
 
     @property
     def params(self) -> Members:
