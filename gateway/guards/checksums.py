@@ -203,6 +203,12 @@ def swedish(digits: str) -> bool:
     return luhn(ten) and ((1 <= month <= 12 and 1 <= day <= 31) or (month >= 20 and len(digits) == 10))
 
 
+def brazilian(digits: str) -> bool:
+    first = _weighted(digits[:9], tuple(range(10, 1, -1))) * 10 % 11 % 10
+    second = _weighted(digits[:10], tuple(range(11, 1, -1))) * 10 % 11 % 10
+    return len(set(digits)) > 1 and digits[9:] == f"{first}{second}"
+
+
 def british_nhs(digits: str) -> bool:
     return (11 - _weighted(digits[:9], tuple(range(10, 1, -1))) % 11) % 11 == int(digits[9])
 

@@ -31,11 +31,12 @@ class View:
 
     @cached_property
     def folded(self) -> str:
-        return fold(self.text)
+        return " ".join(self.lines.split())
 
     @cached_property
     def lines(self) -> str:
-        return fold(self.text, lines=True)
+        """Folded, with line breaks where they are: they mean something (a shell's next command)."""
+        return fold(self.text)
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where a match of this view lies in the original; a decoded view is one piece."""
@@ -74,6 +75,9 @@ _HIDDEN = re.compile(
     f"(?P<tag>[{_any(_TAGS)}]+)|(?P<bidi>[{_any(_BIDI)}]+)|(?P<zero_width>[{_any(_ZERO_WIDTH)}]+"
     f"|(?<=[ -~])[{_any(_JOINERS)}]+(?=[ -~]|$))|(?P<selector>[\U000e0100-\U000e01ef]+|[\ufe00-\ufe0e]{{4,}})"
 )
+_PERHAPS = re.compile(
+    f"[{_any(_TAGS)}{_any(_BIDI)}{_any((*_ZERO_WIDTH, *_JOINERS))}\ufe00-\ufe0e\U000e0100-\U000e01ef]"
+)
 
 
 def _class(points: Iterable[int]) -> str:
@@ -88,7 +92,7 @@ _FLAG = "\U0001f3f4"  # a black flag before tag characters is a flag of England,
 
 def hidden(text: str) -> list[tuple[str, int, int]]:
     """Runs of characters that a person does not see and a model reads: (kind, start, end)."""
-    if text.isascii():
+    if text.isascii() or not _PERHAPS.search(text):
         return []
     found = []
     for match in _HIDDEN.finditer(text):
@@ -117,19 +121,15 @@ _TABLE: dict[int, int | str | None] = {
 }  # fmt: skip
 
 
-def fold(text: str, *, lines: bool = False) -> str:
-    """Lower case, digits as 0, single spaces, look-alikes and compatibility forms as plain letters, nothing invisible.
-
-    `lines` keeps line breaks, where they mean something (a shell's next command)."""
+def fold(text: str) -> str:
+    """Lower case, digits as 0, single spaces, look-alikes and compatibility forms as plain letters, nothing invisible."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_TABLE)).lower()
-        text = "".join(
-            c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)
-        ).translate(_TABLE)
+        text = unicodedata.normalize("NFD", text)
+        marks = {ord(c): None for c in set(text) if unicodedata.combining(c)}
+        text = text.translate({**_TABLE, **marks} if marks else _TABLE)
     text = text.lower().translate(_DIGITS)
-    return (
-        "\n".join([" ".join(line.split()) for line in text.split("\n")]) if lines else " ".join(text.split())
-    )
+    return "\n".join([" ".join(line.split()) for line in text.split("\n")])
 
 
 _DIGITS = str.maketrans("123456789", "000000000")

@@ -14,11 +14,7 @@ from gateway.guards.findings import Sample
 from gateway.guards.registry import NAMES, canonical, scanner
 
 # Labelled as attacks by their sources, and not to be told by text: printed apart, counted in `bars` not at all.
-APART = (
-    "bipia-indirect-task",
-    "payloadsallthethings-absolute-path",
-    "presidio-research-synth:name-or-address-only",
-)
+APART = ("bipia-indirect-task", "payloadsallthethings-absolute-path")
 
 
 @dataclass(slots=True)

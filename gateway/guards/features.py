@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Literal
+
+from gateway.guards.shell_words import COMMANDS, WORDS
+
+# Bytes in a row as a number, a word or token, or some of these in a row.
+Feature = int | str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    features: Callable[[str], set[str]]
+    tokens: Callable[[str], list[str]]
+    features: Callable[[str, list[str]], set[Feature]]
     width: int  # characters of a segment
     lines: bool  # whether line breaks mean something
     sparing: int  # in a text longer than this, a segment that no rule marks is not scored
@@ -20,29 +28,38 @@ class Kind:
 class Cut:
     """A folded text in half-overlapping segments. Each half is read once; a segment's features are its two halves'."""
 
-    __slots__ = ("_halves", "_marked", "bounds", "kind", "text")
+    __slots__ = ("_halves", "_marked", "_tokens", "bounds", "kind", "text")
 
     def __init__(self, text: str, kind: Kind) -> None:
         self.text = text
         self.kind = kind
         self.bounds = tuple(segments(len(text), kind.width))
         self._marked = f"\x02{text}\x03"  # so that a piece can say that it begins or ends the text
-        self._halves: dict[int, set[str]] = {}
+        self._tokens: dict[int, list[str]] = {}
+        self._halves: dict[int, set[Feature]] = {}
 
     def piece(self, index: int) -> str:
         start, end = self.bounds[index]
         return self.text[start:end]
 
-    def half(self, index: int) -> set[str]:
-        found = self._halves.get(index)
+    def tokens(self, index: int) -> list[str]:
+        found = self._tokens.get(index)
         if found is None:
-            step = self.kind.width // 2
-            text = self._marked[index * step : (index + 1) * step + REACH]
-            found = self._halves[index] = self.kind.features(text)
+            found = self._tokens[index] = self.kind.tokens(self._half(index))
         return found
 
-    def features(self, index: int) -> set[str]:
+    def half(self, index: int) -> set[Feature]:
+        found = self._halves.get(index)
+        if found is None:
+            found = self._halves[index] = self.kind.features(self._half(index), self.tokens(index))
+        return found
+
+    def features(self, index: int) -> set[Feature]:
         return self.half(index) | self.half(index + 1)
+
+    def _half(self, index: int) -> str:
+        step = self.kind.width // 2
+        return self._marked[index * step : (index + 1) * step + REACH]
 
 
 REACH = 5  # into the next half, for the pieces that lie on the border
@@ -58,40 +75,65 @@ def segments(size: int, width: int) -> Iterator[tuple[int, int]]:
 _WORD = re.compile(r"[a-z0']+|[^\sa-z0']")
 
 
-def prose(text: str) -> set[str]:
-    """Five characters in a row, words, and pairs of words."""
-    words = _WORD.findall(text)
-    found = {text[i : i + 5] for i in range(len(text) - 4)}
-    found.update(map("\t".join, pairwise(words)))
-    found.update(map("\t".__add__, words))
+def prose(text: str, words: list[str]) -> set[Feature]:
+    """Four bytes in a row, words, and pairs of words."""
+    found: set[Feature] = set(words)
+    found.update(pairwise(words))
+    for each in _grams(text, "I"):
+        found.update(each)
     return found
 
 
 _TOKEN = re.compile(r"[a-z_@][a-z0_]*|0+|--+|/\*|\*/|\|\||&&|\$\(|\$\{|[<>!=]+|\s+|.")
 
 
-def payload(text: str) -> set[str]:
-    """Two to four characters in a row, and one to four tokens in a row with names and numbers reduced to their kind."""
-    shapes = [_shape(token) for token in _TOKEN.findall(text)]
-    found = {text[i : i + 2] for i in range(len(text) - 1)}
-    found.update([text[i : i + 3] for i in range(len(text) - 2)])
-    found.update([text[i : i + 4] for i in range(len(text) - 3)])
-    for size in (1, 2, 3, 4):
-        found.update(["\t".join(shapes[i : i + size]) + "\t" for i in range(len(shapes) - size + 1)])
+def payload(text: str, tokens: list[str]) -> set[Feature]:
+    """Two and four bytes in a row, and one to four tokens in a row with names and numbers reduced to their kind."""
+    shapes = list(map(_shape, tokens))
+    found: set[Feature] = set(shapes)
+    found.update(pairwise(shapes))
+    found.update(zip(shapes, shapes[1:], shapes[2:], strict=False))
+    found.update(zip(shapes, shapes[1:], shapes[2:], shapes[3:], strict=False))
+    for each in (*_grams(text, "H"), *_grams(text, "I")):
+        found.update(each)
     return found
 
 
-# The words of SQL and of shells that keep their name among the shapes.
+def _grams(text: str, code: Literal["H", "I"]) -> Iterator[list[int]]:
+    """All runs of two or four bytes as numbers: the machine reads them by the thousand, where Python would cut strings."""
+    data = memoryview(text.encode("utf-8", "surrogatepass"))
+    size = _SIZES[code]
+    for start in range(size):
+        end = len(data) - (len(data) - start) % size
+        if start < end:
+            yield data[start:end].cast(code).tolist()
+
+
+_SIZES: dict[str, int] = {"H": 2, "I": 4}
+
+
+def written(feature: Feature) -> str:
+    """A feature as a line of a weights file."""
+    if isinstance(feature, int):
+        size = 2 if feature < 1 << 16 else 4
+        return feature.to_bytes(size, sys.byteorder).decode("latin-1")
+    return f"\t{feature}" if isinstance(feature, str) else "\t".join(feature)
+
+
+def read(line: str) -> Feature:
+    if "\t" not in line:
+        return int.from_bytes(line.encode("latin-1"), sys.byteorder)
+    return line[1:] if line[0] == "\t" else tuple(line.split("\t"))
+
+
+# The words of SQL that keep their name among the shapes; those of shells are all the same.
 _WORDS = """
 select union all from where and or not null like rlike regexp between in is as on join order group by having
 limit into outfile dumpfile insert update delete drop create alter table exec execute declare set cast convert
 char chr concat concat_ws substr substring mid ascii ord hex unhex sleep benchmark waitfor delay pg_sleep if
 case when then else end exists information_schema sysobjects database version user users admin password count
 xor div mod load_file load_extension xp_cmdshell extractvalue updatexml procedure analyse begin shutdown true
-false binary collate top dual cat ls id whoami uname ifconfig ipconfig netstat ping wget curl nc ncat bash sh
-zsh ksh python perl ruby php echo printf type dir net ps rm cp mv chmod chown passwd shadow etc tmp bin usr
-system passthru shell_exec eval env set time cmd powershell phpinfo rmdir touch tail head grep awk sed find
-xargs sudo su kill nslookup dig host ftp telnet ssh
+false binary collate top dual shadow etc tmp bin usr system
 """
 _KNOWN = frozenset(_WORDS.split())
 
@@ -100,6 +142,10 @@ _KNOWN = frozenset(_WORDS.split())
 def _shape(token: str) -> str:
     if token in _KNOWN:
         return token
+    if token in COMMANDS:
+        return "C"
+    if token in WORDS:
+        return "W"
     if token[0] == "@" and len(token) > 1:
         return "@v"
     if token[0].isalpha() or token[0] == "_":
@@ -110,6 +156,7 @@ def _shape(token: str) -> str:
 
 
 KINDS = {
-    "prose": Kind(prose, 800, lines=False, sparing=1 << 40),
-    "payload": Kind(payload, 240, lines=True, sparing=480),
+    "prose": Kind(_WORD.findall, prose, 800, lines=False, sparing=1 << 40),
+    "descriptions": Kind(_WORD.findall, prose, 320, lines=False, sparing=1 << 40),
+    "payload": Kind(_TOKEN.findall, payload, 240, lines=True, sparing=480),
 }

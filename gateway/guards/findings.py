@@ -72,4 +72,6 @@ def shown(text: str, start: int, end: int, *, limit: int = 80) -> str:
     """The matched text for a log, on one line, with everything invisible spelled out."""
     cut = text[start:end]
     ends = "…" if len(cut) > limit else ""
+    if cut[:limit].isprintable():
+        return cut[:limit] + ends
     return "".join(c if c.isprintable() else f"\\u{{{ord(c):x}}}" for c in cut[:limit]) + ends

@@ -39,15 +39,22 @@ class Judged:
         return float(self.linear.about["threshold"])
 
     def scan(self, sample: Sample) -> list[Finding]:
-        cuts = [(view, sample.cut(index, self.kind)) for index, view in enumerate(sample.views)]
-        return [self._judge(view, cut) for view, cut in cuts if self.worth(cut.text)]
+        found = self.certain(sample)
+        for index, view in enumerate(sample.views):
+            cut = sample.cut(index, self.kind)
+            if self.worth(cut.text) and (segment := self.linear.highest(cut, self.marks)).score:
+                found.append(self._finding(view, cut, segment))
+        return found
+
+    def certain(self, sample: Sample) -> list[Finding]:
+        """What needs no model."""
+        return []
 
     def marks(self, piece: str) -> list[str]:
         """What speaks for an attack in this piece; the model weighs it."""
         return self.patterns.names_in(piece)
 
-    def _judge(self, view: View, cut: Cut) -> Finding:
-        segment = self.linear.highest(cut, self.marks)
+    def _finding(self, view: View, cut: Cut, segment: model.Segment) -> Finding:
         # Folding changes lengths a little: the place in the sent text is proportional.
         size = max(1, len(cut.text))
         low = segment.start * len(view.text) // size

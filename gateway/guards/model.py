@@ -5,8 +5,8 @@ a row, words and word pairs, or the shapes of tokens); its score is the sum of t
 the weights of its marks: the names of the scanner's rules that match in it, as evidence that the model weighs. The text's score
 is its highest segment's, mapped to 0..1. Scripts train with the very functions that score here.
 
-A weights file is text: a line of JSON (kind, bias, scale, marks, threshold, figures), a line of base85 with one signed byte per
-piece, then the pieces, one a line.
+A weights file is text: a line of JSON (kind, bias, floor, marks, threshold, figures), then two tables (the model's and its
+gate's) apart by an empty line: a line of the scale and, in base85, one signed byte per piece, then the pieces, one a line.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import base64
 import json
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
-from gateway.guards.features import Cut
+from gateway.guards.features import Cut, Feature, read, written
 
-SPOKEN = 1.0  # the weight of marks from which a segment of a long text is worth scoring
 Marks = Callable[[str], list[str]]
 
 
@@ -37,68 +36,116 @@ class Segment:
     marks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Linear:
-    weights: dict[str, float]
+    """`gate` are the weights of single words, and `floor` what they must sum up to before the rest is read: most text ends there."""
+
+    weights: dict[Feature, float]
     marks: dict[str, float]
     bias: float
     kind: str
     about: dict[str, Any]
+    gate: dict[Feature, float]
+    floor: float
+
+    @cached_property
+    def known(self) -> frozenset[Feature]:
+        return frozenset(self.weights)
+
+    @cached_property
+    def words(self) -> frozenset[Feature]:
+        return frozenset(self.gate)
 
     def highest(self, cut: Cut, marks: Marks) -> Segment:
+        sparing = len(cut.text) > cut.kind.sparing
+        if sparing and not self.marked(self.spoken(marks(cut.text))):
+            return Segment(0.0)
         best, where = -math.inf, (0, 0)
         spoke: list[str] = []
-        sparing = len(cut.text) > cut.kind.sparing
-        known = _Known(self.weights, cut)
+        full = _Known(self.known, self.weights, cut.half)
+        gate = _Known(self.words, self.gate, cut.tokens)
         for index, bounds in enumerate(cut.bounds):
             named = marks(cut.piece(index))
-            value = self.bias + sum([self.marks.get(name, 0.0) for name in named])
-            if sparing and value < self.bias + SPOKEN:
+            spoken = self.spoken(named)
+            if not self.marked(spoken) and (sparing or (self.gate and gate.weight(index) < self.floor)):
                 continue
-            value += known.weight(index)
+            value = self.bias + spoken + full.weight(index)
             if value > best:
                 best, where, spoke = value, bounds, named
+        if best == -math.inf:
+            return Segment(0.0)
         spoke.sort(key=lambda name: -self.marks.get(name, 0.0))
         return Segment(1 / (1 + math.exp(-max(-30.0, min(30.0, best)))), *where, tuple(spoke))
+
+    def marked(self, spoken: float) -> bool:
+        """Whether the rules alone make an attack likelier than not."""
+        return spoken > max(0.0, -self.bias)
+
+    def spoken(self, named: list[str]) -> float:
+        return sum([self.marks.get(name, 0.0) for name in named])
 
 
 class _Known:
     """The features of a text that one model knows, half by half."""
 
-    __slots__ = ("_cut", "_halves", "_weights")
+    __slots__ = ("_half", "_halves", "_known", "_weight")
 
-    def __init__(self, weights: dict[str, float], cut: Cut) -> None:
-        self._weights = weights
-        self._cut = cut
-        self._halves: dict[int, set[str]] = {}
+    def __init__(
+        self,
+        known: frozenset[Feature],
+        weights: dict[Feature, float],
+        half: Callable[[int], Iterable[Feature]],
+    ) -> None:
+        self._known = known
+        self._weight = weights.__getitem__
+        self._half = half
+        self._halves: dict[int, frozenset[Feature]] = {}
 
     def weight(self, index: int) -> float:
-        known = self._half(index) | self._half(index + 1)
-        return sum(map(self._weights.__getitem__, known)) / math.sqrt(len(known)) if known else 0.0
+        known = self._of(index) | self._of(index + 1)
+        return sum(map(self._weight, known)) / math.sqrt(len(known)) if known else 0.0
 
-    def _half(self, index: int) -> set[str]:
+    def _of(self, index: int) -> frozenset[Feature]:
         found = self._halves.get(index)
         if found is None:
-            found = self._halves[index] = self._weights.keys() & self._cut.half(index)
+            found = self._halves[index] = self._known.intersection(self._half(index))
         return found
 
 
 def dump(model: Linear) -> str:
-    scale = max(map(abs, model.weights.values())) / 127
-    kept = sorted(name for name, weight in model.weights.items() if round(weight / scale))
-    quantised = array("b", [round(model.weights[name] / scale) for name in kept]).tobytes()
+    """Two lists of names and weights: the model's, and its gate's."""
     marks = {name: round(weight, 3) for name, weight in model.marks.items()}
-    head = {"kind": model.kind, "bias": round(model.bias, 4), "scale": scale, "marks": marks, **model.about}
-    return "\n".join([json.dumps(head), base64.b85encode(quantised).decode(), *map(_escaped, kept)]) + "\n"
+    head = {
+        "kind": model.kind,
+        "bias": round(model.bias, 4),
+        "marks": marks,
+        "floor": round(model.floor, 4),
+        **model.about,
+    }
+    return "\n".join([json.dumps(head), *_table(model.weights), "", *_table(model.gate)]) + "\n"
+
+
+def _table(weights: dict[Feature, float]) -> list[str]:
+    scale = max(map(abs, weights.values()), default=1.0) / 127
+    known = {_escaped(written(name)): round(weight / scale) for name, weight in weights.items()}
+    kept = sorted(name for name, weight in known.items() if weight)
+    quantised = array("b", [known[name] for name in kept]).tobytes()
+    return [f"{scale!r} {base64.b85encode(quantised).decode()}", *kept]
 
 
 def load(text: str) -> Linear:
-    head, encoded, *names = text.rstrip("\n").split("\n")
+    head, rest = text.split("\n", 1)
+    weights, gate = rest.rstrip("\n").split("\n\n")
     about = json.loads(head)
+    return Linear(_weights(weights), about.pop("marks"), about.pop("bias"), about.pop("kind"), about,
+                  _weights(gate), about.pop("floor"))  # fmt: skip
+
+
+def _weights(table: str) -> dict[Feature, float]:
+    head, *names = table.split("\n")
+    scale, encoded = head.split(" ", 1)
     values = array("b", base64.b85decode(encoded))
-    scale = about.pop("scale")
-    weights = {_unescaped(name): value * scale for name, value in zip(names, values, strict=True)}
-    return Linear(weights, about.pop("marks"), about.pop("bias"), about.pop("kind"), about)
+    return {read(_unescaped(name)): value * float(scale) for name, value in zip(names, values, strict=True)}
 
 
 def _escaped(name: str) -> str:

@@ -6,6 +6,7 @@ In prose or code, where `../` is ordinary, only a climb to a well-known target o
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -15,13 +16,14 @@ from gateway.guards.findings import Finding, Sample, shown
 
 # A percent-encoded byte that never starts a character, or a longer form of a short one: only attacks write these.
 _OVERLONG = re.compile(
-    r"%(?:25)*(?:c[01](?:%|\.|[0-9a-f]{2})|e0%(?:25)*[89][0-9a-f]|f0%(?:25)*8[0-9a-f]|f[8-d]%)", re.I
+    r"%(?:25)*(?:c[01](?:%|\.|[0-9a-f]{2})|e0%(?:25)*[89][0-9a-f]|f0%(?:25)*8[0-9a-f]|f[8-d]%|bg%(?:25)*qf)",
+    re.I,
 )
 # Dots written as bytes next to dots, or letters that nobody needs to encode.
 _ENCODED_DOTS = re.compile(r"%(?:25)*2e(?:\.|%(?:25)*2e)|\.%(?:25)*2e|(?:%%3[2e]%*[36]\d){2}", re.I)
 _NEEDLESS = re.compile(r"(?:%(?:25)*(?:2e|2f|[46][1-9a-f]|[57][0-9a])){4,}", re.I)
-_WIDE = re.compile(r"%u([0-9a-f]{4})", re.I)
-_BYTE = re.compile(r"(?:0x|\\x)([0-9a-f]{2})", re.I)
+_WIDE = re.compile(r"[%\\][uU]([0-9a-fA-F]{4})")
+_BYTE = re.compile(r"[0\\][xX]([0-9a-fA-F]{2})")
 _BARE = re.compile(r"(?<=\.\.)(2f|5c|u2215|u2216)", re.I)
 _SENSITIVE = re.compile(
     r"(?:^|/)(?:etc/(?:passwd|shadow|group|hosts|issue|master\.passwd|security/passwd|sudoers)|boot\.ini|win\.ini|system\.ini|"
@@ -61,12 +63,13 @@ class PathTraversal:
         ]
 
     def _verdicts(self, text: str) -> Iterator[tuple[str, int, int, float]]:
-        overlong = _OVERLONG.search(text)
-        if overlong:
-            yield "overlong_encoding", overlong.start(), len(text), 0.95
-        written = _ENCODED_DOTS.search(text) or (_NEEDLESS.search(text) if len(text) < 1024 else None)
-        if written:
-            yield "encoded_path", written.start(), len(text), 0.9
+        if "%" in text:
+            overlong = _OVERLONG.search(text)
+            if overlong:
+                yield "overlong_encoding", overlong.start(), len(text), 0.95
+            written = _ENCODED_DOTS.search(text) or (_NEEDLESS.search(text) if len(text) < 1024 else None)
+            if written:
+                yield "encoded_path", written.start(), len(text), 0.9
         plain = canonical(text)
         inner = text.strip()
         prose = len(text) > 1024 or bool((_LINES if _BEGINS.match(inner) else _PROSE).search(inner))
@@ -88,7 +91,7 @@ class PathTraversal:
             yield "sensitive_file", 0, len(text), 0.7
 
     def _content(self, text: str, plain: str) -> Iterator[tuple[str, int, int, float]]:
-        for path in _PROSE.split(plain):
+        for path in _PROSE.split(plain) if "../" in plain else ():
             if "../" not in path:
                 continue
             if _SENSITIVE.search(path):
@@ -106,7 +109,9 @@ def canonical(text: str) -> str:
     """One spelling: bytes unquoted until nothing changes, look-alikes as what they stand for, `/` only."""
     for _ in range(4):
         before = text
-        text = _BYTE.sub(lambda m: chr(int(m[1], 16)), text) if "x" in text or "X" in text else text
+        text = _BYTE.sub(lambda m: chr(int(m[1], 16)), text)
+        if "&#" in text:
+            text = html.unescape(text)
         text = _WIDE.sub(lambda m: chr(int(m[1], 16)), text)
         if "%" in text:
             text = unquote_to_bytes(text).decode("utf-8", "replace")

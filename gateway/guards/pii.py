@@ -17,16 +17,28 @@ from gateway.guards.patterns import Hit, Patterns
 
 NEAR = 48  # characters around a number in which a word speaks for it
 
+_ID = (
+    r"(?i)(?:passport|pasaporte|reisepass|licen[cs]e|driver|führerschein|fahrerlaubnis|kennzeichen|social security|\bssn\b|\bsin\b|\bnas\b|national id|kimlik|personnummer|\bpnr\b"
+    r"|pesel|\bnino\b|insurance|versicher|steuer|\btax\b|\bvat\b|ust-?id|\btin\b|\bnpi\b|\bmbi\b|\bnhs\b|medicare|aadhaar|voter|\bpan\b|gstin|\buen\b|\bfin\b|provider identifier"
+    r"|\brsa id\b|\b(?:frn|rrn)\b|egk|\bid (?:code|number|card)|identity (?:code|card|number)|\b(?:your|my|his|her) id\b|as (?:your|my) id|company identity|patient|dni|\bnie\b|carta d'identità)"
+)
+_ID_WORD = re.compile(_ID)
 _EDGE, _END = r"(?:^|[^A-Za-z0-9_.+/-])", r"(?:$|[^A-Za-z0-9_-])"
+_PROPER = r"(?:O'|Mc|Mac|D')?\p{Lu}[\p{Ll}'-]+(?:-\p{Lu}\p{Ll}+)?"
+_INTRODUCES = (
+    r"(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Herr|Frau|Mme|Sr|Sra)\.? |(?i:my|his|her|their|our) (?i:kid|son|daughter|wife|husband|mother|father|brother|sister"
+    r"|grandfather|grandmother|uncle|aunt|child|girlfriend|boyfriend|partner|colleague|boss|doctor|neighbou?r) |(?i:my name is|name(?:'s| is)|i am called|was called|is named) "
+    r"|(?i:change (?:it|the name|my name) to|in the name of|on behalf of|directed by|written by|signed by|sincerely,|regards,)\s{1,4}|I(?:'m| am) "
+)
 _RULES = {
     "email": r"(?:^|[^A-Za-z0-9._%+@-])([A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,40}))(?:$|[^A-Za-z0-9@])",
     "card": rf"{_EDGE}(\d(?:[ -]?\d){{11,18}}){_END}",
     "iban": r"(?:^|[^A-Za-z0-9])((?i:[A-Z]{2}\d{2})(?:[ -]?[A-Za-z0-9]){11,32})",
     "us_ssn": rf"{_EDGE}(\d{{3}}[- ]\d{{2}}[- ]\d{{4}}){_END}",
-    "phone": r"(?:^|[^A-Za-z0-9_.+/@#-])(\+?\(?\d[\d ().-]{4,20}\d)(?:$|[^0-9A-Za-z_])",
+    "phone": r"(?:^|[^A-Za-z0-9_.+/@#-])(\+?\(?\d[\d ().-]{4,20}\d|0\d{2,4}/ ?\d{5,9})(?:$|[^0-9A-Za-z_])",
     "digits": r"(?:^|[^A-Za-z0-9_.+/@#-]|[a-z])(\d{9,15})(?:$|[^0-9A-Za-z_])",
     "dashed": rf"{_EDGE}(\d{{6}}(?:\d{{2}})?[-+]\d{{4}}|\d{{6}}-\d{{7}}|\d{{4}} \d{{3,4}} \d{{3,4}}|\d{{3}}[ -]\d{{3}}[ -]\d{{3,4}}){_END}",
-    "lettered": r"(?:^|[^A-Za-z0-9_.+/@#=-])([A-Za-z0-9]{1,4}-?[A-Za-z0-9]{3,9}-?[A-Za-z0-9]{1,5})(?:$|[^A-Za-z0-9_@/=-])",
+    "document": _ID,  # a word near which letters and figures are a document's number
     "finnish_id": rf"{_EDGE}(\d{{6}}[-+A-FU-Y]\d{{3}}[0-9A-Y]){_END}",
     "spanish_id": rf"(?i){_EDGE}((?:\d{{8}}|[XYZ]\d{{7}})-?[A-Z]){_END}",
     "german_licence": rf"{_EDGE}([A-Z]{{2}}\d{{8}}[A-Z0-9]){_END}",
@@ -46,8 +58,16 @@ _RULES = {
     "address": r"(?i)(?:^|[^\w])((?:lives? (?:at|on)|live at|(?:new|my|home|mailing|billing|secondary|postal) address(?: is)?:?|moved to|apt\.?|suite) +#?\d{1,6}[^\n]{0,60})",
     "street": r"(?:^|[^\w])(\d{1,6} (?:[A-Z][\w'.-]+ ){1,4}(?:St|Street|Ave|Avenue|Rd|Road|Blvd|Boulevard|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|Terrace)\b\.?[, \n]+[^\n]{0,40}\d{4,5})",
     "postcode": r"(?i)(?:post ?code|zip ?code|plz)[^\n]{0,12}?[ :]((?:[A-Z]{1,2}\d[A-Z0-9]? ?\d[A-Z]{2}|\d{5}(?:-\d{4})?))(?:$|[^A-Za-z0-9])",
+    "italian_code": rf"(?i){_EDGE}([A-Z]{{6}}\d{{2}}[A-EHLMPRST](?:[04][1-9]|[1256]\d|[37][01])[A-MZ]\d{{3}}[A-Z]){_END}",
+    "brazilian_cpf": rf"{_EDGE}(\d{{3}}\.\d{{3}}\.\d{{3}}-\d{{2}}){_END}",
+    "italian_licence": rf"{_EDGE}([A-Z]{{2}}\d{{7}}[A-Z]|U1[B-DF-HJ-NPR-UW-Z0-9]{{7}}[A-Z]){_END}",
+    # A name is a person's where the words before it say so.
+    "person": rf"(?:^|[^A-Za-z])(?:{_INTRODUCES})({_PROPER}(?: {_PROPER}){{0,2}})",
     "ipv4_person": r"(?i)(?:client|user|visitor|remote)[ _-]?ip[\"']?\s*[:=]\s*[\"']?(\d{1,3}(?:\.\d{1,3}){3})",
 }  # fmt: skip
+_LETTERED = re.compile(
+    r"(?:^|[^A-Za-z0-9_.+/@#=-])([A-Za-z0-9]{1,4}-?[A-Za-z0-9]{3,9}-?[A-Za-z0-9]{1,5})(?:$|[^A-Za-z0-9_@/=-])"
+)
 
 _PHONE_WORD = re.compile(
     r"(?i)\b(?:phone|tele(?:phone|fon|fono|pono)?|tel|mobile?|cell(?:ular)?|call(?:ed|ing)?|fax|sms|text(?:ed)? me|whatsapp|contact|dial|desk|office|cep|hotline|ring"
@@ -55,11 +75,6 @@ _PHONE_WORD = re.compile(
 )
 _CARD_WORD = re.compile(
     r"(?i)\b(?:(?:credit|debit|bank)[ -]?card|card|visa|mastercard|amex|maestro|cc|account|payment)\b"
-)
-_ID_WORD = re.compile(
-    r"(?i)(?:passport|pasaporte|reisepass|licen[cs]e|driver|führerschein|fahrerlaubnis|kennzeichen|social security|\bssn\b|\bsin\b|\bnas\b|national id|kimlik|personnummer|\bpnr\b"
-    r"|pesel|\bnino\b|insurance|versicher|steuer|\btax\b|\bvat\b|ust-?id|\btin\b|\bnpi\b|\bmbi\b|\bnhs\b|medicare|aadhaar|voter|\bpan\b|gstin|\buen\b|\bfin\b|provider identifier"
-    r"|\brsa id\b|\b(?:frn|rrn)\b|egk|\bid (?:code|number|card)|identity (?:code|card|number)|\b(?:your|my|his|her) id\b|as (?:your|my) id|company identity|patient|dni|\bnie\b|carta d'identità)"
 )
 _DENIED = re.compile(
     r"(?i)\b(?:invalid|isbn|order|sku|port|build|version|trace|span|commit|unix time|timestamp|pid|line|issue|pull|ticket|revision)\b[ _\w:#\"=(-]{0,12}$"
@@ -86,18 +101,31 @@ class Pii:
     def _view(self, view: View) -> Iterator[Finding]:
         taken: list[tuple[int, int]] = []
         for hit in self._patterns.find(view.text):
-            verdict = _judge(hit, view.text)
-            if verdict is None:
-                continue
-            name, score, start, end = verdict
-            if score and not any(start < high and low < end for low, high in taken):
-                taken.append((start, end))
-                yield Finding(
-                    self.name, name, *view.span(start, end), score, covered(view.text[start:end]), view.how
-                )
+            for name, score, start, end in _verdicts(hit, view.text):
+                if score and not any(start < high and low < end for low, high in taken):
+                    taken.append((start, end))
+                    excerpt = covered(view.text[start:end])
+                    yield Finding(self.name, name, *view.span(start, end), score, excerpt, view.how)
 
 
 Verdict = tuple[str, float, int, int]
+
+
+def _verdicts(hit: Hit, text: str) -> Iterator[Verdict]:
+    if hit.rule == "document":
+        yield from _documents(text, hit.end)
+    elif (verdict := _judge(hit, text)) is not None:
+        yield verdict
+
+
+def _documents(text: str, at: int) -> Iterator[Verdict]:
+    """Letters and figures that only the word before them makes a document's number."""
+    for match in _LETTERED.finditer(text, at, at + 48):
+        value, start, end = match[1], *match.span(1)
+        figures = sum(c.isdigit() for c in value)
+        shaped = 8 <= len(value) <= 16 and 4 <= figures < len(value) and start - at <= 24
+        if shaped and not _DENIED.search(text, max(0, start - NEAR), start):
+            yield "document_number", 0.6, start, end
 
 
 def _judge(hit: Hit, text: str) -> Verdict | None:
@@ -116,7 +144,7 @@ def _judge(hit: Hit, text: str) -> Verdict | None:
 Judged = tuple[str, float, int] | None
 _BY_FORM = {"german_licence": 0.6, "german_pension": 0.6, "german_register": 0.6, "indian_pan": 0.6,
             "indian_gstin": 0.8, "medicare_beneficiary": 0.6, "uk_nino": 0.6, "plate": 0.55, "plate_spoken": 0.6, "plate_alone": 0.55, "military_post": 0.8,
-            "address": 0.6, "street": 0.6, "postcode": 0.6, "ipv4_person": 0.6}  # fmt: skip
+            "address": 0.6, "street": 0.6, "postcode": 0.6, "ipv4_person": 0.6, "italian_code": 0.8, "italian_licence": 0.55}  # fmt: skip
 
 
 def _email(value: str, before: str, after: str) -> Judged:
@@ -174,11 +202,13 @@ def _ssn(value: str, before: str, after: str) -> Judged:
 
 
 _BARE_PHONE = re.compile(
-    r"\+\d{1,3}[ .-]?\(?\d[\d ().-]{5,16}\d|\(\d{2,4}\) ?\d{3,4}[ -]\d{3,4}|\d{3}-\d{3}-(?:\d{4}|\d{2}-\d{2})|0\d{2,3} \d{3} \d{2} ?\d{2}|0\d{3} \d{2} \d{2} \d{2}"
+    r"\+\d{1,3}[ .-]?\(?\d[\d ().-]{5,16}\d|\(\d{2,4}\) ?\d{3,4}[ -]\d{3,4}|\d{3}-\d{3}-(?:\d{4}|\d{2}-\d{2})|0\d{2,3} \d{3} \d{2} ?\d{2}|0\d{3} \d{2} \d{2} \d{2}|0\d{2} \d{4} \d{4}|\d{3}\.\d{3}\.\d{4}|0\d{2,4}/ ?\d{5,9}"
 )
 
 
 def _phone(value: str, before: str, after: str) -> Judged:
+    if value.count("(") != value.count(")"):
+        value = value[: value.rfind("(")].rstrip()  # what follows in brackets is no part of it
     digits = sum(c.isdigit() for c in value)
     if (
         not 6 <= digits <= 15
@@ -251,23 +281,15 @@ def _dashed(value: str, before: str, after: str) -> Judged:
     return ("national_id", 0.6, len(value)) if word else None
 
 
-def _lettered(value: str, before: str, after: str) -> Judged:
-    """Letters and figures that only a word near them makes a document's number."""
-    if sum(c.isdigit() for c in value) < 4 or not any(c.isalpha() for c in value):
-        return None
-    word = _ID_WORD.search(before[-32:])
-    return (
-        ("document_number", 0.6, len(value))
-        if word and not _DENIED.search(before) and 8 <= len(value) <= 16
-        else None
-    )
-
+_TITLE = r"(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Sr|Sra)\.? $|(?i:my|his|her|their|our) \w+ $|(?i:name(?:'s| is)) $"
 
 _JUDGES: dict[str, Callable[[str, str, str], Judged]] = {
-    "email": _email, "card": _card, "iban": _iban, "us_ssn": _ssn, "phone": _phone, "digits": _digits, "dashed": _dashed, "lettered": _lettered,
+    "email": _email, "card": _card, "iban": _iban, "us_ssn": _ssn, "phone": _phone, "digits": _digits, "dashed": _dashed,
     "finnish_id": lambda value, before, after: ("finnish_id", 0.8, len(value)) if checksums.finnish(value) else None,
     "spanish_id": lambda value, before, after: ("spanish_id", 0.8, len(value)) if checksums.spanish(value) else None,
     "singapore_fin": lambda value, before, after: None if _RUNNING.search(value) else ("singapore_fin", 0.6, len(value)),
+    "brazilian_cpf": lambda value, before, after: ("brazilian_cpf", 0.9, len(value)) if checksums.brazilian(re.sub(r"\D", "", value)) else None,
+    "person": lambda value, before, after: ("person", 0.55, len(value)) if " " in value or not value.isascii() or re.search(_TITLE, before) else None,
     "german_tax": lambda value, before, after: ("german_tax", 0.55, len(value)),
 }  # fmt: skip
 

@@ -178,7 +178,7 @@ _VENDORS = (
     r"trello|twilio|twitch|twitter|typeform|vonage|yandex|zendesk|zoom"
 )
 _ASSIGN = (
-    r"[\w.\])-]{0,40}[\"'`]?\s{0,4}(?:=>|:{1,3}=|\?=|={1,3}|:|,\s?[\"']|\()\s{0,4}[\"'`]{0,3}(?:base64:)?"
+    r"[\w.\])-]{0,40}[\"'`]?\]?\s{0,4}(?:=>|:{1,3}=|\?=|={1,3}|:|,\s?[\"']|\()\s{0,4}[\"'`]{0,3}(?:base64:)?"
 )
 _VALUE = r"([^\s\"'`,;<>(){}]{6,200})"
 
@@ -188,7 +188,7 @@ ASSIGNED: dict[str, str] = {
     "named_value": rf"(?i)\"name\"\s*:\s*\"[^\"]{{0,20}}(?:{_VENDORS}|{_NAMES})[^\"]{{0,20}}\"\s*,\s*\"value\"\s*:\s*\"([^\"\s]{{8,200}})\"",
     "authorization": r"(?i)(?:authorization|x-[a-z-]{0,20}(?:key|token)|api-?key|token)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:bearer|basic|token|api-token|apikey|key)\s+)?([A-Za-z0-9+/=_.~@-]{8,400})",
     "curl_user": r"(?i)\bcurl\b[^\n]{0,300}\s(?:-u|--user)(?:=|\s{0,4})[\"']?([^\s:\"'$<]{0,64}:[\"']?[^\s\"'$]{3,64})",
-    "spoken": r"(?i)(?:password|passphrase|secret|token|api key|client secret|access key|key)\s+(?:is|was|=|:|of)?\s{0,2}[\"'`]?([A-Za-z0-9+/=_~!@#$%^&*.-]{12,200})",
+    "spoken": r"(?i)(?:password|passphrase|secret|token|api key|client secret|access key|key)\s+(?:(?:for|of|to|on)\s+[\w./-]{1,24}(?:\s[\w./-]{1,24})?\s+)?(?:is|was|=|:|of)?\s{0,2}[\"'`]?([A-Za-z0-9+/=_~!@#$%^&*.-]{12,200})",
     "command_option": r"(?i)--?(?:password|token|api-?key|secret|vaulttoken)(?:=|\s+)[\"']?([^\s\"'$<{]{6,200})",
     "xml_value": r"(?i)<(?:[\w:.-]*(?:password|secret|token|apikey))>([^<>\s]{6,200})</",
 }  # fmt: skip

@@ -103,7 +103,7 @@ def _pronounced(run: str) -> bool:
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _PASSWORD = re.compile(
-    r"(?i)pass(?:w(?:or)?d|phrase)?\w{0,16}[\"']?\s{0,4}(?:=|:|=>)\s{0,4}[\"']{0,1}$|pwd\"?\s{0,3}[=:]\s{0,3}[\"']?$"
+    r"(?i)pass(?:w(?:or)?d|phrase)?\w{0,16}[\"']?\]?\s{0,4}(?:=|:|=>)\s{0,4}[\"']{0,1}$|pass(?:word|phrase)\s(?:(?:for|of|to|on)\s[\w./-]{1,24}(?:\s[\w./-]{1,24})?\s)?(?:is|was)\s[\"'`]?$|pwd\"?\s{0,3}[=:]\s{0,3}[\"']?$"
 )
 _CODE = re.compile(
     r"[()\[\]{}$<>|\\]|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await|await)\b",
@@ -141,7 +141,7 @@ def _assigned(value: str, before: str) -> float:
 
 _STRONG = re.compile(
     r"(?i)(?:passw(?:or)?d|passwd|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|private[ _.-]?key|client[ _.-]?key|bearer|authorization|_key|app_key|credentials?)"
-    r"[\w\"'`\]) ]{0,12}(?:[:=,>(?|]|\bis\b|bearer|basic|\"value\"|\s){1,8}[\"'`\s]{0,4}(?:base64:)?$"
+    r"[\w\"'`\]) ]{0,12}(?:(?:for|of|to|on) [\w./-]{1,24} )?(?:[:=,>(?|]|\bis\b|bearer|basic|\"value\"|\s){1,8}[\"'`\s]{0,4}(?:base64:)?$"
 )
 
 

@@ -7,13 +7,16 @@ import re
 from gateway.guards.judged import Judged
 
 RULES = {
-    "tautology": r"(?:\b(?:or|and|xor|having|where)\b|\|\||&&)[\s(+/*]*(?:not\b|!|~)?[\s(]*[\"'`]?[\w.@-]{0,20}[\"'`)]*\s*(?:=|<|>|!=|<>|<=>|like|rlike|regexp|sounds like|is|in)\s*[(\"'`\w@-]",
-    "quote_operator": r"[\"'`´]\s*[)]*\s*(?:\b(?:or|and|xor|union|having|group by|order by|like|rlike|in|is|between|not|div|mod|limit|procedure|into|sounds)\b|\|\||&&|[+*/%^=<>&|-]+\s*[(\"'`@0-9])",
+    "tautology": r"(?:\b(?:or|and|xor|having|where)\b|\|\||&&)[\s(+/*]*(?:not\b|!|~)?[\s(]*[\"'`]?[\w.@-]{0,20}[\"'`)]*\s*(?:=|<|>|!=|<>|<=>|r?like\b|regexp\b|sounds like\b)\s*[(\"'`\w@-]",
+    "condition": r"(?:\b(?:or|and|xor|having|where|when)\b|\|\||&&)[\s(+/*]*(?:not\b|!|~)?[\s(]*[\"'`]?[\w.@-]{0,20}[\"'`)]*\s*\b(?:is\s+(?:not\s+)?(?:null|true|false|unknown|0)\b|(?:not\s+)?in\s*\(|(?:not\s+)?between\s+\S+\s+and\b)",
+    "quote_operator": r"[\"'`´]\s*[)]*\s*\b(?:or|xor|union|having|group by|order by|like|rlike|regexp|between|div|procedure|into|sounds|collate|and)\b(?:\s+\S|[(@0!~+-]|\s*[\"']\S)",
+    "quote_word": r"[\"'`´]\s*[)]*\s*\b(?:in|is|not|mod|limit|as|from)\b",
+    "quote_symbol": r"[\"'`´]\s*[)]*\s*(?:\|\||&&|[+*/%^=<>&|-]+\s*[(\"'`@0-9])",
     "quote_closes": r"^[^\"'\s]{0,20}[\"'`]\s*[);]*\s*(?:--|#|/\*|;|$)",
     "comment_end": r"(?:--[\s+-]*|#\s*|/\*[^*]*\*?/?|;?\x00|;%00)$",
     "inline_comment": r"/\*!?[^*]{0,20}\*/",
-    "union_select": r"\bunion(?:[\s(+!]|%0[0-9a-d]|/\*[^*]{0,30}\*/|\*/|/\*!0*|\ball\b|\bdistinct(?:row)?\b)+(?:un)?select",
-    "stacked": r"[\"'0-9)\w]\s*;\s*(?:select|insert|update|delete|drop|create|alter|exec(?:ute)?|declare|shutdown|waitfor|begin|truncate|load|set|if|grant|go)\b",
+    "union_select": r"\bunion(?:[\s(+!]|%0[0-9a-d]|/\*[^*]{0,30}\*/|\*/|/\*!0*|\ball\b|\bdistinct(?:row)?\b)+(?:un)?select(?:[^a-z]|$)",
+    "stacked": r"[\"'0-9)\w]\s*;+\s*(?:select\s*(?:[*@('\"+-]|0\b\s*(?:[,;#-]|from|$)|[\w.]+\s*(?:,|\(|$)|[^;]{1,60}\bfrom\b)|insert\s+(?:into|ignore)\b|update\s+\S+\s+set\b|delete\s+from\b|(?:drop|alter|create)\s+(?:or replace\s+)?(?:table|database|user|view|procedure|function|trigger|index|schema|login|role|temp\w*)\b|exec(?:ute)?\b\s*(?:[('\"@]|xp_|sp_|master|immediate)|declare\s+@?\w+|shutdown\b|waitfor\b|begin\b\s*(?:$|;|declare|dbms|tran)|truncate\s+table|load\s+(?:data|xml|file)|set\s+@?\w+\s*=|if\s*\(|grant\s+\w+\s+(?:on|to)|call\s+\w+\s*\(|copy\s+\w+\s+(?:from|to)\b|vacuum\b|rollback\b|commit\b|go\s*$)",
     "leading_keyword": r"^\s*[\"'`(0-9-]{1,6}\s*(?:or|and|union|having|select|order by|group by|exec)\b",
     "subselect": r"\(\s*select\b",
     "slow_function": r"\b(?:sleep|benchmark|pg_sleep|dbms_pipe\.receive_message|randomblob|dbms_lock)\s*\(|waitfor\s+(?:delay|time)",

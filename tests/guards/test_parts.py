@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.guards import model, sql_arguments
+from gateway.guards.features import Feature
 from gateway.guards.findings import Finding
 from gateway.guards.memory import Memory
 from gateway.guards.placeholders import Placeholders
@@ -80,20 +82,28 @@ def test_splicing_changes_one_string_and_no_other_byte(
     assert now == 'new "text" ü'
 
 
-@given(
-    st.dictionaries(
-        st.text(min_size=1, max_size=6),
-        st.floats(-9, 9).filter(lambda w: abs(w) > 0.2),
-        min_size=1,
-        max_size=30,
-    )
+_WORD = st.text(st.characters(exclude_characters="\t", exclude_categories=["Cs"]), min_size=1, max_size=6)
+_LETTERS = st.text("abc0 '%\x02\u00fc", min_size=2, max_size=4).filter(
+    lambda run: len(run.encode()) in (2, 4)
 )
-def test_weights_survive_their_file(weights: dict[str, float]) -> None:
-    written = model.Linear(weights, {"mark": 1.5}, -0.5, "prose", {"threshold": 0.7})
+_GRAM = _LETTERS.map(lambda run: int.from_bytes(run.encode(), sys.byteorder))
+_FEATURE = _GRAM | _WORD | st.lists(_WORD, min_size=2, max_size=4).map(tuple)
+_WEIGHTS = st.dictionaries(_FEATURE, st.floats(-9, 9).filter(lambda w: abs(w) > 0.2), min_size=1, max_size=30)
+
+
+@given(_WEIGHTS, _WEIGHTS)
+def test_weights_survive_their_file(weights: dict[Feature, float], gate: dict[Feature, float]) -> None:
+    written = model.Linear(weights, {"mark": 1.5}, -0.5, "prose", {"threshold": 0.7}, gate, -1.25)
     again = model.load(model.dump(written))
-    assert again.weights.keys() == weights.keys()
-    assert all(abs(again.weights[name] - weight) <= 9 / 127 for name, weight in weights.items())
-    assert (again.marks, again.bias, again.about) == ({"mark": 1.5}, -0.5, {"threshold": 0.7})
+    for before, after in ((weights, again.weights), (gate, again.gate)):
+        assert after.keys() == before.keys()
+        assert all(abs(after[name] - weight) <= 9 / 127 for name, weight in before.items())
+    assert (again.marks, again.bias, again.about, again.floor) == (
+        {"mark": 1.5},
+        -0.5,
+        {"threshold": 0.7},
+        -1.25,
+    )
 
 
 @pytest.mark.parametrize(
