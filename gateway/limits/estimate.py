@@ -81,7 +81,7 @@ def _words(fields: dict[str, msgspec.Raw]) -> Words:
 
 
 def _text(words: Words, weights: Weights) -> float:
-    text = "".join(words.texts + words.thoughts)
+    text = "".join(words.texts + words.thoughts + ([] if weights.drops else words.tagged))
     data = text.encode(errors="surrogatepass")
     size = len(data)
     upper, digits, marks = (size - len(data.translate(None, kind)) for kind in (_CAPITALS, _DIGITS, _MARKS))

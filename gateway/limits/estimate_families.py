@@ -51,6 +51,7 @@ class Weights(Struct, frozen=True):
         tuple[bytes, float], ...
     ] = ()  # tools that the provider defines, by the beginning of their kind
     thought: float = 0.0  # a byte of a signature, which stands for the thoughts that it signs
+    drops: bool = False  # thoughts in tags, which its template takes out of the answers before
     more: float = 1.0  # tokens for each of the family's: a newer tokenizer
     picture: Picture = _by_claude
     low: float = 0.0  # tokens of a picture that is only glanced at (0: as many as of any other)
@@ -93,16 +94,16 @@ _GEMINI_3 = replace(_GEMINI, tool=17, field=15, thought=0.19, picture=_flat(1100
 _GEMINI_3_VERTEX = replace(_GEMINI_2_0, picture=_flat(1100))
 _OTHER = Weights(lower=0.15, upper=0.33, digit=0.6, space=0.3, mark=0.65, line=0.5, high=0.5, run=0.45, base=4, message=2, call=6,
                  described=0.25, defined=0.25, toolbox=20, picture=_patches(28))  # fmt: skip
-_MISTRAL = replace(_OTHER, base=9, described=0.35, defined=0.35, toolbox=0)
+_MISTRAL = replace(_OTHER, base=10, digit=1.0, described=0.32, defined=0.32, toolbox=0)
 _PIXTRAL = replace(_MISTRAL, picture=_patches(16, 1.03, 4096))
 _LLAMA_3 = replace(_OTHER, base=34, toolbox=95)
 _LLAMA_4 = replace(_OTHER, base=8, toolbox=630, picture=_patches(336, 144.0, 16))
 _NOVA = replace(_OTHER, toolbox=330, picture=_flat(1800))
 _NOVA_2 = replace(_OTHER, toolbox=830, picture=_by_claude)
-_DEEPSEEK = replace(_OTHER, toolbox=180)
-_DEEPSEEK_4 = replace(_OTHER, base=82, toolbox=200)
-_GLM = replace(_OTHER, base=10, toolbox=90)
-_QWEN = replace(_OTHER, base=9, toolbox=120)
+_DEEPSEEK = replace(_OTHER, toolbox=180, drops=True)
+_DEEPSEEK_4 = replace(_DEEPSEEK, base=82, toolbox=200)
+_GLM = replace(_OTHER, base=10, toolbox=90, drops=True)
+_QWEN = replace(_OTHER, base=9, toolbox=120, drops=True)
 _WRITER = replace(_OTHER, base=31, toolbox=90)
 
 

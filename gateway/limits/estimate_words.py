@@ -22,17 +22,19 @@ _DATA = frozenset({"data", "url", "bytes", "image_url"})
 _RESULTS = ("functionResponse", "function_response", "toolResult")
 _CALLS = frozenset({*_RESULTS, "functionCall", "function_call", "toolUse"})
 _CALL_TYPES = frozenset({"tool_use", "tool_result", "function", "function_call", "function_call_output"})
+_TAG = ("<think>", "\n<think>")
 SHORTEST = 80  # characters of something encoded
 
 
 class Words:
     """`words.read(…)` for each of the request's fields; then they can be counted."""
 
-    __slots__ = ("calls", "messages", "pictures", "signed", "texts", "thoughts")
+    __slots__ = ("calls", "messages", "pictures", "signed", "tagged", "texts", "thoughts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.thoughts: list[str] = []  # of this turn: a provider drops those of turns before
+        self.tagged: list[str] = []  # thoughts that stand in tags before an answer's words
         self.signed = 0  # bytes of signatures that stand for thoughts of this turn
         self.pictures: list[tuple[str, str]] = []  # base64, and how closely it is looked at
         self.messages = 0
@@ -77,7 +79,7 @@ class Words:
             elif key in _SIGNATURES:
                 self.signed += len(value)
             else:
-                (self.thoughts if key in _THOUGHTS else self.texts).append(value)
+                self._text(key, value)
         elif key in _THOUGHTS:
             self.thoughts.append(_encode(value).decode())
         elif key in _GIVEN and type(value) in (dict, list):
@@ -85,6 +87,12 @@ class Words:
         else:
             self.calls += key in _CALLS
             self._part(value)
+
+    def _text(self, key: str, value: str) -> None:
+        if value.startswith(_TAG):
+            thought, _, value = value.partition("</think>")
+            self.tagged.append(thought)
+        (self.thoughts if key in _THOUGHTS else self.texts).append(value)
 
     def _encoded(self, value: str, node: Mapping[str, Any]) -> None:
         head, _, data = value.rpartition(";base64,")

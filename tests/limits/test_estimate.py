@@ -146,6 +146,16 @@ def test_thoughts_of_turns_before_are_not_counted() -> None:
     assert estimate.prompt(after, "claude-sonnet-4-5") < 40
 
 
+def test_tagged_thoughts_count_where_the_models_template_keeps_them() -> None:
+    said = [
+        {"role": "user", "content": "well?"},
+        {"role": "assistant", "content": f"<think>{PROSE * 20}</think>yes"},
+    ]
+    body = json.dumps({"messages": [*said, {"role": "user", "content": "and now?"}]}).encode()
+    assert estimate.prompt(body, "qwen3-32b") < 40
+    assert estimate.prompt(body, "gpt-5") > 400
+
+
 def test_a_text_file_counts_by_its_text() -> None:
     data = base64.b64encode((PROSE * 20).encode()).decode()
     file = {"inlineData": {"mimeType": "text/plain", "data": data}}
