@@ -1,6 +1,6 @@
 """What policies refused, masked or noted, in all processes: fifty like calls are one row.
 
-The ledger says what was found, how often and with whom; this process' memory adds the newest words and calls where it has them.
+The ledger says what was found and how often; this process' memory adds the newest words and calls where it has them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gateway.metering.record import Record
 from gateway.stores.protocols import Ledger
 from gateway.telemetry.recent import Recent, Seen
 
-BY: Final = ("findings", "server", "tool", "model", "user", "principal", "day")
+BY: Final = ("findings", "server", "tool", "model", "day")
 EXAMPLES: Final = 5
 Kind = tuple[str, str, str, str]  # policy, action, rule, subject
 
@@ -25,8 +25,8 @@ class Finding:
     count: int = 0
     first: str = ""  # days
     last: str = ""
+    reason: str = ""  # of the newest that this process saw, as the calls and who made them
     users: set[str] = field(default_factory=set)
-    reason: str = ""  # of the newest that this process saw, as the calls
     calls: list[str] = field(default_factory=list)
 
     def shown(self) -> dict[str, Any]:
@@ -48,13 +48,12 @@ class Findings:
         totals = await self._store.usage(since=since, until=until, by=BY, where=request.where())
         found: dict[Kind, Finding] = {}
         for total in totals:
-            together, server, tool, model, user, principal, day = total.group
+            together, server, tool, model, day = total.group
             for text in together.split("\n") if together else ():
                 policy, action, rule = text.split(" ", 2)
                 kind = (policy, action, rule, _subject(server, tool, model))
                 one = found.setdefault(kind, Finding(kind, together))
                 one.count += total.calls
-                one.users.add(user or principal)
                 one.first, one.last = min(one.first or day, day), max(one.last, day)
         for seen in reversed(self._recent.calls):
             if since <= seen.at < until:
@@ -72,6 +71,7 @@ def _remember(found: dict[Kind, Finding], seen: Seen) -> None:
             one = found.get((verdict.policy, verdict.action, verdict.rule, _of(record)))
             if one is not None and len(one.calls) < EXAMPLES and seen.id not in one.calls:
                 one.reason = one.reason or verdict.reason
+                one.users.add(record.user or record.principal)
                 one.calls.append(seen.id)
 
 

@@ -57,7 +57,11 @@ def replay(lines: Iterable[Mapping[str, Any]], routes: Mapping[str, Policies]) -
         now, rule, lost = decide(past.of_line(line), policies)
         policy = line.get("policy", "")
         if then == "refused" and now == "allowed" and policy not in REPLAYED:
-            now, rule, lost = "undecidable", f"{policy}: {line.get('rule', '')}", (f"what {policy} would say",)
+            now, rule, lost = (
+                "undecidable",
+                f"{policy}: {line.get('rule', '')}",
+                (f"what {policy} would say",),
+            )
         yield Replayed(line, then, now, rule, lost)
 
 

@@ -14,15 +14,11 @@ from gateway.admin.request import Request
 from gateway.admin.traffic import merged, shown, sums
 from gateway.metering.record import Record
 from gateway.stores import rows
-from gateway.stores.protocols import Ledger, Total
+from gateway.stores.protocols import Ledger
 
+NEWEST: Final = 4000  # calls of which sessions are listed
 MOST: Final = 1000  # records of a session
-JOINED: Final = (
-    5000  # the newest model calls, and tool calls without a session, that are laid together for the list
-)
 LATER: Final = 3600.0  # seconds that a tool call may come after the last model call
-
-Grouped = tuple[tuple[str, ...], Total]
 
 
 class Sessions:
@@ -30,38 +26,26 @@ class Sessions:
         self._store = store
 
     async def sessions(self, request: Request) -> dict[str, Any]:
+        """Those of the newest calls, so that a year is answered as soon as a day; and since when."""
         since, until = request.window()
         where = request.where()
-        totals, (joined, oldest) = await asyncio.gather(
-            self._store.usage(since=since, until=until, by=("session", "user"), where=where),
-            self._joined(since, until, where),
-        )
-        named = merged([*((t.group, t) for t in totals if t.group[0]), *joined])[:200]
-        found = [{**sums(t), "session": t.group[0], "user": t.group[1]} for t in named]
-        return {"sessions": found, "since": since, "joined_since": oldest}
-
-    async def _joined(
-        self, since: float, until: float, where: Mapping[str, str]
-    ) -> tuple[list[Grouped], float]:
-        """The tool calls that name no session, by the session whose model asked for them, and since when they were looked for:
-        among the newest calls only, so that a year is answered as soon as a day."""
-        if where.get("kind", "mcp") != "mcp":
-            return [], since
-        models, tools = await asyncio.gather(
-            self._store.records(since=since, until=until, where={"kind": "llm"}, limit=JOINED),
-            self._store.records(
-                since=since, until=until, where={**where, "kind": "mcp", "session": ""}, limit=JOINED
-            ),
+        models, found = await asyncio.gather(
+            self._store.records(since=since, until=until, where={"kind": "llm"}, limit=NEWEST),
+            self._store.records(since=since, until=until, where=where, limit=NEWEST),
         )
         asked = {(r.principal, use): r for r in models if r.session for use in r.tool_uses}
-        found: list[Grouped] = []
-        for tool in tools:
-            by = asked.get((tool.principal, tool.tool_use_id))
-            if by is not None and where.get("session", by.session) == by.session:
-                group = (by.session, by.user)
-                found.append((group, rows.total(group, rows.amounts(tool))))
-        full = [records[-1].at for records in (models, tools) if len(records) == JOINED]
-        return found, max(full, default=since)
+        told = (
+            (((by.session, by.user), rows.total((), rows.amounts(record))))
+            for record in found
+            if (by := record if record.session else asked.get((record.principal, record.tool_use_id)))
+            is not None
+        )
+        named = merged(told)[:200]
+        full = [records[-1].at for records in (models, found) if len(records) == NEWEST]
+        return {
+            "sessions": [{**sums(t), "session": t.group[0], "user": t.group[1]} for t in named],
+            "since": since, "newest_since": max(full, default=since),
+        }  # fmt: skip
 
     async def session(self, request: Request) -> dict[str, Any]:
         since, until = request.window()

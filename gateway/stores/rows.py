@@ -126,6 +126,16 @@ class Totals:
         return sorted(rows, key=dearest)
 
 
+def summed(lines: Iterable[Sequence[Any]], groups: int) -> list[Total]:
+    """Lines of so many groups and then SUMS, those of the same groups as one, the dearest first."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for line in lines:
+        sums = found.setdefault(tuple(line[:groups]), [0] * len(SUMS))
+        for index, amount in enumerate(line[groups:]):
+            sums[index] += amount or 0
+    return sorted((total(group, sums) for group, sums in found.items() if sums[0]), key=dearest)
+
+
 def dearest(row: Total) -> tuple[Any, ...]:
     return (-row.usd, -row.tokens, -row.calls, row.group)
 

@@ -12,20 +12,20 @@ from typing import Any
 
 from gateway.errors import StoreError
 from gateway.metering.record import Record
-from gateway.stores import rows
+from gateway.stores import days, rows
 from gateway.stores.protocols import GROUPS
 
-VERSION = 1
+VERSION = 2
 BUSY = 0.25  # seconds to wait while another process writes
 
 _SUMS = rows.SUMS
-SUMS = [f"SUM({name})" for name in ("1", *_SUMS[1:])]
 _COLUMNS = ", ".join([f"{name} TEXT" for name in GROUPS] + [f"{name} NUMERIC" for name in _SUMS[1:]])
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS buckets (entity TEXT PRIMARY KEY, state BLOB, touched INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (kind TEXT, key TEXT, value BLOB, version INTEGER, expires REAL,
     PRIMARY KEY (kind, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (id TEXT, position TEXT PRIMARY KEY, at REAL, row BLOB, {_COLUMNS}) WITHOUT ROWID;
+{days.TABLES}
 PRAGMA user_version = {VERSION};
 """
 _LINE = f"({', '.join('?' * (4 + len(GROUPS) + len(_SUMS) - 1))})"
@@ -83,6 +83,19 @@ def column(name: str) -> str:
         values = f"json_each(CAST(row AS TEXT), '$.{member}')"
         return f"COALESCE((SELECT GROUP_CONCAT(value, '{between}') FROM {values}), '')"  # noqa: S608
     return name
+
+
+def totals(
+    table: str, since: float, until: float, by: Sequence[str], where: Mapping[str, str] | None
+) -> tuple[str, list[Any]]:
+    """The query for what was used, in groups."""
+    groups = [column(name) for name in by]
+    which, values = condition(since, until, where)
+    sums = [f"SUM({name})" for name in ("1" if table == "records" else "calls", *_SUMS[1:])]
+    query = f"SELECT {', '.join([*groups, *sums])} FROM {table} WHERE {which}"  # noqa: S608
+    if groups:
+        query += " GROUP BY " + ", ".join(str(index + 1) for index in range(len(groups)))
+    return query, values
 
 
 def condition(since: float, until: float, where: Mapping[str, str] | None) -> tuple[str, list[Any]]:

@@ -13,7 +13,7 @@ import msgspec
 from gateway.errors import StoreError
 from gateway.limits import bucket
 from gateway.metering.record import Record
-from gateway.stores import KEPT, rows, schema
+from gateway.stores import KEPT, days, rows, schema
 from gateway.stores.protocols import Item, Take, Taken, Total
 from gateway.stores.writer import Writer
 
@@ -144,6 +144,7 @@ class SqliteStore:
     async def append(self, records: Sequence[Record]) -> None:
         def work(connection: sqlite3.Connection) -> None:
             schema.insert(connection, records)
+            days.reopen(connection, records, now=self._clock())
             connection.execute(schema.PRUNE, (rows.moment(self._clock() - self._retention), PRUNED))
 
         await self._writer.do(work)
@@ -151,14 +152,27 @@ class SqliteStore:
     async def usage(
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None
     ) -> Sequence[Total]:
-        groups = [schema.column(name) for name in rows.checked(by)]
-        condition, values = schema.condition(since, until, where)
-        query = f"SELECT {', '.join([*groups, *schema.SUMS])} FROM records WHERE {condition}"  # noqa: S608
-        if groups:
-            query += " GROUP BY " + ", ".join(str(index + 1) for index in range(len(groups)))
-        found = await self._read(query, values)
-        totals = [rows.total(line[: len(groups)], [n or 0 for n in line[len(groups) :]]) for line in found]
-        return sorted((t for t in totals if t.calls), key=rows.dearest)
+        names = rows.checked((*by, *(where or ())))
+        whole = days.whole(since, until, names, now=self._clock(), kept=self._retention)
+        await self._close(whole)
+        found: list[Sequence[Any]] = []
+        for table, first, last in days.parts(since, until, names, whole):
+            found += await self._read(*schema.totals(table, first, last, by, where))
+        return rows.summed(found, len(by))
+
+    async def _close(self, whole: range) -> None:
+        """Adds up those days that nobody has added up yet, one at a time, so that no write waits for long."""
+        oldest = self._clock() - self._retention
+        try:
+            waiting = days.open_(self._reader, whole)
+        except sqlite3.Error as error:
+            raise StoreError(f"the SQLite store failed: {error}") from error
+        for day in waiting:
+
+            def work(connection: sqlite3.Connection, day: int = day) -> None:
+                days.close(connection, day, oldest=oldest)
+
+            await self._writer.do(work)
 
     async def records(
         self,

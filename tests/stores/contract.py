@@ -12,6 +12,7 @@ import pytest
 from gateway.errors import ConfigError
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
+from gateway.stores import rows
 from gateway.stores.protocols import Store, Take
 
 NOON = 1_800_014_400.0  # 2027-01-15 12:00 UTC
@@ -340,3 +341,31 @@ async def test_usage_groups_by_what_policies_said(store: Store) -> None:
 async def test_an_unknown_group_is_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match="cannot group or filter"):
         await store.usage(since=0, until=1, by=["user; DROP TABLE records"])
+
+
+async def test_a_month_adds_up_to_the_same_however_its_days_were_asked_for_before(store: Store) -> None:
+    """Also where a record comes late, for a day that somebody had asked for."""
+    day = 86_400
+    said = [
+        ("user", ["ann", "bob"]),
+        ("model", ["a", "b"]),
+        ("session", ["s1", "s2"]),
+        ("outcome", ["ok", "refused"]),
+    ]
+    made = [
+        record(n, at=NOON - 40 * day + n * day / 3, usd=1.0, groups=("team",) if n % 2 else (), labels={"x": str(n % 3)},
+               findings=("guard mask pii",) if n % 5 == 0 else (), **{name: values[n % 2] for name, values in said})
+        for n in range(90)
+    ]  # fmt: skip
+    since, until = NOON - 35.5 * day, NOON - 12.25 * day
+    questions = [[], ["user"], ["model", "day"], ["team"], ["label.x", "user"], ["findings", "outcome"], ["session"],
+                 ["user", "model"]]  # fmt: skip
+    for known in (made[:60], made):
+        await store.append(known)
+        for by in questions:
+            for where in ({}, {"user": "ann"}, {"label.x": "1"}, {"team": "team"}):
+                expected = rows.Totals(by)
+                for each in known:
+                    if since <= each.at < until and rows.matches(each, where):
+                        expected.add(each)
+                assert await store.usage(since=since, until=until, by=by, where=where) == expected.result()

@@ -107,11 +107,11 @@ export async function sessions() {
   const open = state.query.get("open");
   if (open) return session(open);
   const found = await api("sessions?" + asked());
-  const since = found.joined_since > found.since ? h("span", { class: "note" }, `tools that name no session are counted since ${moment(found.joined_since)}`) : null;
+  const note = found.newest_since > found.since ? h("span", { class: "note" }, `of the newest calls, since ${moment(found.newest_since)}`) : null;
   return card("Sessions", table([["Session"], ["Who"], ["Calls", "n"], ["Refused", "n rare"], ["Tokens", "n rare"], ["Dollars", "n"]], found.sessions.map((one) => ({
     open: () => go({ open: one.session }),
     cells: [h("button", { class: "plain code", onclick: () => go({ open: one.session }) }, one.session), one.user, number(one.calls), one.refused ? tag(number(one.refused), "warn") : "0", number(one.tokens), money(one.usd)],
-  })), "No call named a session in this time."), since);
+  })), "No call named a session in this time."), note);
 }
 
 async function session(id) {

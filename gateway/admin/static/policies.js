@@ -8,14 +8,14 @@ export async function findings() {
   const found = await api("findings?" + asked());
   const rows = found.findings.map((finding) => ({
     open: () => findingPanel(finding),
-    cells: [h("button", { class: "plain", onclick: () => findingPanel(finding) }, `${finding.policy}: ${finding.rule || finding.reason || "–"}`), tag(ACTIONS[finding.action]?.[0] || finding.action, ACTIONS[finding.action]?.[1]), finding.subject || "–", number(finding.count), number(finding.users.length), finding.last],
+    cells: [h("button", { class: "plain", onclick: () => findingPanel(finding) }, `${finding.policy}: ${finding.rule || finding.reason || "–"}`), tag(ACTIONS[finding.action]?.[0] || finding.action, ACTIONS[finding.action]?.[1]), finding.subject || "–", number(finding.count), finding.last],
   }));
-  return card("Alike ones are one row", table([["Finding", "grow"], ["Said"], ["On", "rare"], ["Calls", "n"], ["People", "n rare"], ["Last", "when rare"]], rows, "No policy had anything to say in this time."));
+  return card("Alike ones are one row", table([["Finding", "grow"], ["Said"], ["On", "rare"], ["Calls", "n"], ["Last", "when rare"]], rows, "No policy had anything to say in this time."));
 }
 
 function findingPanel(finding) {
   panel(`${finding.policy}: ${ACTIONS[finding.action]?.[0] || finding.action}`,
-    h("section", {}, pair([["Rule", h("code", {}, finding.rule)], ["On", finding.subject], ["Reason", finding.reason], ["Calls", number(finding.count)], ["First", finding.first], ["Last", finding.last], ["People", finding.users.join(", ")]])),
+    h("section", {}, pair([["Rule", h("code", {}, finding.rule)], ["On", finding.subject], ["Reason", finding.reason], ["Calls", number(finding.count)], ["First", finding.first], ["Last", finding.last], ["Newest callers", finding.users.join(", ")]])),
     h("section", {}, h("button", { onclick: () => { document.getElementById("panel").close(); go({ findings: finding.findings }, "calls"); } }, "Show such calls")),
     finding.calls.length ? h("section", {}, h("h2", {}, "Newest of this process"), h("ul", {}, finding.calls.map((id) => h("li", {}, h("button", { class: "plain code", onclick: () => inspect(id, { call: id }) }, id))))) : null);
 }

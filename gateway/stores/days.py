@@ -1,0 +1,122 @@
+"""Days that are over, added up once: a question about a year reads a few hundred rows a day less than it would record by record.
+
+A day's sums hold every group but the session; two smaller tables hold those of what was called, and of who called. All have the
+columns of a record, so that the same question can be put to any. A record that comes late opens its day again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Container, Iterable, Sequence
+
+from gateway.metering.record import Record
+from gateway.stores import rows
+from gateway.stores.protocols import GROUPS
+
+DAY = 86_400
+SETTLED = 3600  # seconds after its end that a day counts as over
+WORTH = 2 * DAY  # what is shorter is added up record by record
+
+_SUMS = rows.SUMS
+_CALLS = (
+    "kind",
+    "method",
+    "route",
+    "provider",
+    "model",
+    "upstream_model",
+    "server",
+    "tool",
+    "outcome",
+    "policy",
+    "day",
+    "findings",
+)
+_PEOPLE = ("user", "principal", "agent", "project", "kind", "day", "team", "label")
+# The tables from the smallest on, each with the groups that its rows tell apart. What is no column stands in `row`.
+KEPT = {
+    "days_of_calls": frozenset(_CALLS),
+    "days_of_people": frozenset(_PEOPLE),
+    "days": frozenset((*_CALLS, *_PEOPLE)),
+}
+_MEMBERS = {"label": "labels", "team": "groups", "findings": "findings"}
+
+
+def _table(name: str) -> str:
+    columns = ", ".join([f"{group} TEXT" for group in GROUPS] + [f"{sum_} NUMERIC" for sum_ in _SUMS])
+    return f"""CREATE TABLE IF NOT EXISTS {name} (position TEXT, row TEXT, {columns});
+CREATE INDEX IF NOT EXISTS {name}_position ON {name} (position);"""
+
+
+def _sum_up(name: str, kept: Container[str]) -> str:
+    """A day's records as rows of this table."""
+    members = [member for group, member in _MEMBERS.items() if group in kept]
+    brief = ", ".join(f"'{member}', json_extract(CAST(row AS TEXT), '$.{member}')" for member in members)
+    columns = ", ".join(group if group in kept else "''" for group in GROUPS)
+    groups = ", ".join(["brief", *(group for group in GROUPS if group in kept)])
+    sums = ", ".join(["COUNT(*)", *(f"SUM({sum_})" for sum_ in _SUMS[1:])])
+    return f"""INSERT INTO {name} SELECT ?, json_object({brief}) AS brief, {columns}, {sums} FROM records
+WHERE position >= ? AND position < ? GROUP BY {groups}"""  # noqa: S608
+
+
+TABLES = "\n".join(
+    [*map(_table, KEPT), "CREATE TABLE IF NOT EXISTS closed (position TEXT PRIMARY KEY) WITHOUT ROWID;"]
+)
+_CLOSE = [_sum_up(name, kept) for name, kept in KEPT.items()]
+
+
+def table(names: Iterable[str]) -> str | None:
+    """The smallest that tells all these groups apart."""
+    asked = {"label" if name.startswith("label.") else name for name in names}
+    return next((name for name, kept in KEPT.items() if asked <= kept), None)
+
+
+def whole(since: float, until: float, names: Iterable[str], *, now: float, kept: float) -> range:
+    """The days (since the epoch) within a question's time that can be answered by their sums."""
+    if until - since <= WORTH or table(names) is None:
+        return range(0)
+    last = int(min(until, now - SETTLED) // DAY)
+    first = int(-(-max(since, now - kept) // DAY))
+    return range(first, max(first, last))
+
+
+def open_(connection: sqlite3.Connection, days: range) -> list[int]:
+    """Those of them that were not added up yet."""
+    bounds = (_position(days.start), _position(days.stop))
+    found = connection.execute("SELECT position FROM closed WHERE position >= ? AND position < ?", bounds)
+    closed = {position for (position,) in found}
+    return [day for day in days if _position(day) not in closed]
+
+
+def close(connection: sqlite3.Connection, day: int, *, oldest: float) -> None:
+    """Adds a day up; forgets those of which records have left."""
+    position = _position(day)
+    _forget(connection, "position = ? OR position < ?", (position, rows.moment(oldest)))
+    for sum_up in _CLOSE:
+        connection.execute(sum_up, (position, position, _position(day + 1)))
+    connection.execute("INSERT INTO closed VALUES (?)", (position,))
+
+
+def reopen(connection: sqlite3.Connection, records: Iterable[Record], *, now: float) -> None:
+    """For records of days that may be closed."""
+    for day in {int(record.at // DAY) for record in records} - {int(now // DAY)}:
+        _forget(connection, "position = ?", (_position(day),))
+
+
+def _forget(connection: sqlite3.Connection, which: str, values: Sequence[str]) -> None:
+    for name in (*KEPT, "closed"):
+        connection.execute(f"DELETE FROM {name} WHERE {which}", values)  # noqa: S608
+
+
+def _position(day: int) -> str:
+    return rows.moment(day * DAY)
+
+
+def parts(since: float, until: float, names: Iterable[str], days: range) -> list[tuple[str, float, float]]:
+    """Which table answers, from when to when."""
+    summed = table(names)
+    if not days or summed is None:
+        return [("records", since, until)]
+    first, last = float(days.start * DAY), float(days.stop * DAY)
+    edges = [("records", begin, end) for begin, end in ((since, first), (last, until)) if begin < end]
+    return [(summed, first, last), *edges]
