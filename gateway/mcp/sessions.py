@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from weakref import WeakValueDictionary
 
 from gateway.call import Call
@@ -76,5 +77,11 @@ class Sessions:
         return f"{call.principal.id}\0{peer.session}" if self._per_caller else peer.session
 
     def _brought(self, peer: Peer) -> Session | None:
-        version, _, ident = peer.handles.get(self._server, "").partition(" ")
-        return Session(ident, version) if version else None
+        handle = peer.handles.get(self._server)
+        return _of_handle(handle) if handle else None
+
+
+@lru_cache(_KEPT)
+def _of_handle(handle: str) -> Session:
+    version, _, ident = handle.partition(" ")
+    return Session(ident, version)
