@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Container, Iterable, Sequence
+from typing import Any
 
 from gateway.metering.record import Record
 from gateway.stores import rows
@@ -48,21 +49,28 @@ def _table(name: str) -> str:
 CREATE INDEX IF NOT EXISTS {name}_position ON {name} (position);"""
 
 
-def _sum_up(name: str, kept: Container[str]) -> str:
-    """A day's records as rows of this table."""
+def _select(kept: Container[str], source: str, count: str) -> str:
+    """What stands in `source` from one position to another, as rows of a table that keeps these groups."""
     members = [member for group, member in _MEMBERS.items() if group in kept]
     brief = ", ".join(f"'{member}', json_extract(CAST(row AS TEXT), '$.{member}')" for member in members)
     columns = ", ".join(group if group in kept else "''" for group in GROUPS)
     groups = ", ".join(["brief", *(group for group in GROUPS if group in kept)])
-    sums = ", ".join(["COUNT(*)", *(f"SUM({sum_})" for sum_ in _SUMS[1:])])
-    return f"""INSERT INTO {name} SELECT ?, json_object({brief}) AS brief, {columns}, {sums} FROM records
+    sums = ", ".join([count, *(f"SUM({sum_})" for sum_ in _SUMS[1:])])
+    return f"""SELECT ?, json_object({brief}) AS brief, {columns}, {sums} FROM {source}
 WHERE position >= ? AND position < ? GROUP BY {groups}"""  # noqa: S608
 
 
 TABLES = "\n".join(
     [*map(_table, KEPT), "CREATE TABLE IF NOT EXISTS closed (position TEXT PRIMARY KEY) WITHOUT ROWID;"]
 )
-_CLOSE = [_sum_up(name, kept) for name, kept in KEPT.items()]
+_WHOLE = _select(KEPT["days"], "records", "COUNT(*)")
+_SMALLER = [
+    f"INSERT INTO {name} {_select(kept, 'days', 'SUM(calls)')}"
+    for name, kept in KEPT.items()
+    if name != "days"
+]
+_INSERT = f"INSERT INTO days VALUES ({', '.join('?' * (2 + len(GROUPS) + len(_SUMS)))})"  # noqa: S608
+_COUNT = "SELECT COUNT(*) FROM records WHERE position >= ? AND position < ?"
 
 
 def table(names: Iterable[str]) -> str | None:
@@ -88,13 +96,26 @@ def open_(connection: sqlite3.Connection, days: range) -> list[int]:
     return [day for day in days if _position(day) not in closed]
 
 
-def close(connection: sqlite3.Connection, day: int, *, oldest: float) -> None:
-    """Adds a day up; forgets those of which records have left."""
-    position = _position(day)
+def whole_of(day: int) -> tuple[str, Sequence[str]]:
+    """The query for a day's sums. It reads every record, so it is no work for the connection that writes."""
+    return _WHOLE, _bounds(day)
+
+
+def close(connection: sqlite3.Connection, day: int, found: Sequence[Sequence[Any]], *, oldest: float) -> None:
+    """Keeps the sums of a day, unless a record came meanwhile; forgets the days of which records have left."""
+    position, *span = _bounds(day)
+    (records,) = connection.execute(_COUNT, span).fetchone()
+    if records != sum(line[2 + len(GROUPS)] for line in found):
+        return
     _forget(connection, "position = ? OR position < ?", (position, rows.moment(oldest)))
-    for sum_up in _CLOSE:
-        connection.execute(sum_up, (position, position, _position(day + 1)))
+    connection.executemany(_INSERT, found)
+    for smaller in _SMALLER:
+        connection.execute(smaller, _bounds(day))
     connection.execute("INSERT INTO closed VALUES (?)", (position,))
+
+
+def _bounds(day: int) -> Sequence[str]:
+    return _position(day), _position(day), _position(day + 1)
 
 
 def reopen(connection: sqlite3.Connection, records: Iterable[Record], *, now: float) -> None:

@@ -168,9 +168,10 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreError(f"the SQLite store failed: {error}") from error
         for day in waiting:
+            found = await self._read(*days.whole_of(day))
 
-            def work(connection: sqlite3.Connection, day: int = day) -> None:
-                days.close(connection, day, oldest=oldest)
+            def work(connection: sqlite3.Connection, day: int = day, found: Sequence[Any] = found) -> None:
+                days.close(connection, day, found, oldest=oldest)
 
             await self._writer.do(work)
 
