@@ -110,7 +110,7 @@ export async function sessions() {
   const note = found.newest_since > found.since ? h("span", { class: "note" }, `of the newest calls, since ${moment(found.newest_since)}`) : null;
   return card("Sessions", table([["Session"], ["Who"], ["Calls", "n"], ["Refused", "n rare"], ["Tokens", "n rare"], ["Dollars", "n"]], found.sessions.map((one) => ({
     open: () => go({ open: one.session }),
-    cells: [h("button", { class: "plain code", onclick: () => go({ open: one.session }) }, one.session), one.user, number(one.calls), one.refused ? tag(number(one.refused), "warn") : "0", number(one.tokens), money(one.usd)],
+    cells: [h("button", { class: "plain code", onclick: () => go({ open: one.session }) }, one.session), one.user || "–", number(one.calls), one.refused ? tag(number(one.refused), "warn") : "0", number(one.tokens), money(one.usd)],
   })), "No call named a session in this time."), note);
 }
 

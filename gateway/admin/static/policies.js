@@ -8,9 +8,9 @@ export async function findings() {
   const found = await api("findings?" + asked());
   const rows = found.findings.map((finding) => ({
     open: () => findingPanel(finding),
-    cells: [h("button", { class: "plain", onclick: () => findingPanel(finding) }, `${finding.policy}: ${finding.rule || finding.reason || "–"}`), tag(ACTIONS[finding.action]?.[0] || finding.action, ACTIONS[finding.action]?.[1]), finding.subject || "–", number(finding.count), finding.last],
+    cells: [h("div", {}, h("button", { class: "plain", onclick: () => findingPanel(finding) }, `${finding.policy}: ${finding.rule || finding.reason || "–"}`), h("div", { class: "soft small" }, finding.subject)), tag(ACTIONS[finding.action]?.[0] || finding.action, ACTIONS[finding.action]?.[1]), number(finding.count), finding.last],
   }));
-  return card("Alike ones are one row", table([["Finding", "grow"], ["Said"], ["On", "rare"], ["Calls", "n"], ["Last", "when rare"]], rows, "No policy had anything to say in this time."));
+  return card("Alike ones are one row", table([["Finding", "grow"], ["Said"], ["Calls", "n"], ["Last", "when rare"]], rows, "No policy had anything to say in this time."));
 }
 
 function findingPanel(finding) {

@@ -63,6 +63,6 @@ export async function costs() {
     each.set(tool.server, { ...sum, tools: sum.tools + 1, unused: sum.unused + tool.never_called, tokens: sum.tokens + tool.tokens, usd: sum.usd + tool.usd });
   }
   const servers = [...each.values()].sort((a, b) => b.usd - a.usd).map((server) => [server.server || "client's own", number(server.tools), server.unused ? tag(number(server.unused), "warn") : "0", number(server.tokens), h("div", {}, money(server.usd), meter(all ? server.usd / all : 0))]);
-  const perServer = card("Each server", table([["Server", "grow"], ["Tools", "n rare"], [`Never in ${days}`, "n"], ["Tokens", "n"], ["Dollars", "n"]], servers, ""));
+  const perServer = card("Each server", table([["Server", "grow"], ["Tools", "n rare"], [`Never in ${days}`, "n"], ["Tokens", "n rare"], ["Dollars", "n"]], servers, ""));
   return [h("div", { class: "grid facts" }, facts), servers.length ? perServer : null, card("Each tool", table([["Tool", "grow"], ["Calls", "n"], ["In requests", "n rare"], ["Definitions", "n rare"], ["Results", "n rare"], ["Dollars", "n"]], rows, "No request with tools in this time."), h("span", { class: "note" }, "tokens read from a cache are priced as cached"))].filter(Boolean);
 }
