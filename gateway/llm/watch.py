@@ -9,14 +9,14 @@ BATCH = 64 * 1024  # bytes between two looks
 
 
 class Watch:
-    """What passed since its watcher's last look. The first `seen` bytes it knows already."""
+    """What passed since its watcher's last look. The first `seen` bytes it knows already, if it could read them."""
 
     __slots__ = ("_inflate", "_parts", "_seen", "_size", "_watcher")
 
     def __init__(self, watcher: Watcher, inflate: Inflater | None = None, *, seen: int = 0) -> None:
         self._watcher = watcher
         self._inflate = inflate
-        self._seen = seen
+        self._seen = seen if inflate is None else 0
         self._parts: list[bytes] = []
         self._size = 0
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.llm.dialects import openai_chat
 from gateway.llm.dialects.openai_chat.writing import FINISHES
-from gateway.llm.dialects.protocol import Json, Model, Request
+from gateway.llm.dialects.protocol import Json, Model, Request, Target
 from gateway.llm.dialects.reduce import expand
 from gateway.metering.usage import Usage
 from tests.dialects import grammar_openai, oracles
@@ -233,3 +233,27 @@ def test_an_upstreams_error_is_told_in_the_hubs_terms(
 
 def test_an_error_that_is_no_json_is_shown_as_it_is() -> None:
     assert openai_chat.read_error(502, {}, b"<html>Bad gateway</html>").message == "<html>Bad gateway</html>"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_the_sdks_message_brings_signed_thinking_back(streamed: bool) -> None:
+    thought = {"type": "thinking", "thinking": "Which?", "signature": "gm1.c.U2ln"}
+    call = {"type": "tool_use", "id": "call_a", "name": "get", "input": {"n": 1}}
+    meant = message(thought, call, stop="tool_use")
+    if streamed:
+        body, media = written(openai_chat, expand(meant)), "text/event-stream"
+    else:
+        body, media = (
+            orjson.dumps(openai_chat.write_answer(meant, Request({}, model="m"))),
+            "application/json",
+        )
+    asked: Any = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    with oracles.openai_serving(body, media) as client:
+        if streamed:
+            with client.chat.completions.stream(**asked) as stream:
+                whole: Any = stream.get_final_completion()
+        else:
+            whole = client.chat.completions.create(**asked)
+    turn = whole.choices[0].message.model_dump(exclude_none=True)
+    read = openai_chat.read_request({"model": "m", "messages": [turn]}, Target())
+    assert read.hub["messages"][0]["content"] == [thought, call]

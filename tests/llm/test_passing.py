@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 
 import pytest
 
 from gateway.llm.providers import Provider
+from gateway.llm.routes import ModelRule, Target
 from gateway.metering.usage import Usage
 from gateway.refusals import Refusal
 from tests.driver import Reply
@@ -23,6 +25,7 @@ from tests.llm.gateways import (
     chunk,
     each,
     gateway,
+    sse,
     streaming,
 )
 from tests.net.upstream import Peer, answer, repeat
@@ -232,9 +235,19 @@ async def test_a_redirect_is_not_followed_and_not_passed_on() -> None:
         assert "location" not in reply.headers
 
 
-async def test_a_compressed_answer_passes_as_it_is_and_is_metered_all_the_same() -> None:
-    import gzip
+@pytest.mark.parametrize("providers", [1, 2])
+async def test_a_compressed_stream_passes_as_it_is_and_is_metered_all_the_same(providers: int) -> None:
+    """With two providers its beginning is looked at before the client gets it."""
+    packed = gzip.compress(sse(*EVENTS))
+    reply_as = answer(packed, headers=b"content-type: text/event-stream\r\ncontent-encoding: gzip\r\n")
+    rule = ModelRule(match="*", to=tuple(Target(name) for name in ("one", "two")[:providers]))
+    async with gateway(*[repeat(reply_as)] * providers, models=[rule]) as gw:
+        reply = await gw.drive.post("/v1/messages", STREAM, headers=ANTHROPIC)
+        assert reply.body == packed
+        assert gw.call.usage == Usage(input=7, output=3)
 
+
+async def test_a_compressed_answer_passes_as_it_is_and_is_metered_all_the_same() -> None:
     packed = gzip.compress(MESSAGE)
     async with gateway(repeat(answer(packed, headers=JSON + b"content-encoding: gzip\r\n"))) as gw:
         reply = await gw.drive.post("/v1/messages", REQUEST, headers=ANTHROPIC)
