@@ -90,10 +90,12 @@ class Pins:
     async def _look_up(self, entry: Entry, sha: str) -> Held:
         name = key(entry.server, entry.name)
         pinned = await self._store.get(PINNED, name)
-        if pinned is not None and pinned.value["hash"] == sha:
-            return ""
         value = {"hash": sha, "definition": definition(entry.tree), "at": self._clock()}
-        if pinned is None and self._trusting and await self._store.put(PINNED, name, value, expect=0):
+        if pinned is None and self._trusting:
+            if await self._store.put(PINNED, name, value, expect=0):
+                return ""
+            pinned = await self._store.get(PINNED, name)  # another instance was faster
+        if pinned is not None and pinned.value["hash"] == sha:
             return ""
         pending = await self._store.get(PENDING, name)
         if pending is None or pending.value["hash"] != sha:

@@ -12,7 +12,9 @@ import pytest
 
 from gateway.call import Attribution, Call, Operation, Principal
 from gateway.errors import Refused
+from gateway.mcp.pins import Pins
 from gateway.mcp.server import Agent, Scope
+from gateway.mcp.tables import Entry
 from gateway.policies import Policies
 from gateway.policy.authorization import Authorization
 from gateway.refusals import Refusal, forbidden
@@ -246,6 +248,19 @@ async def test_row_28_a_changed_definition_is_held_back_until_it_is_approved() -
     async with federation({"s": server}, pins="trust-first", store=store) as app:
         assert await Modern(app).tools() == ["a", "b"]
     assert len(server.calls()) == 0
+
+
+async def test_instances_that_see_a_tool_first_at_the_same_moment_both_trust_it() -> None:
+    class Slow(MemoryStore):
+        async def get(self, kind: str, key: str) -> Any:
+            found = await super().get(kind, key)
+            await asyncio.sleep(0)
+            return found
+
+    store = Slow()
+    entry = Entry("s", "a", "a", b"", tool("a"))
+    both = [Pins(store, mode="trust-first") for _ in range(2)]
+    assert await asyncio.gather(*(each.held(entry) for each in both)) == ["", ""]
 
 
 async def test_row_28_with_approve_nothing_is_seen_before_an_operator_has_seen_it() -> None:
