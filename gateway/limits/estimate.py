@@ -26,6 +26,7 @@ _CAPITALS = string.ascii_uppercase.encode()
 _DIGITS = string.digits.encode()
 _MARKS = string.punctuation.encode()
 _HIGH = bytes(range(128, 256))
+_WIDE = bytes(range(0xE3, 0xEE))  # what a character of Chinese, Japanese or Korean begins with
 _WORD = 16  # letters; more in a row are no word
 
 _WORDS = (
@@ -85,7 +86,9 @@ def _text(words: Words, weights: Weights) -> float:
     data = text.encode(errors="surrogatepass")
     size = len(data)
     upper, digits, marks = (size - len(data.translate(None, kind)) for kind in (_CAPITALS, _DIGITS, _MARKS))
-    high = 0 if text.isascii() else size - len(data.translate(None, _HIGH))
+    high = wide = 0
+    if not text.isascii():
+        high, wide = (size - len(data.translate(None, kind)) for kind in (_HIGH, _WIDE))
     spaces, lines = data.count(b" "), data.count(b"\n")
     lower = size - upper - digits - marks - high - spaces - lines
     if spaces:
@@ -93,8 +96,8 @@ def _text(words: Words, weights: Weights) -> float:
     if lines:
         lines -= data.count(b"\n\n") // 2
     run = lower + upper + digits - _WORD * (spaces + marks + lines + len(words.texts))
-    tokens = (weights.lower * lower + weights.upper * upper + weights.digit * digits + weights.mark * marks + weights.high * high
-              + weights.space * spaces + weights.line * lines + weights.run * max(0, run))  # fmt: skip
+    tokens = (weights.lower * lower + weights.upper * upper + weights.digit * digits + weights.mark * marks
+              + weights.high * (high - 3 * wide) + weights.wide * wide + weights.space * spaces + weights.line * lines + weights.run * max(0, run))  # fmt: skip
     return tokens * weights.more
 
 

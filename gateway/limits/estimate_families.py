@@ -31,6 +31,7 @@ class Weights(Struct, frozen=True):
     mark: float  # punctuation
     line: float  # a line break
     high: float  # a byte that is not ASCII
+    wide: float  # a character of Chinese, Japanese or Korean
     run: float  # a letter that is in no word: of a key, a digest, something encoded
     base: float
     message: float
@@ -76,23 +77,23 @@ _ANTHROPIC = (
     (b'"computer_20', 735),
     (b'"memory_20', 1050),
 )
-_CLAUDE = Weights(lower=0.13, upper=0.27, digit=0.95, space=0.48, mark=0.6, line=0.45, high=0.55, run=0.55, base=6.5, message=2.7,
+_CLAUDE = Weights(lower=0.13, upper=0.27, digit=0.95, space=0.48, mark=0.6, line=0.45, high=0.3, wide=1.0, run=0.55, base=6.5, message=2.7,
                   call=24, described=0.225, defined=0.325, toolbox=346, forced=313, shape=0.27, shaped=125, thinking=28,
                   adaptive=18, own=_ANTHROPIC)  # fmt: skip
 _CLAUDE_NEWER = replace(_CLAUDE, more=1.39, budgeted=36,
                         picture=partial(images.by_pixels, each=1 / 750, longest=2576, most=4784))  # fmt: skip
-_GPT = Weights(lower=0.09, upper=0.3, digit=0.6, space=0.65, mark=0.5, line=0.55, high=0.4, run=0.4, base=3, message=4.5, call=8,
+_GPT = Weights(lower=0.15, upper=0.3, digit=0.6, space=0.38, mark=0.5, line=0.55, high=0.14, wide=0.7, run=0.4, base=3, message=4.5, call=8,
                described=0.195, defined=0.065, toolbox=18, shape=0.165, picture=_tiles(85, 170), low=85)  # fmt: skip
 _GPT_5 = replace(_GPT, chat=75, picture=_tiles(70, 140), low=70)
 _GPT_OSS = replace(_GPT, base=63, toolbox=40)
-_GEMINI = Weights(lower=0.095, upper=0.1, digit=0.95, space=0.65, mark=0.6, line=0.65, high=0.5, run=0.4, base=2, message=0, call=8,
+_GEMINI = Weights(lower=0.095, upper=0.1, digit=0.95, space=0.65, mark=0.6, line=0.65, high=0.2, wide=0.65, run=0.4, base=2, message=0, call=8,
                   described=0.21, defined=0.0, tool=22, field=13, picture=_flat(258))  # fmt: skip
 _GEMINI_2_0 = replace(
     _GEMINI, call=0.6, described=0.2, tool=2, field=3, picture=partial(images.by_crops, each=258)
 )
 _GEMINI_3 = replace(_GEMINI, tool=17, field=15, thought=0.19, picture=_flat(1100))
 _GEMINI_3_VERTEX = replace(_GEMINI_2_0, picture=_flat(1100))
-_OTHER = Weights(lower=0.15, upper=0.33, digit=0.6, space=0.3, mark=0.65, line=0.5, high=0.5, run=0.45, base=4, message=2, call=6,
+_OTHER = Weights(lower=0.15, upper=0.33, digit=0.6, space=0.3, mark=0.65, line=0.5, high=0.3, wide=0.75, run=0.45, base=4, message=2, call=6,
                  described=0.25, defined=0.25, toolbox=20, picture=_patches(28))  # fmt: skip
 _MISTRAL = replace(_OTHER, base=10, digit=1.0, described=0.32, defined=0.32, toolbox=0)
 _PIXTRAL = replace(_MISTRAL, picture=_patches(16, 1.03, 4096))

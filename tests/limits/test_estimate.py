@@ -45,6 +45,33 @@ def test_a_text_counts_alike_however_its_letters_are_escaped(model: str) -> None
     assert estimate.prompt(escaped, model) == pytest.approx(estimate.prompt(plain, model), rel=0.15)
 
 
+# What GPT-4o makes of a sentence in each language, as its announcement says.
+SPOKEN = {
+    "Arabic": (26, "مرحبًا، اسمي جي بي تي-4o. أنا نوع جديد من نموذج اللغة، سررت بلقائك!"),
+    "Russian": (23, "Привет, меня зовут GPT-4o. Я — новая языковая модель, приятно познакомиться!"),
+    "Korean": (
+        27,
+        "안녕하세요, 제 이름은 GPT-4o입니다. 저는 새로운 유형의 언어 모델입니다, 만나서 반갑습니다!",
+    ),
+    "Chinese": (24, "你好，我的名字是GPT-4o。我是一种新型的语言模型，很高兴见到你!"),
+    "Japanese": (26, "こんにちは、私の名前はGPT-4oです。私は新しいタイプの言語モデルです。初めまして！"),
+    "Vietnamese": (
+        30,
+        "Xin chào, tên tôi là GPT-4o. Tôi là một loại mô hình ngôn ngữ mới, rất vui được gặp bạn!",
+    ),
+    "German": (
+        29,
+        "Hallo, mein Name is GPT-4o. Ich bin ein neues KI-Sprachmodell. Es ist schön, dich kennenzulernen.",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", SPOKEN)
+def test_other_languages_count_as_they_do(language: str) -> None:
+    tokens, text = SPOKEN[language]
+    assert estimate.prompt(ask(text * 20), "gpt-4o") == pytest.approx(tokens * 20, rel=0.25)
+
+
 def test_code_has_more_tokens_than_prose_of_the_same_length() -> None:
     code = "def add(a: int, b: int) -> int:\n    return a + b\n\n\n" * 100
     prose = (PROSE * 100)[: len(code)]
