@@ -277,7 +277,12 @@ async def test_the_demos_page_shows_an_agents_turn_and_switches_its_tool_off(tmp
             return bool((await add(client)).get("isError"))
 
         await until(off)
-        await opened.show(page, "findings")
-        await page.locator("tr", has_text="kill").first.wait_for(timeout=5000)
+
+        async def told_of() -> bool:  # a record waits a moment before it is in the ledger
+            await opened.show(page, "switches")
+            await opened.show(page, "findings")
+            return bool(await page.locator("tr", has_text="kill").count())
+
+        await until(told_of)
         assert opened.said == []
         await browser.close()
