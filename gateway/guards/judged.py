@@ -11,6 +11,8 @@ from gateway.guards.features import Cut
 from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.patterns import Patterns
 
+TOGETHER = 12  # rules: their automaton would have states by the ten thousand
+
 
 class Judged:
     """`rules` are RE2 expressions over folded text; the weights of the same name say what they are worth.
@@ -28,7 +30,7 @@ class Judged:
 
     @cached_property
     def patterns(self) -> Patterns:
-        return Patterns(self._rules)
+        return Patterns(self._rules, together=TOGETHER)
 
     @cached_property
     def linear(self) -> model.Linear:
