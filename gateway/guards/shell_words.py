@@ -36,7 +36,7 @@ WORDS = frozenset(_WORDS.split())
 _NAME = r"(?:/*(?:usr/+)?(?:local/+)?s?bin/+)?"
 _SURE = "|".join(sorted(COMMANDS, key=lambda name: (-len(name), name)))
 _MAYBE = "|".join(sorted(WORDS, key=lambda name: (-len(name), name)))
-_GOES_ON = r"(?:\.exe)?\s*(?:$|[;|&<>`)\n\"']|[-/.~$*0%]|[a-z0_]*[./\\][a-z0])"
+_GOES_ON = r"(?:\.exe)?\s*(?:$|[;&<>`)\n\"']|[-/.~$*0%]|[a-z0_]*[./\\][a-z0])"
 SURE = rf"(?:{_NAME}(?:{_SURE})(?:\.exe)?\b|(?:get|set|new|start|invoke|add|remove|out)-[a-z]{{3,}})"
 COMMAND = rf"(?:{SURE}|{_NAME}(?:{_MAYBE})\b{_GOES_ON})"
 

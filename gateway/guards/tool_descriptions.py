@@ -7,7 +7,6 @@ from gateway.guards.findings import Finding, Sample
 from gateway.guards.judged import Judged
 
 _RULES = {
-    **prompt_injection.RULES,
     "do_first": r"\b(?:before (?:you )?(?:call|us|using|calling|solve|do|answer|respond|proceed)[^.\n]{0,40}(?:must|first|need to)|you must (?:first|always|do the following)|(?:prior|previous) to (?:calling|using) )",
     "to_the_model": r"\b(?:note|message|instructions?|attention|reminder|notice)(?: for| to)(?: the| all)? (?:assistant|ai|agents?|model|llms?|chatbot|claude|gpt)\b|\b(?:ai|llm) (?:assistant|agent|model)s? (?:must|should|shall|needs? to|has to)\b",
     "works_only_if": r"\b(?:for|in order for|so that) (?:this|the) (?:tool|function|call|operation)s? (?:to|can|may) (?:work|succeed|run|function)\b|\bcontext: required\b",
@@ -31,6 +30,10 @@ _RULES = {
 
 class ToolDescriptions(Judged):
     """A model like prompt_injection's, after the one test that needs no model: nothing honest in a definition is invisible."""
+
+    def marks(self, piece: str) -> list[str]:
+        """Whatever takes over a model does so from a definition, too."""
+        return [*prompt_injection.SCANNER.marks(piece), *super().marks(piece)]
 
     def certain(self, sample: Sample) -> list[Finding]:
         return [
