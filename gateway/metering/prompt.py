@@ -92,7 +92,7 @@ class _Call(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     role: str = ""
-    content: msgspec.Raw = msgspec.Raw(b"null")
+    content: list[msgspec.Raw] | str | None = None
     tool_calls: list[msgspec.Raw] | None = None
     tool_call_id: str = ""
 
@@ -260,23 +260,21 @@ def _turns(messages: Iterable[_Message], into: Stretch) -> list[str]:
 
 
 def _turn(message: _Message, into: Stretch, names: dict[str, str], called: list[str]) -> None:
-    content = bytes(message.content)
+    content = message.content
     for each in message.tool_calls or ():
         call = _call(each)
         called.append(call.function.name)
         names[call.id] = call.function.name
         into.add(call.function.name, len(bytes(each)))
-    if message.tool_call_id:
-        into.add(names.get(message.tool_call_id, ""), _size(content))
-    elif content.startswith(b"["):
-        for raw in _list(content) or ():
-            _content(bytes(raw), into, names, called)
-    else:
-        into.add("", _size(content))
+    if isinstance(content, str):
+        into.add(names.get(message.tool_call_id, ""), _size(content.encode("utf-8", "replace")))
+        return
+    for raw in content or ():
+        _content(bytes(raw), into, names, called, names.get(message.tool_call_id, ""))
 
 
-def _content(data: bytes, into: Stretch, names: dict[str, str], called: list[str]) -> None:
-    block, tool = _block(data), ""
+def _content(data: bytes, into: Stretch, names: dict[str, str], called: list[str], tool: str) -> None:
+    block = _block(data)
     if block.type == "tool_use":
         tool = names[block.id] = block.name
         called.append(tool)

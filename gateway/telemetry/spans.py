@@ -14,7 +14,7 @@ import orjson
 
 from gateway.call import Call, Phase, Verdict
 from gateway.metering.record import Record
-from gateway.telemetry.w3c import new_span_id
+from gateway.telemetry.w3c import new_span_id, new_span_ids
 
 INTERNAL, SERVER, CLIENT = 1, 2, 3
 Masked = Callable[[Any], Any]
@@ -96,7 +96,9 @@ def of(ended: Ended, *, arguments: Masked | None = None, content: Masked | None 
     ]
     parent = operations[0].span_id if len(operations) == 1 else ended.span_id
     zero = ended.clock(0)
-    return [_request(ended), *operations, *[_phase(ended, phase, parent, zero) for phase in ended.phases]]
+    ids = new_span_ids(len(ended.phases))
+    phases = [_phase(ended, phase, id, parent, zero) for phase, id in zip(ended.phases, ids, strict=True)]
+    return [_request(ended), *operations, *phases]
 
 
 def verdict(verdicts: Sequence[Verdict]) -> str:
@@ -209,11 +211,11 @@ def _who(record: Record) -> dict[str, Value]:
     return found
 
 
-def _phase(ended: Ended, phase: Phase, operation: str, zero: int) -> Span:
+def _phase(ended: Ended, phase: Phase, id: str, operation: str, zero: int) -> Span:
     name, detail = phase.name, phase.detail
     parent, kind = (operation, CLIENT) if name == "attempt" else (ended.span_id, INTERNAL)
     return Span(
-        ended.trace_id, new_span_id(), parent, name, kind, zero + phase.started, zero + phase.ended, _named(name, detail)
+        ended.trace_id, id, parent, name, kind, zero + phase.started, zero + phase.ended, _named(name, detail)
     )  # fmt: skip
 
 

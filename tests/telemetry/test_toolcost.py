@@ -65,7 +65,7 @@ def test_definitions_and_results_are_laid_at_the_tools_that_brought_them() -> No
     assert list(found.definitions.sizes) == ["mcp__fs__read", "Grep"]
     assert found.new.tools["mcp__fs__read"] > 4 * found.definitions.sizes["mcp__fs__read"] > 0
     assert "Grep" not in found.new.tools
-    assert found.old == Stretch(len(b'"read it"'))
+    assert found.old == Stretch(len("read it"))
 
 
 def test_what_was_read_from_the_cache_falls_to_the_parts_that_stand_first() -> None:
