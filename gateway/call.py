@@ -10,8 +10,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from itertools import repeat
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.types import Scope
 
 Kind = Literal["llm", "mcp", "http"]
-_LATIN = repeat("latin-1")
+NAMES = 4096
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -155,7 +154,8 @@ class Call(msgspec.Struct):
     @classmethod
     def new(cls, scope: Scope) -> Call:
         client, at = scope.get("client"), time.time()
-        headers = _texts(scope.get("headers", ()))
+        # The first of several is the one that counts.
+        headers = {_names[name]: value.decode("latin-1") for name, value in reversed(scope.get("headers", ()))}
         path = _below(scope.get("root_path", ""), _path(scope))
         endpoint = match(path, headers)
         return cls(
@@ -182,14 +182,17 @@ class Call(msgspec.Struct):
             self.abort()
 
 
-def _texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by name; the first of several is the one that counts."""
-    pairs = list(headers)
-    pairs.reverse()
-    if not pairs:
-        return {}
-    names, values = zip(*pairs, strict=True)
-    return dict(zip(map(str, names, _LATIN), map(str, values, _LATIN), strict=True))
+class _Names(dict[bytes, str]):
+    """The names of headers as text: they are few, and come with every request."""
+
+    def __missing__(self, name: bytes) -> str:
+        text = name.decode("latin-1")
+        if len(self) < NAMES:
+            self[name] = text
+        return text
+
+
+_names = _Names()
 
 
 def _named(at: float) -> str:
