@@ -197,7 +197,7 @@ _names = _Names()
 
 def _named(at: float) -> str:
     """Later calls have later names, so that an index over them grows at its end; a name is no secret."""
-    return f"req_{int(at * 1_000_000):014x}{random.getrandbits(40):010x}"
+    return f"req_{int(at * 1_000_000) << 40 | random.getrandbits(40):024x}"
 
 
 def _below(root: str, path: str) -> str:
