@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from gateway.endpoints import Endpoint, match
+from gateway.known import Known
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
 from gateway.types import Dialect
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from gateway.types import Scope
 
 Kind = Literal["llm", "mcp", "http"]
-NAMES = 4096
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -155,7 +155,9 @@ class Call(msgspec.Struct):
     def new(cls, scope: Scope) -> Call:
         client, at = scope.get("client"), time.time()
         # The first of several is the one that counts.
-        headers = {_names[name]: value.decode("latin-1") for name, value in reversed(scope.get("headers", ()))}
+        headers = {
+            _names[name]: value.decode("latin-1") for name, value in reversed(scope.get("headers", ()))
+        }
         path = _below(scope.get("root_path", ""), _path(scope))
         endpoint = match(path, headers)
         return cls(
@@ -182,17 +184,7 @@ class Call(msgspec.Struct):
             self.abort()
 
 
-class _Names(dict[bytes, str]):
-    """The names of headers as text: they are few, and come with every request."""
-
-    def __missing__(self, name: bytes) -> str:
-        text = name.decode("latin-1")
-        if len(self) < NAMES:
-            self[name] = text
-        return text
-
-
-_names = _Names()
+_names: Known[bytes, str] = Known(lambda name: name.decode("latin-1"))
 
 
 def _named(at: float) -> str:
@@ -210,6 +202,6 @@ def _below(root: str, path: str) -> str:
 def _path(scope: Scope) -> str:
     """Decoded once, but for the slash: an encoded one belongs to its segment (Bedrock's model ids hold some)."""
     raw: bytes = scope.get("raw_path") or b""
-    if b"%" not in raw or b"%2f" not in raw.lower():
+    if 0x25 not in raw or b"%2f" not in raw.lower():
         return scope.get("path", "")  # type: ignore[no-any-return]
     return unquote(re.sub("%2f", "%252F", raw.decode("latin-1"), flags=re.IGNORECASE))

@@ -6,7 +6,6 @@ a thing twice, or in another spelling, is refused.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +14,7 @@ from gateway import body as bodies
 from gateway import endpoints
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest
+from gateway.known import Known
 from gateway.types import Receive, Scope
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -73,15 +73,13 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
         raise BadRequest(f"the request body is not a JSON object: {error}") from None
     if len(body) != _compact(fields) and not _whole(bytes(body), fields):
         raise BadRequest("the request body holds a key twice, or a key with escaped quotes")
-    if any(map(_misspelt, fields)):
-        key = next(filter(_misspelt, fields))
-        raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
+    for key in fields:
+        if _misspelt[key]:
+            raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
     return fields
 
 
-@lru_cache(1024)
-def _misspelt(key: str) -> bool:
-    return key not in _READ and key.lower() in _READ
+_misspelt: Known[str, bool] = Known(lambda key: key not in _READ and key.lower() in _READ)
 
 
 def _compact(fields: dict[str, msgspec.Raw]) -> int:

@@ -4,9 +4,9 @@ shared account does not."""
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from urllib.parse import unquote_plus
 
+from gateway.known import Known
 from gateway.net.client import values
 from gateway.types import Headers
 
@@ -36,21 +36,17 @@ def is_secret(name: bytes) -> bool:
     return name not in _NO_SECRET and _SECRET.search(name) is not None
 
 
-@lru_cache(4096)
-def _goes_up(name: bytes) -> bool:
-    return not (name in _REQUEST or _REQUEST_LIKE.match(name) or is_secret(name))
-
-
-@lru_cache(4096)
-def _comes_back(name: bytes, passthrough: bool) -> bool:
-    if _LIMITS.match(name):
-        return passthrough
-    return not (name in _RESPONSE or _RESPONSE_LIKE.match(name))
+_goes_up: Known[bytes, bool] = Known(
+    lambda name: not (name in _REQUEST or _REQUEST_LIKE.match(name) or is_secret(name))
+)
+_comes_back: Known[bytes, bool] = Known(
+    lambda name: not (name in _RESPONSE or _RESPONSE_LIKE.match(name) or _LIMITS.match(name))
+)
 
 
 def up(headers: Headers, *, passthrough: bool) -> Headers:
     """The client's headers for an upstream that speaks its dialect. A compressed answer could not be metered."""
-    kept = [pair for pair in headers if _goes_up(pair[0])]
+    kept = [pair for pair in headers if _goes_up[pair[0]]]
     if passthrough:
         kept += [pair for pair in headers if pair[0] in _CREDENTIALS]
     kept.append((b"accept-encoding", b"identity"))
@@ -63,7 +59,10 @@ _CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
 def back(headers: Headers, *, passthrough: bool = False) -> Headers:
     """The upstream's headers for the client. Its rate limits are those of everybody together, unless the credential is the
     client's own."""
-    return _without_named(headers, [pair for pair in headers if _comes_back(pair[0], passthrough)])
+    kept = [pair for pair in headers if _comes_back[pair[0]]]
+    if passthrough:
+        kept += [pair for pair in headers if _LIMITS.match(pair[0])]
+    return _without_named(headers, kept)
 
 
 def _without_named(headers: Headers, kept: Headers) -> Headers:
