@@ -91,8 +91,8 @@ def _anthropic(tightest: Mapping[str, Standing], now: float) -> list[Header]:
         else:
             limit, left, reset = _ANTHROPIC[unit]
             found += (
-                (limit, b"%.0f" % standing.rule.burst),
-                (left, b"%.0f" % standing.left),
+                (limit, b"%d" % standing.rule.burst),
+                (left, b"%d" % standing.left),
                 (reset, _moment(int(now + _refill(standing)))),
             )
     return found
@@ -127,8 +127,8 @@ def _openai(tightest: Mapping[str, Standing]) -> list[Header]:
         if unit in _OPENAI:
             limit, left, reset = _OPENAI[unit]
             found += (
-                (limit, b"%.0f" % standing.rule.burst),
-                (left, b"%.0f" % standing.left),
+                (limit, b"%d" % standing.rule.burst),
+                (left, b"%d" % standing.left),
                 (reset, b"%.3fs" % _refill(standing)),
             )
     return found

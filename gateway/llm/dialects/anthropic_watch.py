@@ -97,7 +97,7 @@ def own_thinking(body: bytes) -> bytes:
     Without that thinking a turn under a fixed budget may no longer begin as Anthropic wants: then thinking is
     off for it.
     """
-    if _FOREIGN.search(body) is None:
+    if body.find(b'thinking"') < 0 or _FOREIGN.search(body) is None:  # the first is many times cheaper
         return body
     with shaped("Messages"):
         hub = orjson.loads(body)
