@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Kind = Literal["llm", "mcp", "http"]
 
 
-class Principal(msgspec.Struct, frozen=True):
+class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who calls. `id` is unique over all kinds (`key:k_1a2b`, `jwt:ISSUER#SUB`, `anonymous`)."""
 
     id: str
@@ -46,7 +46,7 @@ class Principal(msgspec.Struct, frozen=True):
 ANONYMOUS = Principal("anonymous", "anonymous")
 
 
-class Attribution(msgspec.Struct, frozen=True):
+class Attribution(msgspec.Struct, frozen=True, gc=False):
     """Whom to charge. A verified claim beats a header; what came from a header only is in `unverified`."""
 
     user: str = ""
@@ -56,7 +56,7 @@ class Attribution(msgspec.Struct, frozen=True):
     unverified: frozenset[str] = frozenset()
 
 
-class Operation(msgspec.Struct):
+class Operation(msgspec.Struct, gc=False):
     """One thing asked for. `method` is `messages`, `chat`, `responses`, `generate`, `embeddings`, `count_tokens`, `models`
     for models, and the JSON-RPC method for MCP (`tools/call`); other HTTP requests have `GET` and the like."""
 
@@ -77,7 +77,7 @@ class Operation(msgspec.Struct):
     meta: Mapping[str, Any] | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What one policy said of one operation; kept for the log, the span and the audit."""
 
     policy: str  # auth | authz | ratelimit | guard | kill | pins | scope
@@ -86,7 +86,7 @@ class Verdict(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Phase(msgspec.Struct, frozen=True):
+class Phase(msgspec.Struct, frozen=True, gc=False):
     """A stretch of a call: `auth`, `authz`, `ratelimit`, `guard`, or one `attempt` at an upstream."""
 
     name: str

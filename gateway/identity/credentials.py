@@ -26,7 +26,7 @@ QUERY_MESSAGE = ("tokens in the query string are not accepted: they end up in lo
                  "Send the header Authorization: Bearer TOKEN")  # fmt: skip
 
 
-class Credential(msgspec.Struct, frozen=True):
+class Credential(msgspec.Struct, frozen=True, gc=False):
     header: str  # empty: it came in the query string
     text: str
 

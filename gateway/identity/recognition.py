@@ -22,7 +22,7 @@ V = TypeVar("V")
 UNKNOWN = 1.0  # seconds for which a key that nobody knows is not looked up again
 
 
-class Caller(Struct, frozen=True):
+class Caller(Struct, frozen=True, gc=False):
     """Who calls, and by which headers; the same ones say the same until `until`."""
 
     principal: Principal = ANONYMOUS

@@ -20,7 +20,7 @@ _OPENAI = {unit: [f"x-ratelimit-{kind}-{unit}".encode() for kind in _KINDS] for 
 UPSTREAM = (b"anthropic-ratelimit-", b"x-ratelimit-")  # a shared credential's: replaced by the caller's own
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """One limit of the caller after this call took its part."""
 
     rule: Rule

@@ -34,7 +34,7 @@ Places = dict[str, int]  # who holds a place → until when it is believed (µs)
 State = Mapping[str, "int | Places"]  # one entity: limit → tat or places
 
 
-class Take(msgspec.Struct, frozen=True):  # not a dataclass: built for every decision, in a tenth of the time
+class Take(msgspec.Struct, frozen=True, gc=False):  # not a dataclass: built for every decision, in a tenth of the time
     """One limit's share of a decision. `rate` a second, `burst` at most at once; both in the limit's own unit.
 
     With `since` it is a budget: `burst` in all, counted anew from each later `since` (a midnight, UTC). With `slot` it is one
@@ -50,7 +50,7 @@ class Take(msgspec.Struct, frozen=True):  # not a dataclass: built for every dec
     hold: float = 900.0
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """`denied` names the first limit that said no; then nothing at all was taken.
 
     `retry_after` is in seconds, and 0 where time alone does not help (a budget).
@@ -61,7 +61,7 @@ class Taken(msgspec.Struct, frozen=True):
     remaining: Mapping[str, float] = {}  # limit name → what is left
 
 
-class Terms(msgspec.Struct, frozen=True):
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """A take in whole numbers. `origin` is where an untouched bucket stands."""
 
     origin: int
@@ -70,7 +70,7 @@ class Terms(msgspec.Struct, frozen=True):
     inc: int
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """`changes` is what to write, empty when denied; `left` what remains of each limit afterwards."""
 
     denied: str

@@ -41,7 +41,7 @@ class Rule(Struct, frozen=True):
     fixed: Take | None  # what one request takes, where that is always the same
 
 
-class Share(Struct, frozen=True):
+class Share(Struct, frozen=True, gc=False):
     """One rule's part in what is taken from an entity."""
 
     rule: Rule

@@ -207,6 +207,11 @@ class RateLimiter:
                 log.warning("%s: %.0f %% of %s is used", entity, used, rule.name)
 
     @property
+    def learns(self) -> bool:
+        """Whether some limit needs to know how much models are used."""
+        return self._learns or bool(self._spend)
+
+    @property
     def settling_waits(self) -> bool:
         return getattr(self._store, "settle_waits", False)
 
@@ -222,7 +227,7 @@ class RateLimiter:
 
     def learn(self, call: Call, op: Operation, usage: Usage) -> None:
         """What the next estimate for this model starts from."""
-        if not (self._learns or self._spend):
+        if not self.learns:
             return
         self.outputs.note(op.model, usage.output)
         if call.upstream_model and self._routes.get(op.model) != (call.provider, call.upstream_model):

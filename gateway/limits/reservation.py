@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _USED = ("tokens", "usd")
 
 
-class Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True, gc=False):
     """What was taken from one entity."""
 
     entity: str

@@ -30,7 +30,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _MODEL = re.compile(r"(?<=/models/)[^/:]+|(?<=/model/)[^/]+")
 
 
-class Prepared(msgspec.Struct):
+class Prepared(msgspec.Struct, gc=False):
     """A request as one provider gets it. `reply` reads the answer; None: it passes as it is."""
 
     candidate: Candidate

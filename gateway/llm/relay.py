@@ -62,12 +62,12 @@ class Relay:
         self.started = True
         return self._send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def body(self, data: bytes, *, more: bool) -> None:
+    def body(self, data: bytes, *, more: bool) -> Awaitable[None]:
         if self._size <= READ_LIMIT:
             self._parts.append(data)
         self._size += len(data)
         self._tail = data or self._tail
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        return self._send({"type": "http.response.body", "body": data, "more_body": more})
 
     # -- the same dialect on both sides
 

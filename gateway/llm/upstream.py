@@ -23,7 +23,7 @@ from gateway.net.retry import Budget, pause
 log = logging.getLogger("gateway")
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, gc=False):
     """A provider's answer whose head, and as much as had to be seen to trust it, has arrived."""
 
     prepared: Prepared

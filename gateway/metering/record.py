@@ -21,9 +21,7 @@ def outcome_of(status: int, *, policy: str = "") -> Outcome:
     return "upstream_error" if status >= 500 or status == 429 else "error"
 
 
-class Record(
-    msgspec.Struct, omit_defaults=True
-):  # not a dataclass: it is made and encoded for every operation
+class Record(msgspec.Struct, omit_defaults=True, gc=False):  # made and encoded for every operation
     id: str  # unique: a ledger write may be repeated, and counts once
     call: str  # Call.id
     at: float  # seconds since the epoch
@@ -62,4 +60,6 @@ class Record(
     policy: str = ""  # of a refusal: which policy, which rule, why
     rule: str = ""
     reason: str = ""
-    findings: tuple[str, ...] = ()  # what policies said beside `allow`: "guard mask secrets"; alike ones once a call
+    findings: tuple[
+        str, ...
+    ] = ()  # what policies said beside `allow`: "guard mask secrets"; alike ones once a call

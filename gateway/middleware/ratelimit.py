@@ -100,6 +100,8 @@ class RateLimitMiddleware:
             return await self.app(scope, replayed, send)
         answer = Answer.of(call, send)
         told = _Told(held, answer)
+        if not (held.owes or self.limiter.learns):  # requests are counted, and nothing is used
+            return await self.app(scope, replayed, answer)
         try:
             await self.app(scope, replayed, answer)
         finally:

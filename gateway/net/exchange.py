@@ -100,22 +100,17 @@ class Exchange:
             self._wire.resume()
         return data
 
-    async def _more(self, patience: float) -> None:
-        """Wait until something has happened, for `patience` seconds at most."""
+    def _more(self, patience: float) -> asyncio.Future[None]:
+        """Done when something has happened, after `patience` seconds at most."""
         if self._error is not None:
             raise self._error
         wire = self._wire
         assert wire is not None
         loop = wire.loop
-        self._waiter = loop.create_future()
+        waiter = self._waiter = loop.create_future()
         due = loop.time() + patience
         wire.arm(due if due < self._until else self._until)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            if self._wire is wire:  # otherwise it may already carry somebody else's exchange
-                wire.disarm()
+        return waiter
 
     # -- what the connection tells
 
@@ -194,8 +189,12 @@ class Exchange:
         self._keep = self._parser.should_keep_alive() and not self._no_body
 
     def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return
+        if self._wire is not None:  # otherwise it may already carry somebody else's exchange
+            self._wire.disarm()
+        if not waiter.done():
             waiter.set_result(None)
 
     def _end(self, *, reusable: bool) -> None:

@@ -15,7 +15,7 @@ from gateway.refusals import Refusal
 LOSSES = 32  # named in one line; the metric counts all
 
 
-class Done(msgspec.Struct, omit_defaults=True):
+class Done(msgspec.Struct, omit_defaults=True, gc=False):
     """One operation in a line."""
 
     kind: str
@@ -32,7 +32,7 @@ class Done(msgspec.Struct, omit_defaults=True):
     usd: float | None = None
 
 
-class Line(msgspec.Struct, omit_defaults=True):
+class Line(msgspec.Struct, omit_defaults=True, gc=False):
     """One request: names only, never a header, a body or a credential."""
 
     at: float

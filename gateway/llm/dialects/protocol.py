@@ -63,7 +63,7 @@ class Request(Struct):
     wire: Json = {}  # private to the inbound dialect (`include_usage`, `alt`, …)
 
 
-class Options(Struct, frozen=True, kw_only=True):
+class Options(Struct, frozen=True, kw_only=True, gc=False):
     """How to write a request for one provider and one model.
 
     `quirks` are the flags of the provider's row and of the model; each dialect documents those it reads.
