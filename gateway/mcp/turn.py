@@ -149,7 +149,9 @@ def refused(turn: Turn, refusal: Refusal) -> Answer:
     if refusal.retry_after is not None:
         meta["retryAfter"] = refusal.retry_after
     if turn.message.method == "tools/call":
-        return tool_error(turn, f"Refused by {policy}: {refusal.message}", {"gateway/refusal": meta})
+        said = refusal.message
+        text = said if said.startswith("Refused by ") else f"Refused by {policy}: {said}"
+        return tool_error(turn, text, {"gateway/refusal": meta})
     raise RpcError(-31000 - refusal.status, refusal.message, meta)
 
 

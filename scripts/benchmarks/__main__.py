@@ -10,6 +10,7 @@ import argparse
 import json
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,6 +40,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         rows, absences, problems = _all(chosen, options, Path(folder))
     print(report.table(rows, absences, problems))
+    if not options.rows or "guard" in options.rows:
+        print(report.guards(_guards()))
     if options.json:
         print(json.dumps(report.summary(rows)))
     return 1 if problems else 0
@@ -51,7 +54,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--peers", type=lambda text: text.split(";"), help="names, divided by semicolons")
     parser.add_argument(
-        "--rows", type=lambda text: text.split(","), help="json, json-60k, json-400k, stream, mcp, chat"
+        "--rows",
+        type=lambda text: text.split(","),
+        help="json, json-60k, json-400k, stream, mcp, chat, guard",
     )
     parser.add_argument("--install", action="store_true", help="install missing peers into .bench/")
     parser.add_argument(
@@ -92,6 +97,13 @@ def _direct(upstream: str, options: argparse.Namespace, folder: Path) -> list[Ro
             time.sleep(0.05)
         found += [measure.measure(None, "direct", row, to, connections=count, seconds=options.seconds)
                   for count in (1, options.connections)]  # fmt: skip
+    return found
+
+
+def _guards() -> dict[str, float]:
+    """What the scanners take, in a process of their own."""
+    command = [sys.executable, str(HERE.parent / "bench_guards"), "--json"]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
 
 

@@ -20,6 +20,11 @@ def table(rows: Sequence[Row], absences: Mapping[str, str], problems: Sequence[s
     return "\n".join(lines)
 
 
+def guards(found: Mapping[str, float]) -> str:
+    lines = ["", "### guard", "", "| | CPU ms |", "|---|---:|"]
+    return "\n".join([*lines, *(f"| {name} | {value:,.2f} |" for name, value in found.items())])
+
+
 def _line(row: Row, nginx: float) -> str:
     ratio = f"{row.cpu_us / nginx:.1f}" if nginx and row.cpu_us else ""
     bad = f" ({row.bad} bad)" if row.bad else ""
