@@ -38,7 +38,9 @@ def bill(prompt: Prompt, usage: Usage, rates: Rates) -> Bill | None:
 
 def _laid(sizes: Sequence[int], tokens: float, usage: Usage, rates: Rates) -> list[float]:
     """Dollars of a byte in each stretch: the prices are handed out one after the other, as far as each reaches."""
-    prices = zip((usage.cache_read, usage.cache_write_1h, usage.cache_write, usage.input), rates, strict=False)
+    prices = zip(
+        (usage.cache_read, usage.cache_write_1h, usage.cache_write, usage.input), rates, strict=False
+    )
     left: float
     left, rate = next(prices)
     paid = []

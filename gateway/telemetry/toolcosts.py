@@ -164,7 +164,9 @@ def _tell_apart(defined: Mapping[tuple[int, Definitions], Defined], unsaved: dic
     for (day, definitions), sums in defined.items():
         names = (*definitions.sizes, *definitions.deferred)
         sizes = {name: definitions.sizes.get(name, 0) for name in names}
-        costs = {name: Cost(sums.requests, 0, size * sums.tokens, size * sums.usd) for name, size in sizes.items()}
+        costs = {
+            name: Cost(sums.requests, 0, size * sums.tokens, size * sums.usd) for name, size in sizes.items()
+        }
         _add(unsaved.setdefault(day, {}), costs)
 
 

@@ -64,7 +64,9 @@ def span(each: Span) -> bytes:
     if each.parent:
         parts += (b"\x22\x08", _id(each.parent))
     parts += (_name(each.name, each.kind), _times(0x39, each.started, 0x41, each.ended))
-    encoded = _attribute if each.kind != CLIENT or _LONG.isdisjoint(each.attributes) else _attribute.__wrapped__
+    encoded = (
+        _attribute if each.kind != CLIENT or _LONG.isdisjoint(each.attributes) else _attribute.__wrapped__
+    )
     parts += map(encoded, each.attributes, each.attributes.values())
     if each.links:
         parts += map(_link, each.links)

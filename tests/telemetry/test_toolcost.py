@@ -81,8 +81,14 @@ def test_a_deferred_tool_costs_nothing_until_the_search_finds_it() -> None:
     assert list(hidden.definitions.sizes) == ["Grep"]
     assert hidden.brought(hidden.new) == []
     references = [{"type": "tool_reference", "tool_name": "mcp__fs__read"}]
-    answer = {"role": "assistant", "content": [{"type": "tool_use", "id": "t0", "name": "ToolSearch", "input": {}}]}
-    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t0", "content": references}]}
+    answer = {
+        "role": "assistant",
+        "content": [{"type": "tool_use", "id": "t0", "name": "ToolSearch", "input": {}}],
+    }
+    result = {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "t0", "content": references}],
+    }
     found = prompt(anthropic(tools=[deferred, GREP], messages=[answer, result]))
     brought = [("mcp__fs__read", len(orjson.dumps(deferred)))]
     assert found.brought(found.new) == brought
@@ -138,7 +144,9 @@ def test_what_is_no_prompt_is_left_alone(body: bytes) -> None:
 def test_what_is_laid_over_a_prompt_is_what_was_billed(sizes: tuple[int, ...], usage: Usage) -> None:
     definitions, system, old, new = sizes
     found = toolcost.bill(
-        Prompt(Definitions(b"", {"a": definitions}, {}, definitions), system, Stretch(old), Stretch(new), ()), usage, RATES
+        Prompt(Definitions(b"", {"a": definitions}, {}, definitions), system, Stretch(old), Stretch(new), ()),
+        usage,
+        RATES,
     )
     if not sum(sizes) or not usage.prompt:
         assert found is None
@@ -147,7 +155,10 @@ def test_what_is_laid_over_a_prompt_is_what_was_billed(sizes: tuple[int, ...], u
     paid = definitions * found.definitions + old * found.old + new * found.new
     read, hour, write, fresh, _ = RATES
     bill = (
-        usage.cache_read * read + usage.cache_write_1h * hour + usage.cache_write * write + usage.input * fresh
+        usage.cache_read * read
+        + usage.cache_write_1h * hour
+        + usage.cache_write * write
+        + usage.input * fresh
     ) / MILLION
     assert found.tokens * sum(sizes) == pytest.approx(usage.prompt)
     assert paid <= bill * (1 + 1e-9)
@@ -198,7 +209,9 @@ def test_a_conversation_that_was_seen_before_reads_as_one_that_was_not(
             "messages": messages[:end],
             "model": "claude",
         }
-        body = orjson.dumps({name: whole[name] for name in order}, option=orjson.OPT_INDENT_2 if indent else 0)
+        body = orjson.dumps(
+            {name: whole[name] for name in order}, option=orjson.OPT_INDENT_2 if indent else 0
+        )
         known, fresh = remembering.read(body, "session"), Reader().read(body)
         assert known is not None
         assert fresh is not None

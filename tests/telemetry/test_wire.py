@@ -15,7 +15,11 @@ from tests.telemetry.receiver import attributes
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 VALUES = st.one_of(
-    TEXT, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.lists(TEXT).map(tuple)
+    TEXT,
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.lists(TEXT).map(tuple),
 )
 TRACE, SPAN = st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_size=8)  # fmt: skip
 
