@@ -71,7 +71,9 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
         fields = _members(body)
     except _BROKEN as error:
         raise BadRequest(f"the request body is not a JSON object: {error}") from None
-    if len(body) != _compact(fields) and not _whole(bytes(body), fields):
+    # The length of these members written without a space: a body of this length can hold nothing else.
+    compact = 1 + sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
+    if len(body) != compact and not _whole(bytes(body), fields):
         raise BadRequest("the request body holds a key twice, or a key with escaped quotes")
     for key in fields:
         if _misspelt[key]:
@@ -80,11 +82,6 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
 
 
 _misspelt: Known[str, bool] = Known(lambda key: key not in _READ and key.lower() in _READ)
-
-
-def _compact(fields: dict[str, msgspec.Raw]) -> int:
-    """The length of these members written without a space: a body of this length can hold nothing else."""
-    return 1 + sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
 
 
 def _whole(text: bytes, fields: dict[str, msgspec.Raw]) -> bool:

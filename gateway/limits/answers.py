@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.limits.demand import Rule, Share
 from gateway.refusals import Refusal
+
+if TYPE_CHECKING:
+    from gateway.limits.reservation import Part
 
 Header = tuple[bytes, bytes]
 _PERIODS = {"day": "daily", "week": "weekly", "month": "monthly"}
@@ -21,10 +25,11 @@ UPSTREAM = (b"anthropic-ratelimit-", b"x-ratelimit-")  # a shared credential's: 
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
-    """One limit of the caller after this call took its part."""
+    """One limit of the caller after this call took its part; `used` is a share of 1."""
 
     rule: Rule
     left: float
+    used: float
     resets: float
 
 
@@ -71,12 +76,12 @@ def unavailable(rule: Rule) -> Refusal:
                    data={"limit": rule.name})  # fmt: skip
 
 
-def headers(dialect: str, standings: list[Standing], now: float) -> list[Header]:
+def headers(dialect: str, parts: Sequence[Part], now: float) -> list[Header]:
     """The caller's own figures, as the dialect's clients read them."""
     if dialect in ("anthropic", "vertex"):
-        return _anthropic(_tightest(standings), now)
+        return _anthropic(_tightest(parts), now)
     if dialect in ("openai-chat", "openai-responses"):
-        return _openai(_tightest(standings))
+        return _openai(_tightest(parts))
     return []
 
 
@@ -105,7 +110,7 @@ def _moment(seconds: int) -> bytes:
 
 def _unified(budget: Standing) -> Mapping[str, str]:
     """The spend of the fullest budget. The client warns where a threshold is named."""
-    used, reset = min(0.99, _used(budget)), f"{budget.resets:.0f}"
+    used, reset = min(0.99, budget.used), f"{budget.resets:.0f}"
     surpassed = max((level for level in budget.rule.warn if used * 100 >= level), default=None)
     status = "allowed" if surpassed is None else "allowed_warning"
     found = {
@@ -134,18 +139,19 @@ def _openai(tightest: Mapping[str, Standing]) -> list[Header]:
     return found
 
 
-def _tightest(standings: list[Standing]) -> dict[str, Standing]:
+def _tightest(parts: Sequence[Part]) -> dict[str, Standing]:
     """Of each unit that clients know."""
     found: dict[str, Standing] = {}
-    for standing in standings:
-        unit = standing.rule.unit
-        if unit != "concurrency" and (unit not in found or _used(standing) > _used(found[unit])):
-            found[unit] = standing
+    for part in parts:
+        for share in part.shares:
+            rule = share.rule
+            if rule.unit == "concurrency":
+                continue
+            left = part.left[rule.name]
+            used = 1 - max(0.0, left) / rule.burst
+            if rule.unit not in found or used > found[rule.unit].used:
+                found[rule.unit] = Standing(rule, left, used, share.resets)
     return found
-
-
-def _used(standing: Standing) -> float:
-    return 1 - max(0.0, standing.left) / standing.rule.burst
 
 
 def _refill(standing: Standing) -> float:

@@ -90,34 +90,34 @@ class RateLimiter:
         return held
 
     async def _reserve(self, held: Held, entity: str, shares: Sequence[Share]) -> None:
-        takes = [share.take for share in shares]
-        taken = await self._take(entity, takes)
-        local = taken is None
-        if taken is None:
-            shares = self._open(held.call, shares)
-            takes = [self._share(share.take) for share in shares]
-            taken = self._local.take(entity, takes)
-        if not taken.denied:
-            held.parts.append(Part(entity, shares, takes, taken.remaining, local))
-            if self._warns:
-                self._warn(entity, shares, taken)
-            return
-        self._refuse(held.call, answers.refusal(_denied(shares, taken), taken.retry_after, self._clock()))
-
-    async def _take(self, entity: str, takes: list[Take]) -> Taken | None:
-        """None: the store does not answer."""
         if not self._breaker.allows():
             self.counters["store_skipped"] += 1
-            return None
+            return self._stand_in(held, entity, shares)
+        takes = [share.take for share in shares]
         try:
             taken = await self._store.take(entity, takes)
         except StoreError as error:
             self._breaker.failed()
             self.counters["store_errors"] += 1
             log.warning("the store did not answer for limits: %s", error)
-            return None
+            return self._stand_in(held, entity, shares)
         self._breaker.succeeded()
-        return taken
+        self._taken(held, Part(entity, shares, takes, taken.remaining, False), taken)
+
+    def _stand_in(self, held: Held, entity: str, shares: Sequence[Share]) -> None:
+        """Buckets of this process, while the store does not answer."""
+        shares = self._open(held.call, shares)
+        takes = [self._share(share.take) for share in shares]
+        taken = self._local.take(entity, takes)
+        self._taken(held, Part(entity, shares, takes, taken.remaining, True), taken)
+
+    def _taken(self, held: Held, part: Part, taken: Taken) -> None:
+        if taken.denied:
+            refusal = answers.refusal(_denied(part.shares, taken), taken.retry_after, self._clock())
+            return self._refuse(held.call, refusal)
+        held.parts.append(part)
+        if self._warns:
+            self._warn(part.entity, part.shares, taken)
 
     def _open(self, call: Call, shares: Sequence[Share]) -> list[Share]:
         """The shares that a local bucket may stand in for. Raises Refused for those that fail closed."""
@@ -235,8 +235,8 @@ class RateLimiter:
                 self._routes.clear()
             self._routes[op.model] = (call.provider, call.upstream_model)
 
-    def headers(self, call: Call, standings: list[answers.Standing]) -> list[answers.Header]:
-        return answers.headers(call.dialect, standings, self._clock())
+    def now(self) -> float:
+        return self._clock()
 
     def _period(self, per: rules.Period) -> tuple[float, float]:
         now = self._clock()

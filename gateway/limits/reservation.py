@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from gateway.limits.answers import Header, Standing
+from gateway.limits import answers
 from gateway.limits.bucket import Take
 
 if TYPE_CHECKING:
@@ -49,14 +49,9 @@ class Held:
         """Whether anything was taken at all."""
         return bool(self.parts)
 
-    def headers(self) -> list[Header]:
+    def headers(self) -> list[answers.Header]:
         """The caller's own figures, for the head of a successful answer."""
-        standings = [
-            Standing(share.rule, part.left[share.rule.name], share.resets)
-            for part in self.parts
-            for share in part.shares
-        ]
-        return self._limiter.headers(self.call, standings)
+        return answers.headers(self.call.dialect, self.parts, self._limiter.now())
 
     @property
     def waits_for_usage(self) -> bool:

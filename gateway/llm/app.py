@@ -95,8 +95,10 @@ class LLMApp:
     async def _serve(self, inquiry: Inquiry, receive: Receive, send: Send) -> None:
         relay = Relay(inquiry, send, silence=self._silence)
         try:
-            async with Presence(inquiry.call, receive, self._late):
+            with Presence(inquiry.call, receive, self._late) as presence:
                 await self._relay(inquiry, relay)
+            if presence.ended:
+                await presence.over()
         except (ClientGone, asyncio.CancelledError):
             relay.abandoned = True
             raise

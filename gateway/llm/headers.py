@@ -4,12 +4,14 @@ shared account does not."""
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from urllib.parse import unquote_plus
 
 from gateway.known import Known
 from gateway.net.client import values
 from gateway.types import Headers
 
+_NAME = itemgetter(0)
 _HOP = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
 )
@@ -50,7 +52,7 @@ def up(headers: Headers, *, passthrough: bool) -> Headers:
     if passthrough:
         kept += [pair for pair in headers if pair[0] in _CREDENTIALS]
     kept.append((b"accept-encoding", b"identity"))
-    return _without_named(headers, kept)
+    return _without_named(headers, kept) if b"connection" in map(_NAME, headers) else kept
 
 
 _CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
@@ -62,14 +64,12 @@ def back(headers: Headers, *, passthrough: bool = False) -> Headers:
     kept = [pair for pair in headers if _comes_back[pair[0]]]
     if passthrough:
         kept += [pair for pair in headers if _LIMITS.match(pair[0])]
-    return _without_named(headers, kept)
+    return _without_named(headers, kept) if b"connection" in map(_NAME, headers) else kept
 
 
 def _without_named(headers: Headers, kept: Headers) -> Headers:
     """Without the headers that Connection declares to be of this hop."""
     declared = values(headers, b"connection")
-    if not declared:
-        return kept
     named = {each.strip().lower() for value in declared for each in value.split(b",")}
     return [pair for pair in kept if pair[0] not in named]
 

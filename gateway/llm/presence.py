@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from types import TracebackType
+from typing import Self
 
 from gateway.call import Call
 from gateway.errors import ClientGone, Refused
@@ -20,20 +21,22 @@ GRACE = 0.5  # seconds
 class Presence:
     """Cancels what happens inside when the client leaves (ClientGone) or the call is stopped (Refused).
 
-    async with Presence(call, receive, late):
+    with Presence(call, receive, late) as presence:
         ...
+    if presence.ended:
+        await presence.over()
     """
 
-    __slots__ = ("_call", "_ended", "_late", "_listener", "_receive", "_task")
+    __slots__ = ("_call", "_late", "_listener", "_receive", "_task", "ended")
 
     def __init__(self, call: Call, receive: Receive, late: Late) -> None:
         self._call = call
         self._receive = receive
         self._late = late
-        self._ended = False
+        self.ended = False
         self._listener: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> Self:
         if self._call.stopped is not None:
             raise Refused(self._call.stopped)
         task = asyncio.current_task()
@@ -41,27 +44,27 @@ class Presence:
         self._task = task
         self._late.add(self)
         self._call.abort = self._end
+        return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._late.remove(self)
         if self._listener is not None:
             self._listener.cancel()
         self._call.abort = None
-        if not self._ended:
+        if not self.ended or kind is None:
             return
-        if kind is None:
-            await self._swallow()
         if self._task.uncancel() == 0 and kind is asyncio.CancelledError:
             if self._call.stopped is not None:
                 raise Refused(self._call.stopped) from None
             raise ClientGone("the client left before the answer was complete") from None
 
-    async def _swallow(self) -> None:
+    async def over(self) -> None:
         """The cancellation came in the moment of success and is still to be delivered."""
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
+        self._task.uncancel()
 
     def start(self) -> None:
         self._listener = self._task.get_loop().create_task(self._listen())
@@ -72,6 +75,6 @@ class Presence:
         self._end()
 
     def _end(self) -> None:
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             self._task.cancel()
