@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway import refusals
 from gateway.body import DEFAULT, Bound
 from gateway.call import Call
+from gateway.known import Known
 from gateway.middleware.access import AccessMiddleware, Observer, Tracer
 from gateway.types import App, Receive, Scope, Send
 
@@ -46,7 +47,8 @@ class Router:
     def __init__(self, routes: Sequence[Route], *, fixed: Mapping[str, App]) -> None:
         self.fixed = dict(fixed)
         ordered = sorted(routes, key=lambda r: (not r.exact, -len(r.path)))
-        self.routes = [(each, each.path.rstrip("/"), each.path.rstrip("/") + "/") for each in ordered]
+        self.routes = [(each, each.path.rstrip("/")) for each in ordered]
+        self._serving = Known(self._those_that_serve)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         call = Call.of(scope)
@@ -54,9 +56,8 @@ class Router:
         app = self.fixed.get(path)
         if app is not None:
             return app(scope, receive, send)
-        for route, prefix, below in self.routes:
-            found = path == route.path or (not route.exact and path.startswith(below))
-            if found and (not route.ports or _port(scope) in route.ports):
+        for route, prefix in self._serving[path]:
+            if not route.ports or _port(scope) in route.ports:
                 call.route = route.path
                 if route.mcp:
                     call.dialect, call.endpoint = "mcp", None
@@ -65,6 +66,13 @@ class Router:
                 return route.app(scope, receive, send)
         refusal = refusals.invalid(f"no route of this gateway serves {path}", status=404)
         return refusals.send_refusal(call, refusal, send)
+
+    def _those_that_serve(self, path: str) -> Sequence[tuple[Route, str]]:
+        return [
+            (route, prefix)
+            for route, prefix in self.routes
+            if path == route.path or (not route.exact and path.startswith(prefix + "/"))
+        ]
 
 
 def _port(scope: Scope) -> int | None:
