@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.types import Message, Send
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 class Answer:
     """The `send` of one request, one for all layers that were given the same: a chain of them would cost more than what
-    they do. `heads` get the message with the head before it goes on, `feeds` each piece of the body.
+    they do. `heads` get the message with the head before it goes on, `feeds` each piece of the body; `added` are headers.
     """
 
-    __slots__ = ("_call", "_send", "ended", "feeds", "heads", "size", "status")
+    __slots__ = ("_added", "_call", "_send", "ended", "feeds", "heads", "size", "status")
 
-    def __init__(self, call: Call, send: Send) -> None:
+    def __init__(self, call: Call, send: Send, *, added: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._call = call
         self._send = send
+        self._added = added
         self.heads: list[Callable[[Message], None]] = []
         self.feeds: list[Callable[[bytes], None]] = []
         self.status = 0  # 0: nothing was sent
@@ -36,6 +37,8 @@ class Answer:
             self.status = self._call.status = message["status"]
             for head in self.heads:
                 head(message)
+            if self._added:
+                message["headers"] = [*message.get("headers", ()), *self._added]
             self.heads.clear()  # they hold this answer: a ring would be left to the collector
         else:
             chunk = message.get("body", b"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Protocol
 
 from gateway import refusals
@@ -22,7 +22,7 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.refusals import Refusal
-from gateway.types import App, Message, Receive, Scope, Send
+from gateway.types import App, Receive, Scope, Send
 
 log = logging.getLogger("gateway")
 CLIENT_GONE = 499
@@ -75,8 +75,7 @@ class AccessMiddleware:
         state["gateway"], state["gateway.bound"] = call, self.bound
         if self.tracer is not None:
             self.tracer.begin(call)
-        answer = Answer(call, send)
-        answer.heads.append(partial(_name, call.id))
+        answer = Answer(call, send, added=((b"x-gateway-call", call.id.encode()),))
         try:
             if _ambiguous(call.path):
                 raise BadRequest("the path can be read in more than one way: send it normalised")
@@ -89,11 +88,6 @@ class AccessMiddleware:
                 observer.finished(call)
             if self.flush is not None:
                 await self.flush()
-
-
-def _name(name: str, message: Message) -> None:
-    """Name the call in the response."""
-    message["headers"] = [*message.get("headers", ()), (b"x-gateway-call", name.encode())]
 
 
 async def _explain(call: Call, error: Exception, answer: Answer) -> None:
