@@ -365,7 +365,7 @@ def test_a_forwarded_body_loses_only_foreign_thinking() -> None:
 
 
 def test_bytes_that_are_no_request_are_refused() -> None:
-    for body in (b"[]", b"{", b'{"model":"m","messages":{"signature":"gm1.c.x"}}'):
+    for body in (b"[]", b"{", b'{"model":"m","messages":{"type":"thinking","signature":"gm1.c.x"}}'):
         with pytest.raises(BadRequest):
             anthropic.forward(body, Options(model="y"))
 
