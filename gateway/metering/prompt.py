@@ -11,7 +11,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -57,7 +57,7 @@ class Stretch:
 EMPTY: Final = Stretch()  # only ever copied
 
 
-class Prompt(NamedTuple):
+class Prompt(msgspec.Struct, frozen=True):
     """A request in the provider's order. `called` are the tools whose calls are new in it."""
 
     definitions: Definitions
@@ -120,7 +120,7 @@ _call = msgspec.json.Decoder(_Call).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 
-class Beginning(NamedTuple):
+class Beginning(msgspec.Struct, frozen=True):
     """How a request began, up to the end of a message, and what that amounts to. `tools` stood somewhere in that request."""
 
     end: int = 0

@@ -10,14 +10,15 @@ stands first, as they do at the provider. Within a stretch every byte costs the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gateway.metering.prices import MILLION, Rates
 from gateway.metering.prompt import Prompt, Stretch
 from gateway.metering.usage import Usage
 
 
-class Bill(NamedTuple):
+class Bill(Struct, frozen=True, gc=False):
     """What each byte of a prompt cost: tokens, and dollars by the stretch in which it stands."""
 
     tokens: float

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from gateway.call import Call, Principal, Verdict
 from gateway.metering.record import Record
@@ -28,7 +31,7 @@ KEPT: Final = (
 _kept = attrgetter(*KEPT)
 
 
-class Noted(NamedTuple):
+class Noted(Struct, frozen=True, gc=False):
     """What the request leaves for its line: references, and not the body."""
 
     record: Record
@@ -111,14 +114,10 @@ class Audit:
     def _entry(self, noted: Noted) -> dict[str, Any]:
         record = noted.record
         entry: dict[str, Any] = {"at": round(record.at, 3), "event": "call"}
-        entry |= {name: value for name, value in zip(KEPT, _kept(record), strict=True) if value}
-        entry |= {
-            "ms": round(record.duration_ms, 3),
-            "path": noted.path,
-            "dialect": noted.dialect,
-            "ip": noted.ip,
-        }
-        entry["caller"] = caller(noted.principal, self._claims)
+        found = _kept(record)
+        entry |= compress(zip(KEPT, found, strict=True), found)
+        entry["ms"], entry["path"], entry["dialect"] = round(record.duration_ms, 3), noted.path, noted.dialect
+        entry["ip"], entry["caller"] = noted.ip, caller(noted.principal, self._claims)
         if record.usage is not None:
             entry["tokens"] = {"input": record.usage.prompt, "output": record.usage.output}
         if record.labels:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,8 +31,10 @@ class Chain:
         self._number = 0
         self._last = after
 
-    def line(self, entry: Mapping[str, Any]) -> bytes:
-        body = encode([{**entry, "chain": self.name, "n": self._number, "prev": self._last}])[:-1]
+    def line(self, entry: dict[str, Any]) -> bytes:
+        """The line of this entry, which gets its place in the chain."""
+        entry |= {"chain": self.name, "n": self._number, "prev": self._last}
+        body = encode([entry])[:-1]
         self._number += 1
         self._last = _hash(body, self._key)
         return body[:-1] + _MARK + self._last.encode() + b'"}\n'

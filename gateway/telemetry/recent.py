@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gateway.call import Call, Operation, Phase, Principal, Verdict
 from gateway.metering.record import Record
@@ -14,7 +15,7 @@ from gateway.telemetry import outcomes
 from gateway.types import Dialect
 
 
-class Seen(NamedTuple):
+class Seen(Struct, frozen=True, gc=False):
     """One finished call; its body is kept only where content is switched on."""
 
     number: int

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 Labels = tuple[str, ...]
 OTHER = "other"
 LONGEST = 128
 
 
-class Exemplar(NamedTuple):
+class Exemplar(Struct, frozen=True, gc=False):
     value: float
     trace_id: str
     at: float

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from gateway.call import Call, Phase, Verdict
 from gateway.metering.record import Record
@@ -26,12 +27,12 @@ _OPERATIONS = {
 }  # fmt: skip
 
 
-class Link(NamedTuple):
+class Link(Struct, frozen=True, gc=False):
     trace_id: str
     span_id: str
 
 
-class Span(NamedTuple):
+class Span(Struct, frozen=True, gc=False):
     trace_id: str
     span_id: str
     parent: str
@@ -44,7 +45,7 @@ class Span(NamedTuple):
     links: tuple[Link, ...] = ()
 
 
-class Ended(NamedTuple):
+class Ended(Struct, frozen=True, gc=False):
     """What is kept of a call for its spans: references only."""
 
     trace_id: str

@@ -10,7 +10,9 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from gateway.call import Call
 from gateway.errors import StoreError
@@ -70,7 +72,7 @@ class Defined:
     usd: float = 0.0
 
 
-class Waiting(NamedTuple):
+class Waiting(Struct, frozen=True, gc=False):
     body: bytes
     conversation: str
     at: float

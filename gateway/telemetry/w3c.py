@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import re
-from typing import NamedTuple
+
+from msgspec import Struct
 
 # Version ff is forbidden; of a version we do not know we read what version 00 says and ignore the rest.
 _HEADER = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 
 
-class Context(NamedTuple):
+class Context(Struct, frozen=True, gc=False):
     trace_id: str
     span_id: str
     sampled: bool
