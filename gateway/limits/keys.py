@@ -37,18 +37,19 @@ _NAMES: dict[str, Key] = {
     "mcp.tool.target": lambda call, op: op.server if op.subject == "tool" else ABSENT,
     "mcp.tool.server": lambda call, op: op.server if op.subject == "tool" else ABSENT,
 }
-_HEADER = re.compile(r"""^request\.headers\[["']([A-Za-z0-9-]+)["']\]$""")
-_CLAIM = re.compile(r"^(?:jwt|key)(?:\.[A-Za-z_][A-Za-z0-9_]*)+$")
+# Compiled when a configuration has such a key: a cold start mostly has none.
+_HEADER = r"""^request\.headers\[["']([A-Za-z0-9-]+)["']\]$"""
+_CLAIM = r"^(?:jwt|key)(?:\.[A-Za-z_][A-Za-z0-9_]*)+$"
 
 
 def plain(text: str) -> Key | None:
     """The callable of a plain name; None where it is more than that."""
     if text in _NAMES:
         return _NAMES[text]
-    if found := _HEADER.match(text):
+    if found := re.match(_HEADER, text):
         name = found[1].lower()
         return lambda call, op: call.headers.get(name)
-    if _CLAIM.match(text):
+    if re.match(_CLAIM, text):
         root, *path = text.split(".")
         return _claim(path, root)
     return None

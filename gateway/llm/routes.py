@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
@@ -18,8 +17,7 @@ from gateway.llm.providers import Provider
 REMEMBERED = 1024  # models' names
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A provider's name, the model's name there ("" keeps the client's), and its share where the list is weighted."""
 
     provider: str
@@ -33,8 +31,7 @@ class Target:
         return cls(provider, model, weight)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRule:
+class ModelRule(msgspec.Struct, frozen=True, kw_only=True):
     """Calls for models like `match` (a name, or a pattern with `*`), and for which `when` is true, go to `to`.
 
     `to` is a failover order; where its targets have weights, the first is drawn by them. `model` computes the name at the

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from gateway.errors import ConfigError
-from gateway.llm.dialects.vertex import host
 from gateway.llm.providers import Provider, fixed_headers
 from gateway.llm.signing import AwsSigner, GoogleSigner, KeySigner, Signer, Unsigned, bearer
 from gateway.llm.wires import NAMES
@@ -117,7 +115,7 @@ def provider(
         raise ConfigError(f"provider {name}: dialect {dialect!r} is not one of {', '.join(NAMES)}")
     location = location or ("global" if "{location}" in row.base_url else "")
     settings = {"region": region, "project": project, "location": location, "resource": resource,
-                "host": host(location)}  # fmt: skip
+                "host": _host(location) if "{host}" in row.base_url else ""}  # fmt: skip
     return Provider(
         name=name,
         base_url=_filled(name, base_url or row.base_url, settings),
@@ -135,11 +133,19 @@ def provider(
     )
 
 
+def _host(location: str) -> str:
+    from gateway.llm.dialects.vertex import host  # whose wire most configurations never need
+
+    return host(location)
+
+
 def _row(name: str, kind: str, dialect: str, base_url: str) -> Row:
     row = ROWS.get(kind or name)
     if row is not None:
         return row
     if kind or not (dialect and base_url):
+        from difflib import get_close_matches
+
         near = get_close_matches(kind or name, ROWS, 1)
         meant = f" (did you mean {near[0]}?)" if near else ""
         raise ConfigError(

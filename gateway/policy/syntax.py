@@ -7,7 +7,6 @@ engines see plain CEL and agree.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -184,6 +183,8 @@ class _Reader:
 
     @staticmethod
     def _near(name: str, names: Collection[str]) -> str:
+        import difflib
+
         near = difflib.get_close_matches(name, names, 1)
         return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
 

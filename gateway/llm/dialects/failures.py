@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from time import time
 
 from gateway.errors import UpstreamError
@@ -87,6 +86,8 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
             return None
         if value.strip().replace(".", "", 1).isdigit():
             return float(value)
+        from email.utils import parsedate_to_datetime  # rarely a date, and dear to import
+
         return max(0.0, parsedate_to_datetime(value).timestamp() - (time() if now is None else now))
     except (ValueError, TypeError):
         return None

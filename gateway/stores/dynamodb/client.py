@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -144,6 +143,8 @@ class DynamoClient:
 
     def _learn_time(self, date: str) -> None:
         """The server refused our signature: if its clock is another, sign by that one."""
+        from email.utils import parsedate_to_datetime  # dear to import
+
         try:
             theirs = parsedate_to_datetime(date).timestamp()
         except (TypeError, ValueError):
