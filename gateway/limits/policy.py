@@ -79,7 +79,7 @@ class RateLimiter:
     async def reserve(self, call: Call, op: Operation) -> Held:
         """Takes from every bucket that counts the operation, or from none and raises Refused."""
         held = Held(self, call, op)
-        if self._spend is not None and self._spend.stale():
+        if self._spend is not None and op.kind == "llm" and self._spend.stale():
             await self._spend.fresh()
         try:
             for entity, shares in self._demand(held).items():

@@ -115,7 +115,7 @@ def provider(
         raise ConfigError(f"provider {name}: dialect {dialect!r} is not one of {', '.join(NAMES)}")
     location = location or ("global" if "{location}" in row.base_url else "")
     settings = {"region": region, "project": project, "location": location, "resource": resource,
-                "host": _host(location) if "{host}" in row.base_url else ""}  # fmt: skip
+                "host": _host(location) if "{host}" in (base_url or row.base_url) else ""}  # fmt: skip
     return Provider(
         name=name,
         base_url=_filled(name, base_url or row.base_url, settings),

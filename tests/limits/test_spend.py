@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from gateway.admin.app import AdminApp
-from gateway.call import Principal
+from gateway.call import Call, Operation, Principal
 from gateway.errors import BadRequest
 from gateway.limits.spend import SpendLimits
 from gateway.limits.spend_api import PREFIX, SpendLimitsApi, answer
@@ -107,6 +108,23 @@ async def test_the_nearest_limit_counts_and_its_source_is_told(
         ("bob", "10000", "125", "rbac_group"),
         ("eve", "100000", "50", "organization"),
     ]
+
+
+async def test_a_tool_call_asks_the_store_for_no_spend_limits(clock: Clock) -> None:
+    class Asked(MemoryStore):
+        times = 0
+
+        async def list(self, *given: Any, **words: Any) -> Any:
+            self.times += 1
+            return await super().list(*given, **words)
+
+    store = Asked(clock=clock)
+    policy = limiter(clock, store=store, spend=SpendLimits(store, clock=clock))
+    call = Call.new({"path": "/mcp", "headers": []})
+    await policy.reserve(call, Operation("mcp", "tools/call", subject="tool", name="add"))
+    assert store.times == 0
+    await policy.reserve(call, Operation("llm", "messages", model="m"))
+    assert store.times == 1
 
 
 async def test_a_limit_is_enforced_and_known_within_seconds(
