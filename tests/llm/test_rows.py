@@ -37,7 +37,7 @@ URLS: list[tuple[str, dict[str, Any], str]] = [
     ("work", {"kind": "openai", "api_key": "k"}, "https://api.openai.com/v1"),
     ("mine", {"dialect": "openai-chat", "base_url": "http://127.0.0.1:1/v1", "api_key": "k"}, "http://127.0.0.1:1/v1"),
     ("ollama", {}, "http://127.0.0.1:11434/v1"),
-    ("mine", {"dialect": "gemini", "base_url": "https://{host}/v1", "location": "eu", "api_key": "k"},
+    ("mine", {"kind": "gemini", "base_url": "https://{host}/v1", "location": "eu", "api_key": "k"},
      "https://aiplatform.eu.rep.googleapis.com/v1"),
 ]  # fmt: skip
 
