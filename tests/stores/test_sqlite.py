@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import StoreError
 from gateway.metering.record import Record
-from gateway.stores import open_store
+from gateway.stores import open_store, schema
 from gateway.stores.protocols import Store
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.writer import Writer
@@ -113,6 +113,30 @@ async def test_a_file_that_another_process_holds_is_a_store_error_and_settlement
     other.close()
     assert (await store.take("e", [requests(0.5)])).remaining["requests"] < 5
     await store.close()
+
+
+async def test_a_file_of_the_first_schema_goes_on(tmp_path: Path, clock: Clock) -> None:
+    path = str(tmp_path / "gateway.db")
+    groups = "user principal agent project session kind method route provider model upstream_model server tool outcome policy day"
+    sums = "refused failed input output cache_read cache_write reasoning usd estimated unpriced"
+    columns = ", ".join(
+        [f"{name} TEXT" for name in groups.split()] + [f"{name} NUMERIC" for name in sums.split()]
+    )
+    old = sqlite3.connect(path)
+    old.executescript(
+        f"CREATE TABLE records (id TEXT UNIQUE, position TEXT PRIMARY KEY, at REAL, row BLOB, {columns}) WITHOUT ROWID;"
+        "PRAGMA user_version = 1;"
+    )
+    first = Record("r1", "c", clock.now - 1, "llm", "messages", "/", "ok", user="ann")
+    old.execute(f"INSERT INTO records VALUES ({', '.join('?' * 30)})", schema.row(first))
+    old.commit()
+    old.close()
+    opened = SqliteStore(path, clock=clock)
+    await opened.append([Record("r2", "c", clock.now, "llm", "messages", "/", "ok", user="ann")])
+    assert [record.id for record in await opened.records()] == ["r2", "r1"]
+    (total,) = await opened.usage(since=0, until=clock.now + 1, by=["user"])
+    assert (total.group, total.calls) == (("ann",), 2)
+    await opened.close()
 
 
 async def test_a_disk_that_takes_too_long_is_a_store_error(tmp_path: Path) -> None:
