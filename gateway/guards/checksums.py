@@ -1,8 +1,9 @@
-"""The arithmetic by which numbers of people, cards and accounts prove themselves."""
+"""The arithmetic by which numbers of cards, accounts and people prove themselves."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 # Length of an IBAN by country, from the SWIFT registry.
 IBAN_LENGTH = dict(
@@ -120,23 +121,8 @@ def iban(text: str) -> str:
     return plain if number % 97 == 1 else ""
 
 
-def _weighted(digits: str, weights: tuple[int, ...]) -> int:
+def weighted(digits: str, weights: Sequence[int]) -> int:
     return sum(int(d) * w for d, w in zip(digits, weights, strict=False))
-
-
-def spanish(text: str) -> bool:
-    """NIF and NIE: the letter is the number modulo 23."""
-    plain = text.upper().replace("-", "")
-    number = plain[:-1].translate(str.maketrans("XYZ", "012"))
-    return number.isdigit() and "TRWAGMYFPDXBNJZSQVHLCKE"[int(number) % 23] == plain[-1]
-
-
-def finnish(text: str) -> bool:
-    digits = text[:6] + text[7:10]
-    return (
-        date(text[4:6], text[2:4], text[:2])
-        and "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(digits) % 31] == text[10].upper()
-    )
 
 
 _VERHOEFF_D = ("0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
@@ -150,71 +136,6 @@ def verhoeff(digits: str) -> bool:
     for index, digit in enumerate(reversed(digits)):
         check = int(_VERHOEFF_D[check][int(_VERHOEFF_P[index % 8][int(digit)])])
     return check == 0
-
-
-def thai(digits: str) -> bool:
-    province = int(digits[1:3])
-    real = (
-        10 <= province <= 27
-        or 30 <= province <= 58
-        or 60 <= province <= 67
-        or 70 <= province <= 77
-        or 80 <= province <= 86
-        or 90 <= province <= 96
-    )
-    total = sum(int(d) * (13 - i) for i, d in enumerate(digits[:12]))
-    return (
-        digits[0] in "12345678"
-        and real
-        and len(set(digits)) > 1
-        and (11 - total % 11) % 10 == int(digits[12])
-    )
-
-
-def south_african(digits: str) -> bool:
-    return date(digits[:2], digits[2:4], digits[4:6]) and digits[10] in "01" and luhn(digits)
-
-
-def korean(digits: str) -> bool:
-    check = (11 - _weighted(digits[:12], (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)) % 11) % 10
-    foreign = (check + 2) % 10 if digits[6] in "5678" else check
-    return (
-        date(digits[:2], digits[2:4], digits[4:6]) and digits[6] in "12345678" and foreign == int(digits[12])
-    )
-
-
-def turkish(digits: str) -> bool:
-    odd, even = sum(map(int, digits[0:9:2])), sum(map(int, digits[1:8:2]))
-    return (
-        digits[0] != "0"
-        and (odd * 7 - even) % 10 == int(digits[9])
-        and (odd + even + int(digits[9])) % 10 == int(digits[10])
-    )
-
-
-def polish(digits: str) -> bool:
-    check = (10 - _weighted(digits[:10], (1, 3, 7, 9, 1, 3, 7, 9, 1, 3)) % 10) % 10
-    return check == int(digits[10]) and 1 <= int(digits[2:4]) % 20 <= 12
-
-
-def swedish(digits: str) -> bool:
-    ten = digits[-10:]
-    month, day = int(ten[2:4]), int(ten[4:6]) % 60
-    return luhn(ten) and ((1 <= month <= 12 and 1 <= day <= 31) or (month >= 20 and len(digits) == 10))
-
-
-def brazilian(digits: str) -> bool:
-    first = _weighted(digits[:9], tuple(range(10, 1, -1))) * 10 % 11 % 10
-    second = _weighted(digits[:10], tuple(range(11, 1, -1))) * 10 % 11 % 10
-    return len(set(digits)) > 1 and digits[9:] == f"{first}{second}"
-
-
-def british_nhs(digits: str) -> bool:
-    return (11 - _weighted(digits[:9], tuple(range(10, 1, -1))) % 11) % 11 == int(digits[9])
-
-
-def npi(digits: str) -> bool:
-    return digits[0] in "12" and luhn("80840" + digits)
 
 
 def date(year: str, month: str, day: str) -> bool:

@@ -13,8 +13,13 @@ from gateway.errors import ConfigError
 from gateway.guards.findings import Sample
 from gateway.guards.registry import NAMES, canonical, scanner
 
-# Labelled as attacks by their sources, and not to be told by text: printed apart, counted in `bars` not at all.
-APART = ("bipia-indirect-task", "payloadsallthethings-absolute-path")
+# Labelled by their sources, and not to be told by text or form (harmless errands, absolute paths, names of people):
+# printed apart, counted in no bar.
+APART = (
+    "bipia-indirect-task",
+    "payloadsallthethings-absolute-path",
+    "presidio-research-synth:name-or-address-only",
+)
 
 
 @dataclass(slots=True)
