@@ -128,7 +128,7 @@ class MCPApp:
     async def close(self) -> None:
         """Ends what was started: the programs of stdio servers."""
         self.end_streams()
-        self.catalog.close()
+        self.catalog.listings.close()
         await asyncio.gather(*(server.upstream.close() for server in self.catalog.servers.values()))
 
     async def _other(self, call: Call, receive: Receive, send: Send) -> None:

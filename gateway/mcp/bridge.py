@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from msgspec import Raw, structs
 
-from gateway.errors import UpstreamError, UpstreamTimeout
+from gateway.errors import UpstreamError
 from gateway.mcp import jsonrpc
 from gateway.mcp.jsonrpc import Message
 from gateway.mcp.turn import Turn
@@ -63,7 +63,7 @@ class Bridge:
             async with asyncio.timeout(PATIENCE):
                 message = await answered
         except TimeoutError:
-            raise UpstreamTimeout("the client did not answer what it was asked") from None
+            raise UpstreamError("the client did not answer what it was asked") from None
         finally:
             del self._asked[key]
         if message.result:

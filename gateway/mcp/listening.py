@@ -124,7 +124,7 @@ class Listening:
         )
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._catalog.deadline):
+                async with asyncio.timeout(self._catalog.listings.deadline):
                     await asyncio.gather(*(ear.agreed.wait() for ear in subscription.ears))
             await self._acknowledge(turn, subscription.accepted())
             await subscription.open()

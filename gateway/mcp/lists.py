@@ -11,7 +11,7 @@ from gateway.mcp.jsonrpc import INVALID_PARAMS, RpcError
 from gateway.mcp.seal import Broken, Seal
 from gateway.mcp.sight import Sight
 from gateway.mcp.tables import KINDS, TOOLS
-from gateway.mcp.turn import Turn, judge
+from gateway.mcp.turn import MISSING, Turn, judge, told
 from gateway.mcp.upstream import Answer
 
 PAGE = 1000
@@ -46,8 +46,7 @@ class Lists:
         if turn.peer.modern:
             result |= {"resultType": b'"complete"', "ttlMs": b"%d" % view.ttl_ms, "cacheScope": b'"private"'}
         if view.missing:
-            missing = [{"server": name, "reason": why} for name, why in view.missing.items()]
-            result["_meta"] = orjson.dumps({"gateway/missing": missing})
+            result["_meta"] = orjson.dumps({MISSING: told(view.missing)})
         return Answer(jsonrpc.join(result), modern=turn.peer.modern)
 
     def _start(self, turn: Turn) -> int:

@@ -17,7 +17,7 @@ from gateway.mcp.capabilities import capabilities, instructions
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.ears import accepted
 from gateway.mcp.exchange import Interpreter, split_request_id
-from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, Message, RpcError
+from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Message, RpcError
 from gateway.mcp.listening import Listening
 from gateway.mcp.lists import Lists
 from gateway.mcp.names import Own
@@ -31,8 +31,8 @@ from gateway.mcp.tables import KINDS, PROMPTS, RESOURCES, TEMPLATES, Entry, Kind
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.tasks import METHODS as TASKS
 from gateway.mcp.tasks import Tasks
-from gateway.mcp.turn import Turn, judge, refused
-from gateway.mcp.upstream import Answer, Ask, Hello, incoming
+from gateway.mcp.turn import Turn, judge, refused, unknown
+from gateway.mcp.upstream import Answer, Ask, Hello, incoming, plainly
 from gateway.mcp.wire import Wire
 from gateway.policies import Policies
 
@@ -114,7 +114,7 @@ class Methods:
         except RpcError as exc:
             return jsonrpc.error(ident, jsonrpc.error_value(exc.code, exc.message, exc.data))
         except UpstreamError as exc:
-            return jsonrpc.error(ident, jsonrpc.error_value(jsonrpc.INTERNAL_ERROR, str(exc)))
+            return jsonrpc.error(ident, jsonrpc.error_value(jsonrpc.INTERNAL_ERROR, plainly(exc)))
         except Refused as exc:
             return jsonrpc.result(ident, refused(turn, exc.refusal).result)
         return jsonrpc.result(ident, answer.result) if answer.result else jsonrpc.error(ident, answer.error)
@@ -177,7 +177,7 @@ class Methods:
 
         async def one(server: Server) -> tuple[str, Any] | None:
             try:
-                async with asyncio.timeout(self._catalog.deadline):
+                async with asyncio.timeout(self._catalog.listings.deadline):
                     return server.name, await act(server)
             except (UpstreamError, Refused, TimeoutError):
                 return None
@@ -248,7 +248,7 @@ class Methods:
         method, uri = turn.message.method, str(turn.message.tree.get("uri"))
         own = await self._catalog.locate(turn.call, turn.peer, uri)
         if own is None or not self._sees(turn, RESOURCES, Entry(own[0], own[1], uri, b"", {})):
-            raise RpcError(RESOURCE_NOT_FOUND, "Resource not found", {"uri": uri})
+            return unknown(turn, uri)
         server = self._catalog.servers[own[0]]
         hello = await reached(server.upstream.hello(turn.call, turn.peer))
         if hello.modern:
@@ -280,7 +280,7 @@ class Methods:
         key, kind = ("name", PROMPTS) if ref.get("type") == "ref/prompt" else ("uri", TEMPLATES)
         entry = await self._catalog.find(turn.call, turn.peer, kind, str(ref.get(key)))
         if entry is None or not self._sees(turn, kind, entry):
-            raise RpcError(INVALID_PARAMS, f"nothing is called {ref.get(key)!r}")
+            return unknown(turn, str(ref.get(key)))
         params = dict(turn.params)
         if entry.name != entry.exposed:
             params["ref"] = Raw(orjson.dumps({**ref, key: entry.name}))
@@ -293,7 +293,7 @@ async def reached(asking: Awaitable[T]) -> T:
     try:
         return await asking
     except UpstreamError as exc:
-        raise RpcError(jsonrpc.INTERNAL_ERROR, f"The server could not be reached: {exc}.") from exc
+        raise RpcError(jsonrpc.INTERNAL_ERROR, f"The server could not be reached: {plainly(exc)}.") from exc
 
 
 async def asked(turn: Turn, server: Server, ask: Ask) -> Answer:

@@ -187,7 +187,7 @@ class Relay:
             ask.tracked = "progressToken" in op.meta
         if op.meta or call.trace_id:
             ask.traceparent = traced(turn, op)
-        repeats = self._catalog.repeats
+        repeats = self._catalog.listings.repeats
         repeats.called(server)
         attempt = 0
         while True:

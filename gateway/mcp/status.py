@@ -52,12 +52,12 @@ async def ask(
 
     async def one(server: Server) -> Status:
         if server.name in view.missing:
-            return Status(server.name, error=view.missing[server.name])
+            return Status(server.name, error=str(view.missing[server.name]))
         try:
-            async with asyncio.timeout(catalog.deadline):
+            async with asyncio.timeout(catalog.listings.deadline):
                 hello = await server.upstream.hello(call, Peer())
                 began = clock()
-                page = await catalog.fetch_page(call, Peer(), TOOLS, server, {})
+                page = await catalog.listings.fetch_page(call, Peer(), TOOLS, server, {})
             latency = (clock() - began) * 1000
             listed = _names(page)
         except (UpstreamError, Refused, TimeoutError, ValueError) as exc:

@@ -7,13 +7,14 @@ from msgspec import Raw
 
 from gateway.errors import Refused, UpstreamError
 from gateway.mcp import jsonrpc
-from gateway.mcp.catalog import PAGES, Catalog, Deaf
+from gateway.mcp.catalog import Catalog
 from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, Members, RpcError
+from gateway.mcp.listings import PAGES, Deaf
 from gateway.mcp.relay import Relay
 from gateway.mcp.server import Server
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.turn import Metered, Turn, judge, refused
-from gateway.mcp.upstream import Answer, Ask
+from gateway.mcp.upstream import Answer, Ask, plainly
 
 METHODS = ("tasks/get", "tasks/result", "tasks/cancel", "tasks/update")
 
@@ -47,7 +48,7 @@ class Tasks:
         except Refused as exc:
             return refused(turn, exc.refusal)
         except UpstreamError as exc:
-            raise RpcError(INTERNAL_ERROR, f"The server could not be reached: {exc}.") from exc
+            raise RpcError(INTERNAL_ERROR, f"The server could not be reached: {plainly(exc)}.") from exc
 
     async def listed(self, turn: Turn) -> Answer:
         """Only of sessions that are this client's alone: a shared one would show what others have begun."""

@@ -11,17 +11,18 @@ import orjson
 from msgspec import Struct, field
 
 from gateway.call import Operation
-from gateway.errors import ClientGone, Refused, UpstreamError, UpstreamTimeout
+from gateway.errors import ClientGone, GatewayError, Refused, UpstreamError, UpstreamTimeout
 from gateway.mcp import jsonrpc
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, Members, RpcError
-from gateway.mcp.upstream import Answer
+from gateway.mcp.upstream import Answer, plainly
 from gateway.metering.record import Outcome
 from gateway.policies import Policies, Reservation
 from gateway.refusals import Refusal
 from gateway.types import Headers
 
 TOOL_USE = "claudecode/toolUseId"
+MISSING = "gateway/missing"
 Subject = Literal["tool", "prompt", "resource", "task"]
 NONE = Policies()
 _SAYS_ERROR = re.compile(rb'"isError"\s*:\s*true')
@@ -156,13 +157,29 @@ def refused(turn: Turn, refusal: Refusal) -> Answer:
 
 
 def unknown(turn: Turn, exposed: str) -> Answer:
-    """The one answer for what is not there and for what the caller may not see."""
-    if turn.message.method == "tools/call":
+    """The one answer for what is not there and for what the caller may not see. While a server does not answer, nobody knows
+    what is not there."""
+    method = turn.message.method
+    failing = turn.interpreter.catalog.listings.failing(turn.call)
+    if failing:
+        text = f"No server that answers has {exposed}; not answering: {', '.join(failing)}"
+        missing = {MISSING: told(failing)}
+        if method == "tools/call":
+            return tool_error(turn, text, missing)
+        raise RpcError(INTERNAL_ERROR, text, missing)
+    if method == "tools/call":
         return tool_error(turn, f"Unknown tool: {exposed}")
-    if turn.message.method == "prompts/get":
+    if method == "prompts/get":
         raise RpcError(INVALID_PARAMS, f"Unknown prompt: {exposed}")
+    if method == "completion/complete":
+        raise RpcError(INVALID_PARAMS, f"nothing is called {exposed!r}")
     code = INVALID_PARAMS if turn.peer.modern else RESOURCE_NOT_FOUND
     raise RpcError(code, "Resource not found", {"uri": exposed})
+
+
+def told(missing: Mapping[str, GatewayError]) -> list[dict[str, str]]:
+    """The servers that did not answer, as a client is told of them."""
+    return [{"server": name, "reason": plainly(why)} for name, why in missing.items()]
 
 
 def failed(turn: Turn, server: str, exc: UpstreamError) -> Answer:
@@ -170,5 +187,5 @@ def failed(turn: Turn, server: str, exc: UpstreamError) -> Answer:
     if isinstance(exc, ClientGone):
         raise exc
     if turn.message.method == "tools/call":
-        return tool_error(turn, f"The tool could not be called: {exc}.", {"gateway/server": server})
-    raise RpcError(INTERNAL_ERROR, f"The server could not be reached: {exc}.")
+        return tool_error(turn, f"The tool could not be called: {plainly(exc)}.", {"gateway/server": server})
+    raise RpcError(INTERNAL_ERROR, f"The server could not be reached: {plainly(exc)}.")

@@ -10,7 +10,7 @@ import orjson
 from msgspec import Raw, Struct
 
 from gateway.call import Call
-from gateway.errors import UpstreamError
+from gateway.errors import GatewayError, UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp.jsonrpc import Members, Message
 from gateway.mcp.peer import Peer
@@ -28,6 +28,15 @@ class BadStatus(UpstreamError):
     def __init__(self, server: str, status: int) -> None:
         super().__init__(f"server {server!r} answered with HTTP status {status}")
         self.status = status
+
+
+def plainly(exc: GatewayError) -> str:
+    """What a client may know of a failure: nothing of where a server is, or of how it is started."""
+    if isinstance(exc, UpstreamTimeout):
+        return "it did not answer in time"
+    if isinstance(exc, UpstreamClosed):
+        return "it broke off" if exc.sent else "it cannot be reached"
+    return str(exc)
 
 
 class Credential(Protocol):

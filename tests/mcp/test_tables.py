@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mcp import disclosure, eras, names, paths, resume, sql
-from gateway.mcp.catalog import Entry
 from gateway.mcp.seal import Broken, Seal
+from gateway.mcp.tables import Entry
 from gateway.mcp.truncation import truncate
 
 PREFIX = "/workspace/"

@@ -1,0 +1,234 @@
+"""What is there is never said to be unknown because its server is slow, was down a moment ago, or an instance was frozen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from gateway.call import Call, Principal
+from gateway.mcp.app import MCPApp
+from gateway.mcp.http import HttpUpstream
+from gateway.mcp.peer import Peer
+from gateway.mcp.server import Server
+from gateway.mcp.tables import TOOLS
+from gateway.net.pool import Pool
+from gateway.types import Headers
+from tests.mcp.clients import Legacy, Modern, eventually, federation
+from tests.mcp.servers import Asked, Scripted, served, text, tool
+
+LISTS: dict[str, Any] = {
+    "prompts/list": {"prompts": [{"name": "p"}]},
+    "resources/list": {"resources": [{"uri": "note://1", "name": "n"}]},
+    "resources/templates/list": {"resourceTemplates": [{"uriTemplate": "page://{n}", "name": "pages"}]},
+}
+ASKED: dict[str, tuple[dict[str, Any], str]] = {
+    "tools/call": ({"name": "t"}, "content"),
+    "prompts/get": ({"name": "p"}, "messages"),
+    "resources/read": ({"uri": "note://1"}, "contents"),
+    "completion/complete": (
+        {"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": ""}},
+        "completion",
+    ),
+}
+TEMPLATED = ({"uri": "page://7"}, "contents")
+
+
+class Slow:
+    """A server of everything that answers its lists when it is let."""
+
+    def __init__(self, *, lists: set[str] | None = None) -> None:
+        self.up = asyncio.Event()
+        self.lists = lists if lists is not None else {*LISTS, "tools/list"}
+        able: dict[str, Any] = {"tools": {}, "prompts": {}, "resources": {"subscribe": True}}
+        self.server = Scripted([tool("t")], capabilities={**able, "completions": {}})
+        self.server.run["t"] = self._run
+        for method in self.lists:
+            self.server.methods[method] = self._listed
+        for method in LISTS.keys() - self.lists:
+            self.server.methods[method] = self._at_once
+        for method, (_, member) in ASKED.items():
+            if method != "tools/call":
+                self.server.methods[method] = lambda _, member=member: self._answer(member)
+
+    async def _run(self, asked: Asked) -> Any:
+        return text("done")
+
+    async def _answer(self, member: str) -> Any:
+        return {member: {"values": ["v"]} if member == "completion" else []}
+
+    async def _at_once(self, asked: Asked) -> Any:
+        return LISTS[asked.message["method"]]
+
+    async def _listed(self, asked: Asked) -> Any:
+        await self.up.wait()
+        method = asked.message["method"]
+        return LISTS.get(method) or {"tools": [tool("t")]}
+
+
+@pytest.mark.parametrize("era", [Modern, Legacy])
+@pytest.mark.parametrize(("method", "params", "member"), [
+    *((method, *each) for method, each in ASKED.items()), ("resources/read", *TEMPLATED)
+])  # fmt: skip
+async def test_what_a_slow_server_has_is_waited_for_beyond_the_deadline_of_lists(
+    era: Any, method: str, params: Any, member: str
+) -> None:
+    slow = Slow()
+    servers = {"slow": slow.server, "other": Scripted([tool("u")])}
+    async with federation(servers, list_timeout=0.2) as app:
+        asking = era(app)
+        asking = await asking.begin() if era is Legacy else asking
+        assert await asking.tools() == ["u"]
+        working = asyncio.create_task(asking.ask(method, params))
+        await eventually(lambda: method == "tools/call" or len(slow.server.asked) > 2)
+        assert (await era(app).call("u"))["content"]  # and the other's tools are not waited for
+        slow.up.set()
+        assert member in (await working)["result"]
+
+
+async def test_all_who_come_at_once_wait_for_the_same_list() -> None:
+    slow = Slow()
+    async with federation({"slow": slow.server, "other": Scripted([tool("u")])}, list_timeout=0.2) as app:
+        calls = [asyncio.create_task(Modern(app).call("t")) for _ in range(20)]
+        await eventually(lambda: slow.server.calls("tools/list"))
+        slow.up.set()
+        assert [call["content"][0]["text"] for call in await asyncio.gather(*calls)] == ["done"] * 20
+    assert len(slow.server.calls("tools/list")) == 1
+
+
+async def test_a_client_that_leaves_ends_the_wait_of_no_other() -> None:
+    slow = Slow()
+    async with federation({"slow": slow.server}) as app:
+        leaving = asyncio.create_task(app.catalog.find(nobody(), Peer(), TOOLS, "t"))
+        staying = asyncio.create_task(app.catalog.find(nobody(), Peer(), TOOLS, "t"))
+        await eventually(lambda: slow.server.calls("tools/list"))
+        leaving.cancel()
+        slow.up.set()
+        assert await staying is not None
+    assert len(slow.server.calls("tools/list")) == 1
+
+
+async def test_one_list_that_is_slow_hides_nothing_of_the_others() -> None:
+    slow = Slow(lists={"tools/list"})
+    async with federation({"slow": slow.server, "other": Scripted([tool("u")])}, list_timeout=0.2) as app:
+        assert await Modern(app).tools() == ["u"]
+        for method in ("prompts/get", "resources/read"):
+            params, member = ASKED[method]
+            assert member in (await Modern(app).ask(method, params))["result"]
+
+
+async def test_what_failed_a_moment_ago_and_is_there_again_is_found() -> None:
+    back = Scripted([tool("t")], modern=False, legacy=False)
+    async with federation({"back": back, "other": Scripted([tool("u")])}) as app:
+        assert await Modern(app).tools() == ["u"]
+        back.modern = True
+        assert "isError" not in await Modern(app).call("t")
+        assert await Modern(app).tools() == ["t", "u"]  # and lists have it again, too
+
+
+@pytest.mark.parametrize("era", [Modern, Legacy])
+async def test_while_a_server_is_down_nothing_is_said_to_be_unknown(era: Any) -> None:
+    down = Scripted(modern=False, legacy=False)
+    able: dict[str, Any] = {"tools": {}, "prompts": {}, "resources": {}}
+    up = Scripted([tool("u")], capabilities=able, methods={})
+    async with federation({"down": down, "up": up}) as app:
+        result = await era(app).call("t")
+        assert "Unknown" not in result["content"][0]["text"]
+        assert result["_meta"]["gateway/missing"][0]["server"] == "down"
+        for method in ("prompts/get", "resources/read", "completion/complete"):
+            error = (await era(app).ask(method, ASKED[method][0]))["error"]
+            assert error["code"] == -32603
+            assert error["data"]["gateway/missing"][0]["server"] == "down"
+        down.modern = True
+        assert (await era(app).call("t"))["content"][0]["text"] == "Unknown tool: t"
+
+
+async def test_no_client_is_told_where_a_server_is() -> None:
+    pool = Pool(proxies=None)
+    app = MCPApp([Server(HttpUpstream("s", "http://127.0.0.1:9/secret", client=pool))])
+    listed = (await Modern(app).ask("tools/list"))["result"]
+    called = await Modern(app).call("t")
+    told = json.dumps([listed, called])
+    assert listed["_meta"]["gateway/missing"] == [{"server": "s", "reason": "it cannot be reached"}]
+    assert "127.0.0.1" not in told
+    assert "secret" not in told
+    assert "127.0.0.1" in (await app.status())[0].error  # the operator is
+    await app.close()
+    await pool.close()
+
+
+async def test_who_a_server_turns_away_takes_it_from_nobody_else() -> None:
+    class Own:
+        async def headers(self, call: Call) -> Headers:
+            return [(b"authorization", call.principal.id.encode())]
+
+    server = Scripted([tool("t")], modern=True)
+
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        if dict(scope["headers"])[b"authorization"] == b"bad":
+            server.modern = server.legacy = False
+        await server(scope, receive, send)
+        server.modern = server.legacy = True
+
+    async with serving(guarded, auth=Own(), per_caller=True) as app:
+
+        def as_(name: str) -> Modern:
+            def prepare(call: Call) -> None:
+                call.principal = Principal(name, "key")
+
+            return Modern(app, prepare=prepare)
+
+        assert await as_("good").tools() == ["t"]
+        assert await as_("bad").tools() == []
+        assert await as_("other").tools() == ["t"]
+
+
+@asynccontextmanager
+async def serving(served_app: Any, **options: Any) -> AsyncIterator[MCPApp]:
+
+    pool = Pool(proxies=None)
+    async with served(served_app) as url:
+        yield MCPApp([Server(HttpUpstream("s", url, client=pool, **options))])
+        await pool.close()
+
+
+def nobody() -> Call:
+    return Call.new({"type": "http", "path": "", "headers": []})
+
+
+class Freezing(asyncio.SelectorEventLoop):
+    """As an instance of Lambda: between two requests time goes on, and nothing else does."""
+
+    frozen = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.frozen
+
+
+def test_what_was_under_way_when_an_instance_was_frozen_is_asked_for_again() -> None:
+    loop = Freezing()
+    slow = Slow()
+
+    async def begin() -> tuple[Any, MCPApp]:
+        servers = {"slow": slow.server, "other": Scripted([tool("u")])}
+        opened = federation(servers, options={"slow": {"timeout": 10.0}}, list_timeout=0.2)
+        app = await opened.__aenter__()
+        assert await Modern(app).tools() == ["u"]
+        return opened, app
+
+    opened, app = loop.run_until_complete(begin())
+    loop.frozen += 100.0
+
+    async def resume() -> None:
+        slow.up.set()
+        assert "isError" not in await Modern(app).call("t")
+        assert await Modern(app).tools() == ["t", "u"]
+        await app.close()
+        await opened.__aexit__(None, None, None)
+
+    loop.run_until_complete(resume())
+    loop.close()
