@@ -32,6 +32,11 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     used: float
     resets: float
 
+    @property
+    def refill(self) -> float:
+        """Seconds until it is full again."""
+        return max(0.0, self.rule.burst - self.left) / self.rule.rate
+
 
 def refusal(share: Share, retry_after: float, now: float) -> Refusal:
     rule = share.rule
@@ -95,11 +100,9 @@ def _anthropic(tightest: Mapping[str, Standing], now: float) -> list[Header]:
             ]
         else:
             limit, left, reset = _ANTHROPIC[unit]
-            found += (
-                (limit, b"%d" % standing.rule.burst),
-                (left, b"%d" % standing.left),
-                (reset, _moment(int(now + _refill(standing)))),
-            )
+            found.append((limit, b"%d" % standing.rule.burst))
+            found.append((left, b"%d" % standing.left))
+            found.append((reset, _moment(int(now + standing.refill))))
     return found
 
 
@@ -134,7 +137,7 @@ def _openai(tightest: Mapping[str, Standing]) -> list[Header]:
             found += (
                 (limit, b"%d" % standing.rule.burst),
                 (left, b"%d" % standing.left),
-                (reset, b"%.3fs" % _refill(standing)),
+                (reset, b"%.3fs" % standing.refill),
             )
     return found
 
@@ -152,7 +155,3 @@ def _tightest(parts: Sequence[Part]) -> dict[str, Standing]:
             if rule.unit not in found or used > found[rule.unit].used:
                 found[rule.unit] = Standing(rule, left, used, share.resets)
     return found
-
-
-def _refill(standing: Standing) -> float:
-    return max(0.0, standing.rule.burst - standing.left) / standing.rule.rate

@@ -10,17 +10,17 @@ PAUSE = 1.0
 
 
 class Breaker:
-    """Open after FAILURES in a row; after PAUSE seconds one request at a time tries again."""
+    """Open after FAILURES in a row; after PAUSE seconds one request at a time tries again. Who is answered sets `failures` to 0."""
 
-    __slots__ = ("_clock", "_failures", "_until")
+    __slots__ = ("_clock", "_until", "failures")
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures = 0
+        self.failures = 0
         self._until = 0.0
 
     def allows(self) -> bool:
-        if self._failures < FAILURES:
+        if self.failures < FAILURES:
             return True
         now = self._clock()
         if now < self._until:
@@ -28,9 +28,6 @@ class Breaker:
         self._until = now + PAUSE  # this one tries; the others wait for what becomes of it
         return True
 
-    def succeeded(self) -> None:
-        self._failures = 0
-
     def failed(self) -> None:
-        self._failures += 1
+        self.failures += 1
         self._until = self._clock() + PAUSE

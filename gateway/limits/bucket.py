@@ -22,6 +22,7 @@ from math import ceil
 from typing import cast
 
 import msgspec
+from msgspec.structs import force_setattr
 
 MICRO = 1_000_000
 DAY = 86_400
@@ -50,21 +51,36 @@ class Take(
     since: float = 0.0
     slot: str = ""
     hold: float = 900.0
+    # The same in whole numbers: what is taken is often the same for every call, and the rest is addition.
+    origin: int = 0  # of a budget: where its number starts
+    tau: int = 0
+    inc: int = 0  # rounded up, so that what is given back is never more than was taken
+
+    def __post_init__(self) -> None:
+        if self.slot:
+            return
+        unit = 1 if self.since else self.rate
+        force_setattr(self, "origin", int(self.since // DAY) * PERIOD)
+        force_setattr(
+            self, "tau", round(self.burst * MICRO) if self.since else int(self.burst * MICRO / unit)
+        )
+        force_setattr(self, "inc", ceil(self.cost * MICRO / unit))
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
     """`denied` names the first limit that said no; then nothing at all was taken.
 
-    `retry_after` is in seconds, and 0 where time alone does not help (a budget).
+    `retry_after` is in seconds, and 0 where time alone does not help (a budget). `changes` is what the store has to write.
     """
 
     denied: str = ""
     retry_after: float = 0.0
     remaining: Mapping[str, float] = {}  # limit name → what is left
+    changes: dict[str, int | Places] = {}
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
-    """A take in whole numbers. `origin` is where an untouched bucket stands."""
+    """A take at this moment. `origin` is where an untouched bucket stands."""
 
     origin: int
     skew: int
@@ -72,24 +88,11 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     inc: int
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
-    """`changes` is what to write, empty when denied; `left` what remains of each limit afterwards."""
-
-    denied: str
-    retry_after: float
-    changes: dict[str, int | Places]
-    left: dict[str, float]
-
-
 def terms(take: Take, now: int, skew: int = 0) -> Terms:
-    rate = take.rate
     if take.since:
-        origin = int(take.since // DAY) * PERIOD
-        return Terms(origin, 0, round(take.burst * MICRO), ceil(take.cost * MICRO))
-    tau = int(take.burst * MICRO / rate)
-    if skew:
-        skew = min(skew, tau // 5)
-    return Terms(now, skew, tau - skew, ceil(take.cost * MICRO / rate))
+        return Terms(take.origin, 0, take.tau, take.inc)
+    skew = min(skew, take.tau // 5)
+    return Terms(now, skew, take.tau - skew, take.inc)
 
 
 def wait(tat: int, t: Terms) -> int:
@@ -103,7 +106,13 @@ def left(take: Take, value: int | Places | None, now: int, skew: int = 0) -> flo
         return max(0.0, take.burst - len(believed(value, now)))
     t = terms(take, now, skew)
     used = max(0, cast(int, value) - t.origin) if value is not None else 0
-    room = max(0, t.span - used)
+    return _told(take, t.span - used)
+
+
+def _told(take: Take, room: int) -> float:
+    """Room in the limit's own unit: a budget's as it is, whole requests and tokens."""
+    if room <= 0:
+        return 0.0
     return room / MICRO if take.since else float(int(room * take.rate / MICRO))
 
 
@@ -113,51 +122,32 @@ def believed(value: int | Places | None, now: int) -> Places:
     return {slot: until for slot, until in held.items() if until > now} if held else {}
 
 
-def decide(state: State, takes: Sequence[Take], now: int, skew: int = 0) -> Decision:
+def decide(state: State, takes: Sequence[Take], now: int, skew: int = 0) -> Taken:
     """All of them or none."""
     denied, retry = "", 0.0
     changes: dict[str, int | Places] = {}
     remaining: dict[str, float] = {}
-    moved: int | Places | None
     for take in takes:
-        name = take.limit
+        name, since = take.limit, take.since
         if take.slot:
-            moved, pause, remaining[name] = _place(take, state.get(name), now)
-        else:
-            moved, pause, remaining[name] = _number(take, state.get(name), now, skew)  # type: ignore[arg-type]
-        if moved is not None:
-            changes[name] = moved
-        else:
+            held = believed(state.get(name), now)
+            if len(held) + take.cost > take.burst:
+                denied, retry = denied or name, max(retry, PLACE_RETRY)
+            held[take.slot] = now + int(take.hold * MICRO)
+            changes[name], remaining[name] = held, take.burst - len(held)
+            continue
+        origin = take.origin if since else now
+        span = take.tau if since or not skew else take.tau - min(skew, take.tau // 5)
+        tat = max(origin, cast(int, state.get(name, origin)))
+        changes[name] = moved = tat + take.inc
+        room = origin + span - moved
+        if room < 0 and (since or tat > origin):
             denied = denied or name
-            retry = max(retry, pause)
+            retry = retry if since else max(retry, wait(tat, terms(take, now, skew)) / MICRO)
+        remaining[name] = _told(take, room)
     if not denied:
-        return Decision("", 0.0, changes, remaining)
-    return Decision(
-        denied, retry, {}, {take.limit: left(take, state.get(take.limit), now, skew) for take in takes}
-    )
-
-
-def _number(take: Take, tat: int | None, now: int, skew: int) -> tuple[int | None, float, float]:
-    """Where the number goes, or how long to wait; and what is then left."""
-    t = terms(take, now, skew)
-    origin = t.origin
-    if tat is None or tat < origin:
-        tat = origin
-    moved = tat + t.inc
-    room = t.span - moved + origin
-    if room >= 0 or (tat == origin and not take.since):
-        if room < 0:
-            room = 0
-        return moved, 0.0, room / MICRO if take.since else float(int(room * take.rate / MICRO))
-    return None, 0.0 if take.since else wait(tat, t) / MICRO, 0.0
-
-
-def _place(take: Take, value: int | Places | None, now: int) -> tuple[Places | None, float, float]:
-    held = believed(value, now)
-    if len(held) + take.cost > take.burst:
-        return None, PLACE_RETRY, 0.0
-    held[take.slot] = now + int(take.hold * MICRO)
-    return held, 0.0, take.burst - len(held)
+        return Taken("", 0.0, remaining, changes)
+    return Taken(denied, retry, {take.limit: left(take, state.get(take.limit), now, skew) for take in takes})
 
 
 def settled(state: State, takes: Sequence[Take]) -> dict[str, int | Places]:
@@ -168,7 +158,7 @@ def settled(state: State, takes: Sequence[Take]) -> dict[str, int | Places]:
         if take.slot:
             changes[take.limit] = {k: v for k, v in cast(Places, value or {}).items() if k != take.slot}
         elif value is not None and not lapsed(take, cast(int, value)):
-            changes[take.limit] = cast(int, value) + delta(take)
+            changes[take.limit] = cast(int, value) + take.inc
     return changes
 
 
@@ -189,8 +179,3 @@ def idle(state: State, now: int) -> bool:
         elif value > now:
             return False
     return True
-
-
-def delta(take: Take) -> int:
-    """How far a settlement moves the number; rounded so that it never gives back more than was taken."""
-    return ceil(take.cost * MICRO / (1 if take.since else take.rate))

@@ -151,6 +151,8 @@ def entities(group: Group, call: Call, op: Operation) -> Sequence[str]:
         value = group.key(call, op)
     except Exception:
         value = None
+    if type(value) is str and 0 < len(value) <= LONGEST_KEY:
+        return (f"{group.name}={value}",)
     if value is ABSENT:
         return ()
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -18,16 +18,13 @@ class LocalBuckets:
 
     def take(self, entity: str, takes: Sequence[Take]) -> Taken:
         now = int(self._clock() * bucket.MICRO)
-        state = self._entities.get(entity)
-        found = bucket.decide(state or {}, takes, now)
-        if found.denied:
-            return Taken(found.denied, found.retry_after, found.left)
-        if state is None:
+        state = self._entities.get(entity, {})
+        taken = bucket.decide(state, takes, now)
+        if not state and not taken.denied:
             self._sweep(now)
-            self._entities[entity] = found.changes
-        else:
-            state.update(found.changes)
-        return Taken("", 0.0, found.left)
+            self._entities[entity] = state
+        state.update(taken.changes)
+        return taken
 
     def settle(self, entity: str, takes: Sequence[Take]) -> None:
         state = self._entities.get(entity)

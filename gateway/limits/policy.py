@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.stores.protocols import Buckets
 
 log = logging.getLogger("gateway.limits")
+_TAKE = attrgetter("take")
 WARNED = 10_000  # warnings remembered, so that each is given once
 
 
@@ -68,7 +70,7 @@ class RateLimiter:
         self._local = LocalBuckets(clock)
         self._instances = instances
         self._enforce = enforce
-        self._clock = clock
+        self.now = clock
         self._breaker = breaker or Breaker()
         self._numbers = count(1)
         self._warned: dict[tuple[str, str, float], float] = {}
@@ -90,10 +92,10 @@ class RateLimiter:
         return held
 
     async def _reserve(self, held: Held, entity: str, shares: Sequence[Share]) -> None:
-        if not self._breaker.allows():
+        if self._breaker.failures and not self._breaker.allows():
             self.counters["store_skipped"] += 1
             return self._stand_in(held, entity, shares)
-        takes = [share.take for share in shares]
+        takes = list(map(_TAKE, shares))
         try:
             taken = await self._store.take(entity, takes)
         except StoreError as error:
@@ -101,7 +103,7 @@ class RateLimiter:
             self.counters["store_errors"] += 1
             log.warning("the store did not answer for limits: %s", error)
             return self._stand_in(held, entity, shares)
-        self._breaker.succeeded()
+        self._breaker.failures = 0
         self._taken(held, Part(entity, shares, takes, taken.remaining, False), taken)
 
     def _stand_in(self, held: Held, entity: str, shares: Sequence[Share]) -> None:
@@ -113,7 +115,7 @@ class RateLimiter:
 
     def _taken(self, held: Held, part: Part, taken: Taken) -> None:
         if taken.denied:
-            refusal = answers.refusal(_denied(part.shares, taken), taken.retry_after, self._clock())
+            refusal = answers.refusal(_denied(part.shares, taken), taken.retry_after, self.now())
             return self._refuse(held.call, refusal)
         held.parts.append(part)
         if self._warns:
@@ -143,10 +145,10 @@ class RateLimiter:
     def _demand(self, held: Held) -> Demand:
         call, op = held.call, held.op
         found: Demand = {}
-        key = call.principal.key
-        for group in (
-            self._groups if key is None or not key.get("limits") else (*self._own(key), *self._groups)
-        ):
+        key, groups = call.principal.key, self._groups
+        if key is not None and key.get("limits"):
+            groups = (*self._own(key), *groups)
+        for group in groups:
             shares = group.always if group.always is not None and op.charged else self._shares(group, held)
             if shares:
                 for entity in demand.entities(group, call, op):
@@ -235,11 +237,8 @@ class RateLimiter:
                 self._routes.clear()
             self._routes[op.model] = (call.provider, call.upstream_model)
 
-    def now(self) -> float:
-        return self._clock()
-
     def _period(self, per: rules.Period) -> tuple[float, float]:
-        now = self._clock()
+        now = self.now()
         start, end = self._periods.get(per, (0.0, 0.0))
         if not start <= now < end:
             start, end = self._periods[per] = rules.period(per, now)

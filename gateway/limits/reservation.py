@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.limits import answers
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from gateway.limits.demand import Share
     from gateway.limits.policy import RateLimiter
     from gateway.metering.usage import Usage
+    from gateway.types import Message
 
+_NAME = itemgetter(0)
 _USED = ("tokens", "usd")
 
 
-class Part(msgspec.Struct, frozen=True, gc=False):
+class Part(Struct, frozen=True, gc=False):
     """What was taken from one entity."""
 
     entity: str
@@ -31,27 +34,28 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     local: bool
 
 
-class Held:
+class Held(Struct):
     """A reservation. `settle` once; later calls do nothing."""
 
-    __slots__ = ("_limiter", "_settled", "call", "op", "owes", "parts", "prompt")
+    limiter: RateLimiter
+    call: Call
+    op: Operation
+    parts: list[Part] = []  # empty: nothing was taken at all
+    owes: bool = False  # whether there will be something to settle
+    prompt: int | None = None  # tokens, estimated when a limit asks for them
+    settled: bool = False
 
-    def __init__(self, limiter: RateLimiter, call: Call, op: Operation) -> None:
-        self._limiter = limiter
-        self.parts: list[Part] = []
-        self.owes = False  # whether there will be something to settle
-        self.prompt: int | None = None  # tokens, estimated when a limit asks for them
-        self._settled = False
-        self.call = call
-        self.op = op
-
-    def __bool__(self) -> bool:
-        """Whether anything was taken at all."""
-        return bool(self.parts)
-
-    def headers(self) -> list[answers.Header]:
-        """The caller's own figures, for the head of a successful answer."""
-        return answers.headers(self.call.dialect, self.parts, self._limiter.now())
+    def tell(self, message: Message) -> None:
+        """Puts the caller's own figures into the head of a successful answer, in place of those of a shared credential."""
+        if message["status"] >= 400:
+            return
+        own = answers.headers(self.call.dialect, self.parts, self.limiter.now())
+        if not own:
+            return
+        headers = message.get("headers", ())
+        if b"-ratelimit-" in b"\n".join(map(_NAME, headers)):
+            headers = [item for item in headers if not item[0].startswith(answers.UPSTREAM)]
+        message["headers"] = [*headers, *own]
 
     @property
     def waits_for_usage(self) -> bool:
@@ -60,11 +64,11 @@ class Held:
 
     async def settle(self, usage: Usage | None, usd: float | None) -> None:
         """Charge what was used instead of what was reserved; without usage nothing was."""
-        if self._settled:
+        if self.settled:
             return
-        self._settled = True
+        self.settled = True
         if usage is not None:
-            self._limiter.learn(self.call, self.op, usage)
+            self.limiter.learn(self.call, self.op, usage)
         if not self.owes:
             return
         due = []
@@ -75,22 +79,22 @@ class Held:
                 if share.rule.fixed is None
             ]
             if owed:
-                due.append(self._limiter.charge(part.entity, owed, local=part.local))
+                due.append(self.limiter.charge(part.entity, owed, local=part.local))
         if due:
             await self._all(due)
 
     async def undo(self) -> None:
         """Give everything back: a later limit said no, and the operation does not happen."""
-        self._settled = True
+        self.settled = True
         due = []
         for part in self.parts:
             back = [replace(take, cost=take.cost if take.slot else -take.cost) for take in part.takes]
-            due.append(self._limiter.charge(part.entity, back, local=part.local))
+            due.append(self.limiter.charge(part.entity, back, local=part.local))
         await self._all(due)
 
     async def _all(self, charges: list[Coroutine[Any, Any, None]]) -> None:
         """Every charge is made, even if the request is cancelled in the middle of it."""
-        if self._limiter.settling_waits:
+        if self.limiter.settling_waits:
             await asyncio.shield(asyncio.gather(*charges))
             return
         for charge in charges:

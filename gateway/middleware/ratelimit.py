@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from gateway import body, operations, refusals
 from gateway.answer import Answer
 from gateway.call import Call, Principal
 from gateway.errors import BadRequest, Refused
-from gateway.limits import answers, estimate
+from gateway.limits import estimate
 from gateway.limits.policy import RateLimiter
 from gateway.limits.reservation import Held
 from gateway.limits.rules import Budget, Limit
@@ -27,8 +26,6 @@ from gateway.types import App, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from gateway.stores.protocols import Buckets
-
-_NAME = itemgetter(0)
 
 
 class RateLimitMiddleware:
@@ -96,16 +93,18 @@ class RateLimitMiddleware:
             return await refusals.send_refusal(call, error.refusal, send)
         call.took("ratelimit", started)
         replayed = body.replay(call, receive)
-        if not held:
+        if not held.parts:
             return await self.app(scope, replayed, send)
         answer = Answer.of(call, send)
-        told = _Told(held, answer)
+        if operation.kind == "llm":
+            answer.heads.append(held.tell)
         if not (held.owes or self.limiter.learns):  # requests are counted, and nothing is used
             return await self.app(scope, replayed, answer)
+        spent = _Spent(held, answer)
         try:
             await self.app(scope, replayed, answer)
         finally:
-            usage = told.usage()
+            usage = spent.usage()
             await held.settle(usage, self._usd(held, usage) if held.owes else None)
 
     def _usd(self, held: Held, usage: Usage | None) -> float | None:
@@ -118,8 +117,8 @@ class RateLimitMiddleware:
         return self.limiter.prices.cost(usage, model=model, provider=call.provider).usd
 
 
-class _Told:
-    """Puts the caller's own figures into the head of an answer, and reads the usage where nobody else does."""
+class _Spent:
+    """What an answer costs; reads its usage where nobody else does."""
 
     __slots__ = ("_answer", "_held", "_watcher")
 
@@ -127,20 +126,13 @@ class _Told:
         self._held = held
         self._answer = answer
         self._watcher: Watcher | None = None
-        if held.op.kind == "llm":
+        if held.op.kind == "llm" and held.waits_for_usage:
             answer.heads.append(self._head)
 
     def _head(self, message: Message) -> None:
-        held = self._held
-        if message["status"] >= 400:
-            return
-        headers = message.get("headers", ())
-        if own := held.headers():
-            if b"-ratelimit-" in b"\n".join(map(_NAME, headers)):
-                headers = [item for item in headers if not item[0].startswith(answers.UPSTREAM)]
-            message["headers"] = [*headers, *own]
-        if held.waits_for_usage and not held.call.metered and held.call.usage is None:
-            found = dict(headers)
+        call = self._held.call
+        if message["status"] < 400 and not call.metered and call.usage is None:
+            found = dict(message.get("headers", ()))
             if found.get(b"content-encoding", b"identity") == b"identity":
                 stream = found.get(b"content-type", b"").startswith(b"text/event-stream")
                 self._watcher = Watcher(stream=stream)

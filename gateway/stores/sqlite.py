@@ -66,7 +66,7 @@ class SqliteStore:
         found = bucket.decide(state, takes, now)
         if not found.denied:
             _write(connection, entity, state | found.changes)
-        return Taken(found.denied, found.retry_after, found.left)
+        return found
 
     async def settle(self, entity: str, takes: Sequence[Take]) -> None:
         def work(connection: sqlite3.Connection) -> None:

@@ -113,8 +113,8 @@ def test_a_settlement_never_gives_back_more_than_was_taken(
     burst: float, reserved: float, used: float
 ) -> None:
     for take in (Take("l", 3.7, burst, reserved), Take("l", 0.0, burst, reserved, since=NOW / MICRO)):
-        assert bucket.terms(take, NOW).inc + bucket.delta(replace(take, cost=-reserved)) >= 0
-        moved = bucket.terms(take, NOW).inc + bucket.delta(replace(take, cost=used - reserved))
+        assert bucket.terms(take, NOW).inc + replace(take, cost=-reserved).inc >= 0
+        moved = bucket.terms(take, NOW).inc + replace(take, cost=used - reserved).inc
         unit = MICRO if take.since else MICRO / take.rate
         assert moved >= used * unit - 1
 

@@ -127,7 +127,7 @@ class DynamoBuckets:
             return Taken(never[0].limit, 0.0, {t.limit: t.burst for t in takes}) if never else None
         state = _with(seen, pending)
         found = bucket.decide(state, takes, now, self._skew)
-        return Taken(found.denied, found.retry_after, found.left) if found.denied else None
+        return found if found.denied else None
 
     def _taken(self, entity: str, takes: Sequence[Take], item: Mapping[str, Any], now: int) -> Taken:
         values = self._saw(entity, item)
@@ -176,7 +176,7 @@ class DynamoBuckets:
                 if (member := self._members.pop(take.slot, None)) is not None:
                     leaving.setdefault(take.limit, []).append(member)
             elif not self._lapsed(entity, take):
-                due[take.limit] = due.get(take.limit, 0) + bucket.delta(take)
+                due[take.limit] = due.get(take.limit, 0) + take.inc
         self._owe(entity, due)
         if leaving or self._settle_now:
             await self._flush(entity, leaving)
@@ -214,7 +214,7 @@ class DynamoBuckets:
             for entity, takes in self._leases.ended(now):
                 self._owe(
                     entity,
-                    {take.limit: bucket.delta(take) for take in takes if not self._lapsed(entity, take)},
+                    {take.limit: take.inc for take in takes if not self._lapsed(entity, take)},
                 )
 
     def _lapsed(self, entity: str, take: Take) -> bool:
