@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 import orjson
 from msgspec import Raw
+
+from gateway.known import Known
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -30,6 +32,16 @@ RESOURCE_NOT_FOUND = -32002  # until 2025-11-25
 DEPTH = 128
 MEMBERS = 1000  # of a batch
 
+# A request as most clients write it, the SDKs in the second order: nothing of its envelope can be there twice.
+_ID, _METHOD, _PARAMS = rb'"id":(0|[1-9]\d{0,17})', rb'"method":"([a-zA-Z/]+)"', rb'"params":(\{.*\})'
+_VERSION = rb'"jsonrpc":"2\.0"'
+_USUAL = [
+    (re.compile(rb"\{" + b",".join(parts) + rb"\}", re.DOTALL).fullmatch, order)
+    for parts, order in (
+        ((_VERSION, _ID, _METHOD, _PARAMS), itemgetter(0, 1, 2)),
+        ((_METHOD, _PARAMS, _VERSION, _ID), itemgetter(2, 0, 1)),
+    )
+]
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"([ \t\r\n]*:)?', re.DOTALL)
 _KNOWN = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _KNOWN_PARAMS = frozenset(
@@ -111,6 +123,9 @@ def join(parts: Mapping[str, Raw | bytes]) -> bytes:
 
 def read_client(body: bytes) -> tuple[list[Message], bool]:
     """The messages of a client's POST, and whether they came as a batch. Raises RpcError."""
+    usual = _usual(body)
+    if usual is not None:
+        return [usual], False
     tree = _strict(body)
     if isinstance(tree, list):
         if not tree or len(tree) > MEMBERS:
@@ -119,14 +134,40 @@ def read_client(body: bytes) -> tuple[list[Message], bool]:
     return [_message(body, tree)], False
 
 
+def _usual(body: bytes) -> Message | None:
+    """A request that needs no closer look."""
+    for match, order in _USUAL:
+        found = match(body)
+        if found is None:
+            continue
+        ident, method, params = order(found.groups())
+        try:
+            tree = orjson.loads(params)
+        except orjson.JSONDecodeError:
+            return None
+        if orjson.dumps(tree) == params and _shallow(params) and _KNOWN_PARAMS.issuperset(tree):
+            return Message(ident, _text[method], params, tree=tree)
+        return None
+    return None
+
+
+def _shallow(raw: bytes) -> bool:
+    return raw.count(b"{") + raw.count(b"[") < DEPTH
+
+
 def read_upstream(body: bytes) -> Message:
     """One message of an upstream: lenient, because only the envelope is ours to judge. Raises ValueError."""
     try:
         parts = _envelope(body)
     except msgspec.DecodeError as exc:
         raise ValueError(f"not a JSON-RPC message: {exc}") from exc
+    result, error = parts.result, parts.error
     return Message(
-        bytes(parts.id), parts.method, bytes(parts.params), bytes(parts.result), bytes(parts.error)
+        bytes(parts.id),
+        parts.method,
+        bytes(parts.params) if parts.method else b"",
+        b"" if result is _NONE else bytes(result),
+        b"" if error is _NONE else bytes(error),
     )
 
 
@@ -135,7 +176,7 @@ def _strict(body: bytes) -> Any:
         tree = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise RpcError(PARSE_ERROR, f"Parse error: {exc.msg}") from exc
-    if body.count(b"{") + body.count(b"[") < DEPTH and orjson.dumps(tree) == body:
+    if _shallow(body) and orjson.dumps(tree) == body:
         return tree
     if _count(tree) != sum(map(bool, _STRING.findall(body))):
         raise RpcError(INVALID_REQUEST, "an object names a member twice")
@@ -207,17 +248,18 @@ def _no_variants(tree: Mapping[str, Any], known: frozenset[str]) -> None:
 
 
 def request(ident: bytes, method: str, params: bytes = b"") -> bytes:
-    return b"".join((b'{"jsonrpc":"2.0","id":', ident, _method(method, bool(params)), params, b"}"))
+    opening = _with_params[method] if params else _alone[method]
+    return b"".join((b'{"jsonrpc":"2.0","id":', ident, opening, params, b"}"))
 
 
 def notification(method: str, params: bytes = b"") -> bytes:
-    return b"".join((b'{"jsonrpc":"2.0"', _method(method, bool(params)), params, b"}"))
+    opening = _with_params[method] if params else _alone[method]
+    return b"".join((b'{"jsonrpc":"2.0"', opening, params, b"}"))
 
 
-@lru_cache(256)
-def _method(name: str, given: bool) -> bytes:
-    """The member `method`, and what stands before the parameters where there are any."""
-    return b',"method":' + orjson.dumps(name) + (b',"params":' if given else b"")
+_text: Known[bytes, str] = Known(bytes.decode)
+_alone: Known[str, bytes] = Known(lambda method: b',"method":' + orjson.dumps(method))
+_with_params: Known[str, bytes] = Known(lambda method: _alone[method] + b',"params":')
 
 
 def result(ident: bytes, value: bytes) -> bytes:

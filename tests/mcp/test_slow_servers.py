@@ -87,7 +87,9 @@ async def test_what_a_slow_server_has_is_waited_for_beyond_the_deadline_of_lists
         await eventually(lambda: method == "tools/call" or len(slow.server.asked) > 2)
         assert (await era(app).call("u"))["content"]  # and the other's tools are not waited for
         slow.up.set()
-        assert member in (await working)["result"]
+        result = (await working)["result"]
+        assert member in result
+        assert "isError" not in result
 
 
 async def test_all_who_come_at_once_wait_for_the_same_list() -> None:
