@@ -31,17 +31,7 @@ class Reader:
         return await self.whole(response)
 
     async def whole(self, response: Response) -> Message:
-        """One timer that closes: this stands in the way of every call, and `asyncio.timeout` costs five times as much."""
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._timeout, response.close)
-        try:
-            body = await response.read()
-        except UpstreamClosed as exc:
-            if loop.time() < timer.when():
-                raise
-            raise UpstreamTimeout(f"server {self._server!r} stopped in the middle of its answer") from exc
-        finally:
-            timer.cancel()
+        body = await (response.read() if response.arrived else self._rest(response))
         try:
             message = jsonrpc.read_upstream(body)
         except ValueError:
@@ -49,6 +39,18 @@ class Reader:
         if not is_answer(message):
             raise BadStatus(self._server, response.status)
         return message
+
+    async def _rest(self, response: Response) -> bytes:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._timeout, response.close)
+        try:
+            return await response.read()
+        except UpstreamClosed as exc:
+            if loop.time() < timer.when():
+                raise
+            raise UpstreamTimeout(f"server {self._server!r} stopped in the middle of its answer") from exc
+        finally:
+            timer.cancel()
 
     async def events(
         self, response: Response, ident: bytes, ear: Ear | None, timeout: float | None

@@ -125,7 +125,8 @@ class Metered(Struct, eq=False):
 
 def _is_error(result: bytes) -> bool:
     return (
-        _SAYS_ERROR.search(result) is not None
+        b'"isError"' in result
+        and _SAYS_ERROR.search(result) is not None
         and bytes(jsonrpc.members(result).get("isError", b"")) == b"true"
     )
 

@@ -45,6 +45,10 @@ class Response(Protocol):
     def ended(self) -> bool:
         """The whole answer has been read: `chunk` has nothing more to give."""
 
+    @property
+    def arrived(self) -> bool:
+        """All of it is here, read or not: `read` need not wait."""
+
     async def chunk(self) -> bytes:
         """The next bytes of the body, b"" at its end. Raises UpstreamClosed where it was cut, UpstreamTimeout."""
 

@@ -65,6 +65,10 @@ class Exchange:
             raise
         return self
 
+    @property
+    def arrived(self) -> bool:
+        return self._complete
+
     async def chunk(self) -> bytes:
         while not self._parts:
             if self._complete:

@@ -69,6 +69,10 @@ class HttpxResponse:
         self._ends = ends
         self._later = later
 
+    @property
+    def arrived(self) -> bool:
+        return self.ended
+
     async def chunk(self) -> bytes:
         with _translated():
             async with asyncio.timeout_at(self._ends):
