@@ -19,8 +19,9 @@ IMAGE: Final = 6000  # an image is about 1,600 tokens, however many bytes it has
 SETS: Final = 64  # sets of definitions that are remembered
 BRANCHES: Final = 4  # conversations of one session at once: the agent's own, and its subagents'
 SESSIONS: Final = 4096
-EDGE: Final = 1024  # bytes by which a text is known again
-_TOOLS, _OPEN, _BETWEEN = b'"tools":', b'{"messages":[', b" \n\r\t,"
+EDGE: Final = 256  # bytes by which a text is known again
+SHORT: Final = 400  # bytes that are no image
+_TOOLS, _OPEN, _BETWEEN = b'"tools"', b'{"messages":[', b" \n\r\t,"
 _DATA = re.compile(rb'"(?:data:[^"]{0,80},)?[A-Za-z0-9+/=]{400,}"')
 
 
@@ -75,7 +76,7 @@ class Prompt(msgspec.Struct, frozen=True):
         return [(name, deferred[name]) for name in stretch.found if name in deferred and name not in earlier]
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: str = ""
 
 
@@ -85,28 +86,36 @@ class _Tool(msgspec.Struct):
     defer_loading: bool = False
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     id: str = ""
     function: _Function = msgspec.field(default_factory=_Function)
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     role: str = ""
     content: list[msgspec.Raw] | str | None = None
     tool_calls: list[msgspec.Raw] | None = None
     tool_call_id: str = ""
 
 
-class _Block(msgspec.Struct):
+class _Block(msgspec.Struct, gc=False):
     type: str = ""
     id: str = ""
     name: str = ""
     tool_use_id: str = ""
-    tool_name: str = ""
+
+
+class _Result(msgspec.Struct):
+    type: str = ""
     content: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Request(msgspec.Struct):
+class _Reference(msgspec.Struct):
+    type: str = ""
+    tool_name: str = ""
+
+
+class _Request(msgspec.Struct, gc=False):
     tools: msgspec.Raw = msgspec.Raw(b"")
     system: msgspec.Raw = msgspec.Raw(b"")
     messages: list[msgspec.Raw] | None = None
@@ -116,35 +125,34 @@ _request = msgspec.json.Decoder(_Request).decode
 _tool = msgspec.json.Decoder(_Tool).decode
 _message = msgspec.json.Decoder(_Message).decode
 _block = msgspec.json.Decoder(_Block).decode
+_result = msgspec.json.Decoder(_Result).decode
+_reference = msgspec.json.Decoder(_Reference).decode
 _call = msgspec.json.Decoder(_Call).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 
 class Beginning(msgspec.Struct, frozen=True):
-    """How a request began, up to the end of a message, and what that amounts to. `tools` stood somewhere in that request."""
+    """How a request began, up to the end of a message, and what that amounts to; and what stood behind its last message."""
 
     end: int = 0
     edge: bytes = b""
     definitions: Definitions = NO_TOOLS
     system: int = 0
     stretch: Stretch = EMPTY
-    tools: Definitions = NO_TOOLS
+    tail: int = 0
+    tail_edges: tuple[bytes, bytes] = (b"", b"")
+    behind: tuple[Definitions | None, int] = (None, 0)
 
     def fits(self, body: bytes) -> bool:
         return body.startswith(self.edge, self.end - len(self.edge))
 
-    def rest(self, body: bytes) -> tuple[bytes, Definitions | None]:
-        """What follows it, as a request of its own, and the tools where they are the known ones: then they are left out."""
-        if not self.end:
-            return body, None
-        at = body.find(_TOOLS, self.end) + len(_TOOLS)
-        at += body.startswith(b" ", at)
-        raw = self.tools.raw
-        past = at + len(raw)
-        if raw and body.startswith(raw[:EDGE], at) and body.startswith(raw[-EDGE:], past - len(raw[-EDGE:])):
-            parts = (_OPEN, body[self.end : at].lstrip(_BETWEEN), b"null", body[past:])
-            return b"".join(parts), self.tools
-        return _OPEN + body[self.end :].lstrip(_BETWEEN), None
+    def between(self, body: bytes) -> bytes | None:
+        """The messages that are new; None where something else is behind them than the last time."""
+        first, last = self.tail_edges
+        past = len(body) - self.tail
+        if past > self.end and body.startswith(first, past) and body.endswith(last):
+            return _OPEN + body[self.end : past].lstrip(_BETWEEN) + b"]}"
+        return None
 
 
 NOTHING: Final = Beginning()
@@ -157,12 +165,12 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self._sets: OrderedDict[bytes, Definitions] = OrderedDict()
+        self._sets: list[Definitions] = []  # the one that was asked for last is the first
         self._sessions: OrderedDict[str, list[Beginning]] = OrderedDict()
 
     def read(self, body: bytes, session: str = "") -> Prompt | None:
         before = self._known(session, body)
-        if not before.end and b'"tools"' not in body:
+        if not before.end and body.rfind(_TOOLS) < 0:
             return None
         try:
             return self._read(body, session, before)
@@ -177,9 +185,7 @@ class Reader:
         return found
 
     def _read(self, body: bytes, session: str, before: Beginning) -> Prompt:
-        text, definitions = before.rest(body)
-        request = _request(text)
-        raws = request.messages or []
+        definitions, system, raws = self._members(body, before)
         messages = list(map(_message, raws))
         asked = _last_answer(messages)
         if (
@@ -189,40 +195,84 @@ class Reader:
         old, new = before.stretch.copy(), Stretch()
         _turns(messages[: asked or 0], old)
         called = _turns(messages[asked or 0 :], new)
-        definitions = definitions or self._definitions(bytes(request.tools)) or before.definitions
         if session and asked:
-            self._remember(session, body, before, raws[:asked], old, definitions)
-        return Prompt(definitions, len(bytes(request.system)) or before.system, old, new, called)
+            self._remember(session, body, before, raws, asked, old, definitions, system)
+        return Prompt(definitions or before.definitions, system or before.system, old, new, called)
+
+    def _members(self, body: bytes, before: Beginning) -> tuple[Definitions | None, int, list[msgspec.Raw]]:
+        """The definitions, the size of the system prompt, and the messages: of what follows this beginning."""
+        between = before.between(body) if before.end else None
+        if between is not None:
+            return *before.behind, _request(between).messages or []
+        text, definitions = self._without_tools(body, before.end)
+        request = _request(_OPEN + text.lstrip(_BETWEEN) if before.end else text)
+        return (
+            definitions or self._definitions(bytes(request.tools)),
+            len(request.system),
+            request.messages or [],
+        )
+
+    def _without_tools(self, body: bytes, start: int) -> tuple[bytes, Definitions | None]:
+        """What stands from `start` on, and the definitions where they are known ones: then they are left out."""
+        tools = body.rfind(_TOOLS, start)
+        at = body.find(b"[", tools, tools + len(_TOOLS) + 3) if tools >= 0 else len(body)
+        for known in self._sets:
+            if body.startswith(known.raw, at):
+                return b"".join((body[start:at], b"null", body[at + len(known.raw) :])), self._newest(known)
+        return body[start:] if start else body, None
 
     def _definitions(self, raw: bytes) -> Definitions | None:
         if not raw:
             return None
-        found = self._sets.get(raw)
-        if found is None:
-            found = self._sets[raw] = _defined(raw)
-            if len(self._sets) > SETS:
-                self._sets.popitem(last=False)
-        self._sets.move_to_end(raw)
-        return found
+        return self._newest(next((known for known in self._sets if known.raw == raw), None) or _defined(raw))
+
+    def _newest(self, definitions: Definitions) -> Definitions:
+        sets = self._sets
+        if not sets or sets[0] is not definitions:
+            self._sets = [definitions, *(each for each in sets if each is not definitions)][:SETS]
+        return definitions
 
     def _remember(
-        self, session: str, body: bytes, before: Beginning, raws: Sequence[msgspec.Raw], old: Stretch, tools: Definitions
+        self, session: str, body: bytes, before: Beginning, raws: Sequence[msgspec.Raw], asked: int, old: Stretch,
+        definitions: Definitions | None, system: int,
     ) -> None:  # fmt: skip
-        end, definitions, system = before.end, before.definitions, before.system
-        for raw in raws:
-            text = bytes(raw)
-            end = body.find(text, end) + len(text)
+        first = body.find(bytes(raws[0])[:EDGE], before.end)
+        ends = _ends(body, first, raws, asked)
+        if first < 0 or ends is None:
+            return
+        front, size = before.definitions, before.system
         if not before.end:  # what stood before the first message, and whether it is one
-            head = _request(body[:end] + b"]}")
-            if len(head.messages or ()) != len(raws):
+            head = _head(body[:first] + b"]}")
+            if head is None or head.messages != []:
                 return
-            definitions = self._definitions(bytes(head.tools)) or NO_TOOLS
-            system = len(bytes(head.system))
-        now = Beginning(end, body[max(0, end - EDGE) : end], definitions, system, old, tools)
+            front, size = self._definitions(bytes(head.tools)) or NO_TOOLS, len(head.system)
+        end, past = ends
+        now = Beginning(
+            end, body[max(0, end - EDGE) : end], front, size, old,
+            len(body) - past, (body[past : past + EDGE], body[-EDGE:]), (definitions, system),
+        )  # fmt: skip
         others = [one for one in self._sessions.pop(session, ()) if one is not before]
         self._sessions[session] = [now, *others[: BRANCHES - 1]]
         if len(self._sessions) > SESSIONS:
             self._sessions.popitem(last=False)
+
+
+def _ends(body: bytes, first: int, raws: Sequence[msgspec.Raw], count: int) -> tuple[int, int] | None:
+    """Where so many messages end, and where all do, which stand equally far apart; None where they do not."""
+    past = first + len(raws[0])
+    gap = body.find(bytes(raws[1])[:EDGE], past) - past
+    end = past + sum(map(len, raws[1:count])) + gap * (count - 1)
+    last = end + sum(map(len, raws[count:])) + gap * (len(raws) - count)
+    if not body.startswith(bytes(raws[count])[:EDGE], end + gap) or not body.startswith(b"]", last):
+        return None
+    return end, last
+
+
+def _head(text: bytes) -> _Request | None:
+    try:
+        return _request(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _defined(raw: bytes) -> Definitions:
@@ -231,7 +281,7 @@ def _defined(raw: bytes) -> Definitions:
     for each in _list(raw) or ():
         tool = _tool(each)
         name = tool.function.name if tool.function else tool.name
-        (deferred if tool.defer_loading else sizes)[name] = len(bytes(each))
+        (deferred if tool.defer_loading else sizes)[name] = len(each)
     return Definitions(raw, sizes, deferred, sum(sizes.values()))
 
 
@@ -254,41 +304,59 @@ def _turns(messages: Iterable[_Message], into: Stretch) -> list[str]:
     for message in messages:
         if message.role == "assistant" != role:
             names = {}
-        role = message.role
-        _turn(message, into, names, called)
+        role, content = message.role, message.content
+        if message.tool_calls:
+            _functions(message.tool_calls, into, names, called)
+        told = names.get(message.tool_call_id, "")
+        if isinstance(content, str):
+            into.add(told, _size(content.encode("utf-8", "replace")))
+        elif content:
+            _blocks(content, told, into, names, called)
     return called
 
 
-def _turn(message: _Message, into: Stretch, names: dict[str, str], called: list[str]) -> None:
-    content = message.content
-    for each in message.tool_calls or ():
-        call = _call(each)
-        called.append(call.function.name)
-        names[call.id] = call.function.name
-        into.add(call.function.name, len(bytes(each)))
-    if isinstance(content, str):
-        into.add(names.get(message.tool_call_id, ""), _size(content.encode("utf-8", "replace")))
-        return
-    for raw in content or ():
-        _content(bytes(raw), into, names, called, names.get(message.tool_call_id, ""))
+def _functions(calls: Sequence[msgspec.Raw], into: Stretch, names: dict[str, str], called: list[str]) -> None:
+    for raw in calls:
+        call = _call(raw)
+        name = names[call.id] = call.function.name
+        called.append(name)
+        into.add(name, len(raw))
 
 
-def _content(data: bytes, into: Stretch, names: dict[str, str], called: list[str], tool: str) -> None:
-    block = _block(data)
-    if block.type == "tool_use":
-        tool = names[block.id] = block.name
-        called.append(tool)
-    elif block.type == "tool_result":
-        tool = names.get(block.tool_use_id, "")
-        if b'"tool_reference"' in data:
-            found = (_block(each) for each in _list(block.content) or ())
-            into.found |= {each.tool_name: None for each in found if each.type == "tool_reference"}
-    into.add(tool, len(data) if block.type == "text" else _size(data))
+def _blocks(
+    content: Sequence[msgspec.Raw], told: str, into: Stretch, names: dict[str, str], called: list[str]
+) -> None:
+    tools = into.tools
+    for raw in content:
+        block, tool, size = _block(raw), told, len(raw)
+        kind = block.type
+        if kind != "text":
+            if kind == "tool_use":
+                tool = names[block.id] = block.name
+                called.append(tool)
+            elif kind == "tool_result":
+                tool = names.get(block.tool_use_id, "")
+            data = bytes(raw)
+            if b'"tool_reference"' in data:
+                _found(data, into)
+            if size > SHORT and b"base64" in data:
+                size = _size(data)
+        into.size += size
+        if tool:
+            tools[tool] = tools.get(tool, 0) + size
+
+
+def _found(data: bytes, into: Stretch) -> None:
+    """The deferred tools that a search brought."""
+    result = _result(data)
+    if result.type == "tool_result":
+        found = map(_reference, _list(result.content) or ())
+        into.found |= {each.tool_name: None for each in found if each.type == "tool_reference"}
 
 
 def _size(data: bytes) -> int:
     size = len(data)
-    if size > 400 and b"base64" in data:
+    if size > SHORT and b"base64" in data:
         images = [len(found[0]) for found in _DATA.finditer(data)]
         size += IMAGE * len(images) - sum(images)
     return size

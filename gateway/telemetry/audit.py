@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import compress
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, defstruct
 
 from gateway.call import Call, Principal, Verdict
 from gateway.metering.record import Record
 from gateway.telemetry import outcomes
 from gateway.telemetry.background import Background
 from gateway.telemetry.chain import Chain
+from gateway.telemetry.log import Line
 from gateway.telemetry.masking import Masking
 from gateway.telemetry.sinks import Sink
 
 CLAIMS: Final = ("iss", "sub", "email", "email_verified", "role", "roles", "groups", "org", "scope", "azp")
 HEADERS: Final = ("user-agent", "x-claude-code-session-id", "x-solo-org")
+CALLERS: Final = 1024  # of whom is remembered what a line says of them
 # What a record has and an audit line needs, under the same name.
 KEPT: Final = (
     "id", "call", "kind", "method", "route", "outcome", "status", "principal", "user", "agent", "project", "session",
     "provider", "model", "upstream_model", "server", "tool", "exposed", "tool_use_id", "usd", "policy", "rule", "reason",
     "bytes_in", "bytes_out", "attempts", "trace_id",
 )  # fmt: skip
-
-
+_EMPTY: Final = {"status": 0, "usd": 0, "bytes_in": 0, "bytes_out": 0, "attempts": 0}
 _kept = attrgetter(*KEPT)
+# In the order in which a line has them; what is empty is left out.
+_Entry = defstruct(
+    "_Entry",
+    [
+        ("at", float), ("event", str), *((name, Any, _EMPTY.get(name, "")) for name in KEPT), ("ms", float, 0),
+        ("path", str, ""), ("dialect", str, ""), ("ip", str, ""), ("caller", dict[str, Any], {}),
+        ("tokens", dict[str, int], {}), ("labels", Mapping[str, str], {}), ("arguments", Any, UNSET),
+        ("verdicts", list[dict[str, str]], []), ("headers", Any, None), ("kept", Any, UNSET),
+    ],
+    omit_defaults=True,
+    gc=False,
+)  # fmt: skip
 
 
 class Noted(Struct, frozen=True, gc=False):
@@ -67,7 +80,10 @@ class Audit:
         self._claims = tuple(claims)
         self._headers = tuple(headers)
         usual = (self._claims, self._headers) == (CLAIMS, HEADERS)
-        self._kept = None if usual else {"claims": self._claims, "headers": self._headers}
+        # What a replay may rely upon.
+        self._kept = UNSET if usual else {"claims": self._claims, "headers": self._headers}
+        # By identity: each holds its principal, so that no other can be mistaken for it.
+        self._callers: dict[int, tuple[Principal, dict[str, Any]]] = {}
         self._chain = Chain(after=after, key=key)
         self._clock = clock
         self._lost = 0
@@ -104,32 +120,34 @@ class Audit:
         self._sink.close()
 
     def _write(self, batch: list[Noted | dict[str, Any]]) -> None:
-        entries = [self._entry(item) if isinstance(item, Noted) else item for item in batch]
+        entries: list[Line] = [self._entry(item) if isinstance(item, Noted) else item for item in batch]
         lost = self.queue.dropped - self._lost
         if lost:
             self._lost += lost
             entries.append({"at": self._clock(), "event": "lost", "count": lost})
-        self._sink.write([self._chain.line(entry) for entry in entries])
+        self._sink.write(self._chain.lines(entries))
 
-    def _entry(self, noted: Noted) -> dict[str, Any]:
-        record = noted.record
-        entry: dict[str, Any] = {"at": round(record.at, 3), "event": "call"}
-        found = _kept(record)
-        entry |= compress(zip(KEPT, found, strict=True), found)
-        entry["ms"], entry["path"], entry["dialect"] = round(record.duration_ms, 3), noted.path, noted.dialect
-        entry["ip"], entry["caller"] = noted.ip, caller(noted.principal, self._claims)
-        if record.usage is not None:
-            entry["tokens"] = {"input": record.usage.prompt, "output": record.usage.output}
-        if record.labels:
-            entry["labels"] = dict(record.labels)
-        if record.arguments is not None:
-            entry["arguments"] = self._masking(record.arguments)
-        if noted.verdicts:
-            entry["verdicts"] = [said(verdict) for verdict in noted.verdicts]
-        entry["headers"] = {name: noted.headers[name] for name in self._headers if name in noted.headers}
-        if self._kept is not None:
-            entry["kept"] = self._kept  # what a replay may rely upon
-        return entry
+    def _entry(self, noted: Noted) -> Struct:
+        record, usage, headers = noted.record, noted.record.usage, noted.headers
+        return _Entry(
+            round(record.at, 3), "call", *_kept(record), round(record.duration_ms, 3), noted.path, noted.dialect, noted.ip,
+            self._caller(noted.principal),
+            {} if usage is None else {"input": usage.prompt, "output": usage.output},
+            record.labels,
+            UNSET if record.arguments is None else self._masking(record.arguments),
+            [said(verdict) for verdict in noted.verdicts],
+            {name: headers[name] for name in self._headers if name in headers},
+            self._kept,
+        )  # fmt: skip
+
+    def _caller(self, principal: Principal) -> dict[str, Any]:
+        """Principals are remembered by those who know them, so the same one comes again and again."""
+        known = self._callers.get(id(principal))
+        if known is None:
+            if len(self._callers) >= CALLERS:
+                self._callers.clear()
+            known = self._callers[id(principal)] = (principal, caller(principal, self._claims))
+        return known[1]
 
 
 def caller(principal: Principal, claims: Sequence[str]) -> dict[str, Any]:
@@ -143,6 +161,7 @@ def caller(principal: Principal, claims: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def said(verdict: Verdict) -> dict[str, str]:
     named = {
         "policy": verdict.policy,

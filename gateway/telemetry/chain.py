@@ -11,33 +11,37 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from gateway.telemetry.log import encode
+from gateway.telemetry.log import Line, encode
 
 _MARK: Final = b',"hash":"'
 
 
 class Chain:
-    """Writes lines: `Chain(after=last_hash).line({"event": "call"})`."""
+    """Writes lines: `Chain(after=last_hash).lines([{"event": "call"}])`."""
 
-    def __init__(self, *, after: str = "", key: bytes = b"", name: str = "") -> None:
-        self.name = name or secrets.token_hex(6)
+    def __init__(self, *, after: str = "", key: bytes = b"") -> None:
+        self.name = secrets.token_hex(6)
+        self._place = b',"chain":"%s","n":%%d,"prev":%%s' % self.name.encode()
         self._key = key
         self._number = 0
-        self._last = after
+        self._last = orjson.dumps(after)
 
-    def line(self, entry: dict[str, Any]) -> bytes:
-        """The line of this entry, which gets its place in the chain."""
-        entry |= {"chain": self.name, "n": self._number, "prev": self._last}
-        body = encode([entry])[:-1]
+    def lines(self, entries: Sequence[Line]) -> list[bytes]:
+        """The lines of these entries, which get their places in the chain."""
+        return list(map(self._line, encode(entries).split(b"\n")[:-1]))
+
+    def _line(self, entry: bytes) -> bytes:
+        body = entry[:-1] + self._place % (self._number, self._last)
+        hash = _hash(body + b"}", self._key).encode()
         self._number += 1
-        self._last = _hash(body, self._key)
-        return body[:-1] + _MARK + self._last.encode() + b'"}\n'
+        self._last = b'"%s"' % hash
+        return body + _MARK + hash + b'"}\n'
 
 
 @dataclass(slots=True)

@@ -48,13 +48,15 @@ class SdkSpans:
 def readable(span: Span, resource: Resource) -> ReadableSpan:
     """One of our spans as the SDK's."""
     return ReadableSpan(
-        span.name,
+        span.shape.name,
         context=_context(span.trace_id, span.span_id),
-        parent=_context(span.trace_id, span.parent, remote=span.kind == SERVER) if span.parent else None,
+        parent=_context(span.trace_id, span.parent, remote=span.shape.kind == SERVER)
+        if span.parent
+        else None,
         resource=resource,
-        attributes=dict(span.attributes),
+        attributes=span.attributes,
         links=[Link(_context(link.trace_id, link.span_id)) for link in span.links],
-        kind=_KINDS[span.kind],
+        kind=_KINDS[span.shape.kind],
         status=Status(StatusCode.ERROR, span.error) if span.error else Status(),
         start_time=span.started,
         end_time=span.ended,

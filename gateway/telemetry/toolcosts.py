@@ -153,7 +153,9 @@ class ToolCosts:
 
 def _conversation(costs: Costs, prompt: Prompt, stretch: Stretch, tokens: float, usd: float) -> None:
     for name, size in stretch.tools.items():
-        cost = costs.get(name) or costs.setdefault(name, Cost())
+        cost = costs.get(name)
+        if cost is None:
+            cost = costs[name] = Cost()
         cost.result_tokens += size * tokens
         cost.result_usd += size * usd
     for name, size in prompt.brought(stretch):

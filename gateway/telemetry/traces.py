@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Protocol
 
 from gateway.call import Call
+from gateway.metering.record import Record
 from gateway.telemetry import outcomes, spans, w3c
 from gateway.telemetry.background import Background
 from gateway.telemetry.spans import Ended, Link, Masked, Span
@@ -72,9 +73,12 @@ class Traces:
         ended = self._now()
         records = outcomes.of(call, now=ended)
         if self._chosen(call) or any(map(outcomes.bad, records)) or outcomes.refused_in_part(call):
-            joined = (self._uses.get(r.tool_use_id) for r in records if r.tool_use_id)
-            links = tuple(link for link in joined if link)
-            self.queue.put(Ended.of(call, records, ended, links, body=self._body(call)))
+            self.queue.put(Ended.of(call, records, ended, self._links(records), body=self._body(call)))
+
+    def _links(self, records: Sequence[Record]) -> tuple[Link, ...]:
+        """To the model calls that asked for these tools."""
+        uses = self._uses
+        return tuple([uses[r.tool_use_id] for r in records if r.tool_use_id in uses]) if uses else ()
 
     def _body(self, call: Call) -> bytes | None:
         return call.body if self._content and call.body and len(call.body) <= LARGEST else None

@@ -19,6 +19,8 @@ class Context(Struct, frozen=True, gc=False):
 
 def parse(header: str) -> Context | None:
     """None where the header is absent or broken: then a new trace begins."""
+    if not header:
+        return None
     found = _HEADER.fullmatch(header.strip())
     if found is None:
         return None
@@ -33,14 +35,18 @@ def write(context: Context) -> str:
 
 
 def new_trace_id() -> str:
-    return f"{random.getrandbits(128) or 1:032x}"
+    return _drawn(16)
 
 
 def new_span_id() -> str:
-    return f"{random.getrandbits(64) or 1:016x}"
+    return _drawn(8)
 
 
 def new_span_ids(count: int) -> list[str]:
     """Several at once cost little more than one."""
-    drawn = f"{random.getrandbits(64 * count):0{16 * count}x}" if count else ""
+    drawn = _drawn(8 * count)
     return [drawn[start : start + 16] for start in range(0, 16 * count, 16)]
+
+
+def _drawn(size: int) -> str:
+    return random.randbytes(size).hex()  # noqa: S311 - an id is no secret

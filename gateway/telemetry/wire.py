@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from gateway.telemetry.spans import CLIENT, Link, Span, Value
+from gateway.telemetry.spans import Link, Shape, Span, Value
 
 _double = struct.Struct("<d").pack
 _times = struct.Struct("<BQBQ").pack
@@ -60,14 +60,13 @@ def resource(attributes: Mapping[str, str]) -> bytes:
 
 
 def span(each: Span) -> bytes:
-    parts = [b"\x0a\x10", _id(each.trace_id), b"\x12\x08", bytes.fromhex(each.span_id)]
+    parts = [_trace(each.trace_id), b"\x12\x08", bytes.fromhex(each.span_id)]
     if each.parent:
-        parts += (b"\x22\x08", _id(each.parent))
-    parts += (_name(each.name, each.kind), _times(0x39, each.started, 0x41, each.ended))
-    encoded = (
-        _attribute if each.kind != CLIENT or _LONG.isdisjoint(each.attributes) else _attribute.__wrapped__
-    )
-    parts += map(encoded, each.attributes, each.attributes.values())
+        parts.append(_parent(each.parent))
+    parts += (_shape(each.shape), _times(0x39, each.started, 0x41, each.ended))
+    if each.own:
+        encoded = _attribute if _LONG.isdisjoint(each.own) else _attribute.__wrapped__
+        parts += map(encoded, each.own, each.own.values())
     if each.links:
         parts += map(_link, each.links)
     if each.error:
@@ -75,14 +74,21 @@ def span(each: Span) -> bytes:
     return b"".join(parts)
 
 
-@lru_cache(maxsize=256)
-def _id(text: str) -> bytes:
-    return bytes.fromhex(text)
+@lru_cache(maxsize=64)
+def _trace(id: str) -> bytes:
+    return b"\x0a\x10" + bytes.fromhex(id)
 
 
-@lru_cache(maxsize=1024)
-def _name(name: str, kind: int) -> bytes:
-    return field(5, _utf8(name)) + b"\x30" + varint(kind)
+@lru_cache(maxsize=64)
+def _parent(id: str) -> bytes:
+    return b"\x22\x08" + bytes.fromhex(id)
+
+
+@lru_cache(maxsize=4096)
+def _shape(shape: Shape) -> bytes:
+    attributes = shape.attributes
+    name = field(5, _utf8(shape.name)) + b"\x30" + varint(shape.kind)
+    return name + b"".join(map(_attribute, attributes, attributes.values()))
 
 
 def _link(link: Link) -> bytes:
@@ -96,7 +102,12 @@ def _attribute(name: str, value: Value) -> bytes:
 
 def pair(name: str, value: Value) -> bytes:
     """A KeyValue."""
-    return field(1, _utf8(name)) + field(2, _any(value))
+    return _key(name) + field(2, _any(value))
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    return field(1, _utf8(name))
 
 
 def _any(value: Value) -> bytes:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
+from aws_xray_sdk.core import xray_recorder
 from aws_xray_sdk.core.emitters.udp_emitter import UDPEmitter
 
 from gateway.telemetry.spans import CLIENT, SERVER, Span
 
 MOST = 60_000  # bytes of one datagram
+# Importing the SDK makes a recorder whose socket nobody closes.
+atexit.register(xray_recorder.emitter._socket.close)
 
 
 class _Document:
@@ -48,25 +52,26 @@ class XraySpans:
 
 def document(span: Span, *, service: str, root: Mapping[str, str]) -> dict[str, Any]:
     """A segment for the request itself, subsegments below; with Lambda's own segment as `root`, all are subsegments."""
-    below = bool(span.parent) and span.kind != SERVER
+    attributes = span.attributes
+    below = bool(span.parent) and span.shape.kind != SERVER
     parent = span.parent if below else root.get("Parent", span.parent)
     found: dict[str, Any] = {
         "trace_id": root.get("Root") or f"1-{span.trace_id[:8]}-{span.trace_id[8:]}",
         "id": span.span_id,
-        "name": service if span.kind == SERVER else _name(span.name),
+        "name": service if span.shape.kind == SERVER else _name(span.shape.name),
         "start_time": span.started / 1e9,
         "end_time": span.ended / 1e9,
-        "annotations": {_key(name): value for name, value in span.attributes.items() if _plain(value)},
+        "annotations": {_key(name): value for name, value in attributes.items() if _plain(value)},
     }
     if parent:
         found["parent_id"] = parent
     if below or root:
         found["type"] = "subsegment"
-    if span.kind == CLIENT:
+    if span.shape.kind == CLIENT:
         found["namespace"] = "remote"
-    if "http.response.status_code" in span.attributes:
-        found["http"] = {"request": {"url": span.attributes["url.path"]},
-                         "response": {"status": span.attributes["http.response.status_code"]}}  # fmt: skip
+    if "http.response.status_code" in attributes:
+        found["http"] = {"request": {"url": attributes["url.path"]},
+                         "response": {"status": attributes["http.response.status_code"]}}  # fmt: skip
     if span.error:
         found["fault" if span.error.startswith("5") else "error"] = True
     return found

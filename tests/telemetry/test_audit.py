@@ -146,7 +146,7 @@ def test_files_removed_when_their_time_was_over_are_no_meddling_and_removed_line
     two = chain.Chain(), chain.Chain()
     for number in range(60):
         now[0] += 1
-        sink.write([two[number % 2].line({"event": "call", "number": number})])
+        sink.write(two[number % 2].lines([{"event": "call", "number": number}]))
     sink.close()
     files = sinks.files(path)
     files[0].unlink()
@@ -161,7 +161,7 @@ def test_with_a_key_nobody_without_it_can_write_a_line_that_fits(tmp_path: Path)
     audited(path, tool_call(), key=b"k" * 32)
     assert chain.verify(sinks.lines(path), key=b"k" * 32).problems == []
     assert chain.verify(sinks.lines(path)).problems
-    path.write_bytes(chain.Chain().line({"event": "forged"}))
+    path.write_bytes(chain.Chain().lines([{"event": "forged"}])[0])
     assert chain.verify(sinks.lines(path), key=b"k" * 32).problems
 
 
@@ -171,7 +171,7 @@ def test_a_full_file_is_rotated_the_chain_goes_on_and_old_files_leave(tmp_path: 
     writer = chain.Chain()
     for number in range(40):
         now[0] += 1
-        sink.write([writer.line({"event": "call", "number": number})])
+        sink.write(writer.lines([{"event": "call", "number": number}]))
     files = sinks.files(path)
     assert len(files) > 2
     assert chain.verify(sinks.lines(path)).problems == []
@@ -180,7 +180,7 @@ def test_a_full_file_is_rotated_the_chain_goes_on_and_old_files_leave(tmp_path: 
     for file in files[1:-1]:
         os.utime(file, (now[0], now[0]))
     for number in range(40):
-        sink.write([writer.line({"event": "call", "number": number})])
+        sink.write(writer.lines([{"event": "call", "number": number}]))
         now[0] += 1
     sink.close()
     assert not files[0].exists()

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StoreError
@@ -191,21 +191,32 @@ MESSAGES = st.lists(
 LATE = {"name": "Late", "defer_loading": True}
 
 
+@settings(max_examples=300)
 @given(
     messages=MESSAGES,
-    ends=st.lists(st.integers(0, 12), max_size=6),
+    turns=st.lists(
+        st.tuples(
+            st.integers(0, 12),
+            st.sampled_from([0, 30, 300]),
+            st.sampled_from([[READ, LATE, GREP], [GREP, LATE], []]),
+        ),
+        max_size=6,
+    ),
     order=st.permutations(["tools", "system", "messages", "model"]),
     indent=st.booleans(),
 )
 def test_a_conversation_that_was_seen_before_reads_as_one_that_was_not(
-    messages: list[dict[str, Any]], ends: list[int], order: list[str], indent: bool
+    messages: list[dict[str, Any]],
+    turns: list[tuple[int, int, list[dict[str, Any]]]],
+    order: list[str],
+    indent: bool,
 ) -> None:
-    """Whether it grows, is sent again, or goes back and takes another way."""
+    """Whether it grows, is sent again, or goes back and takes another way, with what stands around it changed or not."""
     remembering = Reader()
-    for end in ends:
+    for end, system, tools in turns:
         whole = {
-            "tools": [READ, LATE, GREP],
-            "system": "s" * 30,
+            "tools": tools,
+            "system": "s" * system,
             "messages": messages[:end],
             "model": "claude",
         }

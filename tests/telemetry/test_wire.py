@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from gateway.telemetry import wire
-from gateway.telemetry.spans import Link, Span
+from gateway.telemetry.spans import Link, Shape, Span
 from tests.telemetry.receiver import attributes
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
@@ -27,13 +27,14 @@ TRACE, SPAN = st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_siz
 @given(
     trace=TRACE, id=SPAN, parent=st.one_of(st.just(b""), SPAN), name=TEXT, kind=st.integers(1, 5),
     times=st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)), error=TEXT,
-    found=st.dictionaries(TEXT, VALUES, max_size=8), links=st.lists(st.tuples(TRACE, SPAN), max_size=3),
+    found=st.dictionaries(TEXT, VALUES, max_size=8), shared=st.integers(0, 8), links=st.lists(st.tuples(TRACE, SPAN), max_size=3),
 )  # fmt: skip
 def test_every_span_is_read_as_it_was(
     trace: bytes, id: bytes, parent: bytes, name: str, kind: int, times: tuple[int, int], error: str,
-    found: dict[str, Any], links: list[tuple[bytes, bytes]],
+    found: dict[str, Any], shared: int, links: list[tuple[bytes, bytes]],
 ) -> None:  # fmt: skip
-    made = Span(trace.hex(), id.hex(), parent.hex(), name, kind, *times, found, error,
+    shape, own = Shape(name, kind, dict(list(found.items())[:shared])), dict(list(found.items())[shared:])
+    made = Span(trace.hex(), id.hex(), parent.hex(), shape, *times, own, error,
                 tuple(Link(t.hex(), s.hex()) for t, s in links))  # fmt: skip
     request = ExportTraceServiceRequest.FromString(wire.spans([made], wire.resource({"service.name": "x"})))
     (resource,) = request.resource_spans
@@ -58,6 +59,6 @@ def test_every_line_is_read_as_it_was(lines: list[str]) -> None:
 
 
 def test_text_that_is_no_unicode_does_not_stop_a_batch() -> None:
-    made = Span("ab" * 16, "cd" * 8, "", "lone \ud800", 1, 0, 1, {"a": "\udfff"})
+    made = Span("ab" * 16, "cd" * 8, "", Shape("lone \ud800", 1, {}), 0, 1, {"a": "\udfff"})
     request = ExportTraceServiceRequest.FromString(wire.spans([made], b""))
     assert request.resource_spans[0].scope_spans[0].spans[0].name == "lone ?"
