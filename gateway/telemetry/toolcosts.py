@@ -29,6 +29,7 @@ DOCUMENTS = "toolcost"
 WAITING = 32 * 1024 * 1024  # bytes of bodies that may wait
 METHODS = frozenset({"messages", "chat"})
 DAY = 86_400
+TRIES = 20  # to add to a day's document to which others add, too
 Costs = dict[str, "Cost"]  # by tool
 
 
@@ -181,7 +182,7 @@ def _add(to: Costs, costs: Costs) -> None:
 
 async def _merge(store: Documents, day: str, costs: Mapping[str, Cost]) -> None:
     """Several processes add to the same day: whoever comes second reads again."""
-    while True:
+    for _ in range(TRIES):
         standing = await store.get(DOCUMENTS, day)
         tools = dict(standing.value["tools"]) if standing else {}
         for name, cost in costs.items():
@@ -192,6 +193,7 @@ async def _merge(store: Documents, day: str, costs: Mapping[str, Cost]) -> None:
         version = standing.version if standing else 0
         if await store.put(DOCUMENTS, day, {"tools": tools}, expect=version):
             return
+    raise StoreError(f"others write {DOCUMENTS}/{day} all the time")
 
 
 def _cost(values: Iterable[Any] | None) -> Cost:

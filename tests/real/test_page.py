@@ -53,7 +53,9 @@ async def opened() -> AsyncIterator[Opened]:
     assert program, "chromium is missing: run scripts/tools/debian"
     app, _, pins = await world(records=1500)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=5)
+    )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         async with async_playwright() as playwright:

@@ -74,7 +74,7 @@ def receiving() -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield receiver
@@ -82,5 +82,5 @@ def receiving() -> Iterator[Receiver]:
         if receiver.hold is not None:
             receiver.hold.set()
         server.shutdown()
-        thread.join()
+        thread.join(10)
         server.server_close()

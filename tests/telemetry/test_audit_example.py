@@ -39,7 +39,7 @@ async def typed(folder: Path, *words: str) -> tuple[int, str]:
         sys.executable, "-m", "gateway", *words, cwd=folder, env=environ,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    out, _ = await process.communicate()
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, out.decode()
 
 

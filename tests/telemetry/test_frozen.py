@@ -83,7 +83,7 @@ async def test_a_receiver_that_does_not_answer_keeps_one_request_waiting_and_no_
             took.append(time.monotonic() - began)
             assert answer.status == 200
         receiver.hold.set()
-        await asyncio.to_thread(receiver.arrived.wait)
+        assert await asyncio.to_thread(receiver.arrived.wait, 10)
         await resources.close()
     assert took[0] >= 1
     assert max(took[1:]) < 0.9

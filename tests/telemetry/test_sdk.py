@@ -55,7 +55,7 @@ def receiving_grpc() -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
-        server.stop(0).wait()
+        assert server.stop(0).wait(10)
 
 
 def sent(*calls: object) -> dict[str, ReadableSpan]:

@@ -88,7 +88,14 @@ def tool(name: str, arguments: dict[str, Any], *, use: str = "toolu_1") -> dict[
 async def served(app: App) -> AsyncIterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", lifespan="off", ws="none", interface="asgi3")
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            lifespan="off",
+            ws="none",
+            interface="asgi3",
+            timeout_graceful_shutdown=5,
+        )
     )
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:

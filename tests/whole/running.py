@@ -38,7 +38,8 @@ async def served(app: App) -> AsyncIterator[str]:
     sock = listening.bind("127.0.0.1", 0)
     server = listening.server(app, grace=1, ready=started.set)
     task = asyncio.create_task(server.serve([sock]))
-    await started.wait()
+    async with asyncio.timeout(10):
+        await started.wait()
     try:
         yield url(sock)
     finally:
