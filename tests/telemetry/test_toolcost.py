@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -284,3 +285,17 @@ async def test_costs_wait_while_the_store_is_away() -> None:
     observer.close()
     found = {total.tool: total for total in await totals(store, since="1970-01-01", until="1970-01-02")}
     assert found["read"].cost.requests == 2
+
+
+async def test_costs_wait_while_others_write_the_same_day_all_the_time() -> None:
+    class Contended(MemoryStore):
+        async def put(self, *args: Any, **options: Any) -> bool:
+            return False
+
+    observer, store = ToolCosts(Prices()), MemoryStore()
+    observer.finished(call(MODEL, body=anthropic()))
+    async with asyncio.timeout(10):
+        await observer.save(Contended())
+    await observer.save(store)
+    observer.close()
+    assert await totals(store, since="1970-01-01", until="1970-01-02")
