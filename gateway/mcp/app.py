@@ -6,13 +6,13 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Collection, Sequence
-from functools import lru_cache
 from typing import Literal
 
 from gateway import __version__
 from gateway import body as bodies
 from gateway.call import Call
 from gateway.errors import BadRequest, ClientGone, ConfigError, Refused
+from gateway.known import Known
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp import peer as peers
 from gateway.mcp import pins as pinning
@@ -148,7 +148,7 @@ class MCPApp:
         own: Headers = []
         if peer is None:
             peer, own = await self._begin(call, first)
-        wire = Wire(send, own, self._streaming and _streams(call.headers.get("accept", "")))
+        wire = Wire(send, own, self._streaming and _takes_streams[call.headers.get("accept", "")])
         if first.is_request and not batch:
             await self._watched(call, wire, receive, self._answer(call, peer, first, wire, headers))
         else:
@@ -281,7 +281,7 @@ async def _send_error(exc: RpcError, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@lru_cache(256)
-def _streams(accept: str) -> bool:
-    """A client that says what it accepts, and leaves event streams out, gets none."""
-    return not accept or "text/event-stream" in accept or "*/*" in accept
+# A client that says what it accepts, and leaves event streams out, gets none.
+_takes_streams: Known[str, bool] = Known(
+    lambda accept: not accept or "text/event-stream" in accept or "*/*" in accept
+)

@@ -6,10 +6,10 @@ A page can make a browser talk to 127.0.0.1 under a name of its own (DNS rebindi
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from gateway.call import Call
+from gateway.known import Known
 from gateway.refusals import Refusal
 from gateway.types import Scope
 
@@ -22,11 +22,13 @@ class Doors:
     def __init__(self, origins: Collection[str] = (), hosts: Collection[str] = ()) -> None:
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
         self._hosts = frozenset(host.lower() for host in hosts)
-        self._known = lru_cache(1024)(self._refuse)
+        self._known: Known[tuple[str | None, str, str], Refusal | None] = Known(
+            lambda named: self._refuse(*named)
+        )
 
     def refuse(self, call: Call, scope: Scope) -> Refusal | None:
         bound = (scope.get("server") or ("",))[0]
-        return self._known(call.headers.get("origin"), call.headers.get("host", ""), bound)
+        return self._known[call.headers.get("origin"), call.headers.get("host", ""), bound]
 
     def _refuse(self, origin: str | None, host: str, bound: str) -> Refusal | None:
         if origin is not None and not self._origin(origin.lower()):

@@ -22,6 +22,7 @@ class Whole:
     """An answer that is there at once."""
 
     ended = False
+    arrived = True
 
     def __init__(self, body: bytes) -> None:
         self.status = 200
