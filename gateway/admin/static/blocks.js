@@ -24,7 +24,7 @@ export function table(head, rows, none) {
 }
 
 export function limitTable(limits, none) {
-  return table([["Who"], ["Limit"], ["Used", "n"], ["Resets", "n rare"]], limits.map((limit) => {
+  return table([["Who", "grow"], ["Limit"], ["Used", "n"], ["Resets", "n rare"]], limits.map((limit) => {
     const share = limit.used / limit.of;
     const shown = limit.unit === "usd" ? money : number;
     return [limit.who, limit.limit, h("div", {}, `${shown(limit.used)} of ${shown(limit.of)}`, meter(share, share >= 0.95 ? "bad" : share >= 0.75 ? "warn" : "")), limit.resets ? moment(limit.resets) : "–"];

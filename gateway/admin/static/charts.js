@@ -28,7 +28,7 @@ export const number = (value) => (Math.abs(value) >= 10000 ? compact.format(valu
 export function money(value) {
   if (value === 0) return "$0";
   if (Math.abs(value) >= 1000) return "$" + (Math.abs(value) >= 1e5 ? compact : plain).format(value);
-  return "$" + value.toFixed(Math.abs(value) >= 1 ? 2 : Math.abs(value) >= 0.01 ? 3 : 5);
+  return "$" + value.toFixed(Math.abs(value) >= 1 ? 2 : Math.abs(value) >= 0.01 ? 3 : 5).replace(/(\.\d\d\d*?)0+$/, "$1");
 }
 
 export function duration(ms) {
