@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.known import Known
 from gateway.limits.demand import Rule, Share
 from gateway.refusals import Refusal
 
@@ -21,7 +22,16 @@ _UNITS = ("requests", "tokens")
 _KINDS = ("limit", "remaining", "reset")
 _ANTHROPIC = {unit: [f"anthropic-ratelimit-{unit}-{kind}".encode() for kind in _KINDS] for unit in _UNITS}
 _OPENAI = {unit: [f"x-ratelimit-{kind}-{unit}".encode() for kind in _KINDS] for unit in _UNITS}
-UPSTREAM = (b"anthropic-ratelimit-", b"x-ratelimit-")  # a shared credential's: replaced by the caller's own
+_NAMES = {
+    "anthropic": _ANTHROPIC,
+    "vertex": _ANTHROPIC,
+    "openai-chat": _OPENAI,
+    "openai-responses": _OPENAI,
+}
+# A shared credential's figures, which are replaced by the caller's own.
+UPSTREAMS: Known[bytes, bool] = Known(
+    lambda name: name.startswith((b"anthropic-ratelimit-", b"x-ratelimit-"))
+)
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
@@ -31,11 +41,6 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     left: float
     used: float
     resets: float
-
-    @property
-    def refill(self) -> float:
-        """Seconds until it is full again."""
-        return max(0.0, self.rule.burst - self.left) / self.rule.rate
 
 
 def refusal(share: Share, retry_after: float, now: float) -> Refusal:
@@ -83,26 +88,19 @@ def unavailable(rule: Rule) -> Refusal:
 
 def headers(dialect: str, parts: Sequence[Part], now: float) -> list[Header]:
     """The caller's own figures, as the dialect's clients read them."""
-    if dialect in ("anthropic", "vertex"):
-        return _anthropic(_tightest(parts), now)
-    if dialect in ("openai-chat", "openai-responses"):
-        return _openai(_tightest(parts))
-    return []
-
-
-def _anthropic(tightest: Mapping[str, Standing], now: float) -> list[Header]:
+    names = _NAMES.get(dialect)
     found: list[Header] = []
-    for unit, standing in tightest.items():
-        if unit == "usd":
-            unified = _unified(standing)
-            found += [
-                (f"anthropic-ratelimit-{name}".encode(), value.encode()) for name, value in unified.items()
-            ]
-        else:
-            limit, left, reset = _ANTHROPIC[unit]
-            found.append((limit, b"%d" % standing.rule.burst))
-            found.append((left, b"%d" % standing.left))
-            found.append((reset, _moment(int(now + standing.refill))))
+    if names is None:
+        return found
+    for unit, standing in _tightest(parts).items():
+        if unit in names:
+            rule, left = standing.rule, standing.left
+            limit, remaining, reset = names[unit]
+            full = (rule.burst - left) / rule.rate if left < rule.burst else 0.0
+            end = _moment(int(now + full)) if names is _ANTHROPIC else b"%.3fs" % full
+            found += ((limit, b"%d" % rule.burst), (remaining, b"%d" % left), (reset, end))
+        elif names is _ANTHROPIC:
+            found += _unified(standing)
     return found
 
 
@@ -111,7 +109,7 @@ def _moment(seconds: int) -> bytes:
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
 
 
-def _unified(budget: Standing) -> Mapping[str, str]:
+def _unified(budget: Standing) -> list[Header]:
     """The spend of the fullest budget. The client warns where a threshold is named."""
     used, reset = min(0.99, budget.used), f"{budget.resets:.0f}"
     surpassed = max((level for level in budget.rule.warn if used * 100 >= level), default=None)
@@ -126,20 +124,7 @@ def _unified(budget: Standing) -> Mapping[str, str]:
     }
     if surpassed is not None:
         found["unified-overage-surpassed-threshold"] = f"{surpassed / 100:g}"
-    return found
-
-
-def _openai(tightest: Mapping[str, Standing]) -> list[Header]:
-    found: list[Header] = []
-    for unit, standing in tightest.items():
-        if unit in _OPENAI:
-            limit, left, reset = _OPENAI[unit]
-            found += (
-                (limit, b"%d" % standing.rule.burst),
-                (left, b"%d" % standing.left),
-                (reset, b"%.3fs" % standing.refill),
-            )
-    return found
+    return [(f"anthropic-ratelimit-{name}".encode(), value.encode()) for name, value in found.items()]
 
 
 def _tightest(parts: Sequence[Part]) -> dict[str, Standing]:
@@ -150,8 +135,8 @@ def _tightest(parts: Sequence[Part]) -> dict[str, Standing]:
             rule = share.rule
             if rule.unit == "concurrency":
                 continue
-            left = part.left[rule.name]
-            used = 1 - max(0.0, left) / rule.burst
-            if rule.unit not in found or used > found[rule.unit].used:
-                found[rule.unit] = Standing(rule, left, used, share.resets)
+            left, unit = part.left[rule.name], rule.unit
+            used = 1 - left / rule.burst
+            if unit not in found or used > found[unit].used:
+                found[unit] = Standing(rule, left, used, share.resets)
     return found

@@ -138,7 +138,9 @@ def decide(state: State, takes: Sequence[Take], now: int, skew: int = 0) -> Take
             continue
         origin = take.origin if since else now
         span = take.tau if since or not skew else take.tau - min(skew, take.tau // 5)
-        tat = max(origin, cast(int, state.get(name, origin)))
+        tat: int = state.get(name, origin)  # type: ignore[assignment]
+        if tat < origin:
+            tat = origin
         changes[name] = moved = tat + take.inc
         room = origin + span - moved
         if room < 0 and (since or tat > origin):

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from gateway.stores.protocols import Buckets
 
 log = logging.getLogger("gateway.limits")
-_TAKE = attrgetter("take")
 WARNED = 10_000  # warnings remembered, so that each is given once
 
 
@@ -95,7 +93,7 @@ class RateLimiter:
         if self._breaker.failures and not self._breaker.allows():
             self.counters["store_skipped"] += 1
             return self._stand_in(held, entity, shares)
-        takes = list(map(_TAKE, shares))
+        takes = [share.take for share in shares]
         try:
             taken = await self._store.take(entity, takes)
         except StoreError as error:

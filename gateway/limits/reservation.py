@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from gateway.metering.usage import Usage
     from gateway.types import Message
 
-_NAME = itemgetter(0)
 _USED = ("tokens", "usd")
 
 
@@ -50,12 +48,10 @@ class Held(Struct):
         if message["status"] >= 400:
             return
         own = answers.headers(self.call.dialect, self.parts, self.limiter.now())
-        if not own:
-            return
-        headers = message.get("headers", ())
-        if b"-ratelimit-" in b"\n".join(map(_NAME, headers)):
-            headers = [item for item in headers if not item[0].startswith(answers.UPSTREAM)]
-        message["headers"] = [*headers, *own]
+        if own:
+            shared = answers.UPSTREAMS
+            kept = [item for item in message.get("headers", ()) if not shared[item[0]]]
+            message["headers"] = kept + own
 
     @property
     def waits_for_usage(self) -> bool:
