@@ -170,10 +170,11 @@ class Reader:
 
     def read(self, body: bytes, session: str = "") -> Prompt | None:
         before = self._known(session, body)
-        if not before.end and body.rfind(_TOOLS) < 0:
+        tools = body.rfind(_TOOLS) if not before.end else 0
+        if tools < 0:
             return None
         try:
-            return self._read(body, session, before)
+            return self._read(body, session, before, tools)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
@@ -184,14 +185,14 @@ class Reader:
                 found = one
         return found
 
-    def _read(self, body: bytes, session: str, before: Beginning) -> Prompt:
-        definitions, system, raws = self._members(body, before)
+    def _read(self, body: bytes, session: str, before: Beginning, tools: int) -> Prompt:
+        definitions, system, raws = self._members(body, before, tools)
         messages = list(map(_message, raws))
         asked = _last_answer(messages)
         if (
             asked is None and before.end
         ):  # it went back behind what was seen: which turn is new is told by the whole
-            return self._read(body, session, NOTHING)
+            return self._read(body, session, NOTHING, 0)
         old, new = before.stretch.copy(), Stretch()
         _turns(messages[: asked or 0], old)
         called = _turns(messages[asked or 0 :], new)
@@ -199,12 +200,14 @@ class Reader:
             self._remember(session, body, before, raws, asked, old, definitions, system)
         return Prompt(definitions or before.definitions, system or before.system, old, new, called)
 
-    def _members(self, body: bytes, before: Beginning) -> tuple[Definitions | None, int, list[msgspec.Raw]]:
+    def _members(
+        self, body: bytes, before: Beginning, tools: int
+    ) -> tuple[Definitions | None, int, list[msgspec.Raw]]:
         """The definitions, the size of the system prompt, and the messages: of what follows this beginning."""
         between = before.between(body) if before.end else None
         if between is not None:
             return *before.behind, _request(between).messages or []
-        text, definitions = self._without_tools(body, before.end)
+        text, definitions = self._without_tools(body, before.end, tools)
         request = _request(_OPEN + text.lstrip(_BETWEEN) if before.end else text)
         return (
             definitions or self._definitions(bytes(request.tools)),
@@ -212,9 +215,9 @@ class Reader:
             request.messages or [],
         )
 
-    def _without_tools(self, body: bytes, start: int) -> tuple[bytes, Definitions | None]:
+    def _without_tools(self, body: bytes, start: int, tools: int) -> tuple[bytes, Definitions | None]:
         """What stands from `start` on, and the definitions where they are known ones: then they are left out."""
-        tools = body.rfind(_TOOLS, start)
+        tools = tools or body.rfind(_TOOLS, start)
         at = body.find(b"[", tools, tools + len(_TOOLS) + 3) if tools >= 0 else len(body)
         for known in self._sets:
             if body.startswith(known.raw, at):

@@ -56,7 +56,9 @@ def _laid(sizes: Sequence[int], tokens: float, usage: Usage, rates: Rates) -> li
 
 
 def _whole(stretch: Stretch, prompt: Prompt) -> int:
-    return stretch.size + sum(size for _, size in prompt.brought(stretch))
+    if not stretch.found:
+        return stretch.size
+    return stretch.size + sum([size for _, size in prompt.brought(stretch)])
 
 
 def split(name: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ class Background(Generic[Item]):
     ) -> None:
         self._send = send
         self._name = name
-        self._size = size
+        self._size, self._half = size, size // 2
         self._batch = batch
         self._every = every
         self._items: deque[Item] = deque()
@@ -42,13 +42,18 @@ class Background(Generic[Item]):
         self._closed = False
         self.dropped = 0
 
-    def put(self, item: Item) -> None:
-        if len(self._items) >= self._size or self._closed:
+    def put(self, item: Item) -> bool:
+        """False where it was dropped."""
+        waiting = len(self._items)
+        if waiting >= self._size or self._closed:
             self.dropped += 1
-            return
+            return False
         self._items.append(item)
         if self._thread is None:
             self._start()
+        if waiting == self._half:  # before it is full
+            self._wake.set()
+        return True
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until all that was put before is sent or given up; False where that took too long."""

@@ -87,7 +87,7 @@ class ToolCosts:
 
     def __init__(self, prices: Prices, *, size: int = 256) -> None:
         self._prices = prices
-        self._bytes = 0
+        self._came = self._went = 0  # bytes of bodies: one is the requests' to count, the other the thread's
         self._lock = threading.Lock()
         self._unsaved: dict[int, Costs] = {}  # by day since the epoch
         self._defined: dict[tuple[int, Definitions], Defined] = {}
@@ -97,16 +97,18 @@ class ToolCosts:
     def finished(self, call: Call) -> None:
         for record in call.records:
             if record.kind == "llm" and record.method in METHODS and record.usage and call.body:
-                if self._bytes + len(call.body) > WAITING:
+                size = len(call.body)
+                if self._came - self._went + size > WAITING:
                     self.queue.dropped += 1
                     return
-                self._bytes += len(call.body)
                 model, whose = record.upstream_model or record.model, record.session or record.principal
-                self.queue.put(Waiting(call.body, whose, record.at, record.provider, model, record.usage))
+                one = Waiting(call.body, whose, record.at, record.provider, model, record.usage)
+                if self.queue.put(one):
+                    self._came += size
 
     def _work(self, batch: list[Waiting]) -> None:
         for waiting in batch:
-            self._bytes -= len(waiting.body)
+            self._went += len(waiting.body)
             prompt = self._reader.read(waiting.body, waiting.conversation)
             if prompt is not None:
                 self._add(prompt, waiting)
@@ -119,7 +121,8 @@ class ToolCosts:
             costs = self._unsaved.setdefault(day, {})
             for name in prompt.called:
                 costs.setdefault(name, Cost()).calls += 1
-            defined = self._defined.setdefault((day, prompt.definitions), Defined())
+            key = day, prompt.definitions
+            defined = self._defined.get(key) or self._defined.setdefault(key, Defined())
             defined.requests += 1
             if bill is not None:
                 defined.tokens += bill.tokens

@@ -299,3 +299,18 @@ async def test_costs_wait_while_others_write_the_same_day_all_the_time() -> None
     await observer.save(store)
     observer.close()
     assert await totals(store, since="1970-01-01", until="1970-01-02")
+
+
+async def test_bodies_that_found_no_place_take_none_up() -> None:
+    observer, store = ToolCosts(Prices(), size=1), MemoryStore()
+    large = anthropic(system="s" * 1024 * 1024)
+    for _ in range(100):
+        observer.finished(call(MODEL, body=large))
+    assert observer.queue.dropped
+    assert await asyncio.to_thread(observer.queue.flush, 30)
+    dropped = observer.queue.dropped
+    observer.finished(call(MODEL, body=anthropic()))
+    await observer.save(store)
+    observer.close()
+    assert observer.queue.dropped == dropped
+    assert await totals(store, since="1970-01-01", until="1970-01-02")
