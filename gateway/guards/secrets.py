@@ -102,8 +102,11 @@ def _pronounced(run: str) -> bool:
 # --- assigned values ------------------------------------------------------------------------------------------------
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-_PASSWORD = re.compile(
-    r"(?i)pass(?:w(?:or)?d|phrase)?\w{0,16}[\"']?\]?\s{0,4}(?:=|:|=>)\s{0,4}[\"']{0,1}$|pass(?:word|phrase)\s(?:(?:for|of|to|on)\s[\w./-]{1,24}(?:\s[\w./-]{1,24})?\s)?(?:is|was)\s[\"'`]?$|pwd\"?\s{0,3}[=:]\s{0,3}[\"']?$"
+_NAMED = "(?:pass(?:w(?:or)?d|phrase|wort|code)?|kennwort|contraseña|mot de passe|senha|wachtwoord|пароль|hasło|lösenord|密码|パスワード|비밀번호)"
+_PASSWORD = re.compile(  # what stands before a password
+    rf"(?i){_NAMED}(?: \w{{1,12}}){{0,3}}?\w{{0,16}}[\"']?\]?\s{{0,4}}(?:=|:|=>|>|,(?=\s{{0,2}}[\"'])|:\s?\{{\s?\"value\"\s?:)\s{{0,4}}[\"']?$"
+    rf"|{_NAMED}\s(?:(?:for|of|to|on|für|de|du)\s[\w./-]{{1,24}}(?:\s[\w./-]{{1,24}})?\s)?(?:is|was|ist|est|es|è|é|это)?\s?[\"'`]?$"
+    r"|pwd\"?\s{0,3}[=:]\s{0,3}[\"']?$"
 )
 _CODE = re.compile(
     r"[()\[\]{}$<>|\\]|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await|await)\b",
@@ -140,21 +143,49 @@ def _assigned(value: str, before: str) -> float:
 
 
 _STRONG = re.compile(
-    r"(?i)(?:passw(?:or)?d|passwd|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|private[ _.-]?key|client[ _.-]?key|bearer|authorization|_key|app_key|credentials?)"
+    r"(?i)(?:passw(?:or)?d|passwd|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|private[ _.-]?key|client[ _.-]?key|encryption[ _.-]?key|x-[a-z-]{0,20}key|bearer|authorization|_key|app_key|credentials?)"
     r"[\w\"'`\]) ]{0,12}(?:(?:for|of|to|on) [\w./-]{1,24} )?(?:[:=,>(?|]|\bis\b|bearer|basic|\"value\"|\s){1,8}[\"'`\s]{0,4}(?:base64:)?$"
 )
 
 
-def _password(value: str, before: str) -> float:
-    """A password may be a word with figures; a bare word is a type or a placeholder."""
+def _password(value: str, before: str = "") -> float:
+    """A password may be a word with figures or signs; a bare word is a type or a placeholder."""
     if random_looking(value):
         return 0.8
-    figures = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
-    return (
-        0.6
-        if figures and 6 <= len(value) <= 40 and "." not in value and "/" not in value and "_" not in value
-        else 0.0
+    return 0.6 if 6 <= len(value) <= 64 and _chosen(value) else 0.0
+
+
+_PARTS = re.compile(r"[A-Za-z0-9]+")
+_SIGNS = re.compile(r"[!#%&*+?@^~]")
+
+
+def _chosen(value: str) -> bool:
+    """As people and generators choose passwords: figures in a word, a sign beside it, or a part that is no word."""
+    letters, figures = any(c.isalpha() for c in value), any(c.isdigit() for c in value)
+    if letters and figures and not any(c in value for c in "./_"):
+        return True
+    mixed = value.lower() != value or figures
+    if letters and mixed and _SIGNS.search(value):
+        return True
+    return any(
+        len(part) >= 5 and part.lower() != part and not _worded(part) for part in _PARTS.findall(value)
     )
+
+
+def _given(value: str, before: str) -> float:
+    """What stands where only a password stands."""
+    return 0.0 if _dull(value) or _CODE.search(value) else _password(value)
+
+
+def _parameter(value: str, before: str) -> float:
+    return 0.7 if random_looking(value) and not _UUID.fullmatch(value) and not _dull(value) else 0.0
+
+
+def _mixed(value: str, before: str) -> float:
+    """Letters of both cases and figures, as only chance makes them."""
+    kinds = (str.islower, str.isupper, str.isdigit)
+    good = all(any(kind(c) for c in value) for kind in kinds) and random_looking(value)
+    return 0.8 if good and not _dull(value) else 0.0
 
 
 def random_looking(value: str) -> bool:
@@ -168,12 +199,15 @@ def random_looking(value: str) -> bool:
     if _worded(value) or value.count(".") > 3 or value.count("/") > 3:
         return False
     changes = len(_CHANGE.findall(value))
+    if size >= 20 and len(_CASE.findall(value)) >= 6:
+        changes += 3
     if changes < (3 if size >= 20 else 2):
         return False
     hexadecimal = all(c in "0123456789abcdefABCDEF" for c in value)
     return entropy(value) >= min(2.9 if hexadecimal else 3.5, 0.72 * math.log2(size))
 
 
+_CASE = re.compile(r"(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]")
 _CHANGE = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 
 
@@ -241,14 +275,28 @@ def _vault_old(value: str, before: str) -> float:
     return 0.8 if random_looking(value[2:]) else 0.0
 
 
+def _service(value: str, before: str) -> float:
+    return 0.8 if random_looking(value.partition("_")[2]) and not _dull(value) else 0.0
+
+
 def _sumologic(value: str, before: str) -> float:
     return 0.8 if any(c.isdigit() for c in value) else 0.0
 
 
 def _address(value: str, before: str) -> float:
-    return (
-        0.8 if not _dull(value) and not re.search(r"[$%{}<>()*]|^pass(?:word)?$|^user", value, re.I) else 0.0
-    )
+    """What is the same as the user's name, or says that it is a password, is an example."""
+    name = before[:-1].rsplit("/", 1)[-1]
+    if value == name or _dull(value) or _NO_PASSWORD.search(value):
+        return 0.0
+    return 0.8
+
+
+_NO_PASSWORD = re.compile(r"[${}<>()*]|%[A-Z_]+%|%[sd]\b|^pass(?:word)?$|^user", re.I)
+
+
+def _seed(value: str, before: str) -> float:
+    words = re.findall(r"[a-z]+", value.lower())
+    return 0.8 if len(words) in (12, 15, 18, 21, 24) and len(set(words)) >= 11 else 0.0
 
 
 def _private_key(value: str, before: str) -> float:
@@ -267,6 +315,8 @@ def _curl(value: str, before: str) -> float:
 
 _CHECKS = {"github": _github, "jwt": _jwt, "openai": _openai, "openai_project": _openai, "anthropic": _anthropic, "aws_access_key": _aws,
            "address": _address, "private_key": _private_key, "jfrog": _jfrog, "google_api": _google, "vault_old": _vault_old,
-           "sumologic_id": _sumologic, "curl_user": _curl}  # fmt: skip
+           "sumologic_id": _sumologic, "curl_user": _curl, "ngrok": _mixed, "secret_key": _mixed, "service_key": _service, "resend": _mixed, "retool": _mixed,
+           "brave": _mixed, "dropbox": _mixed, "voyage": _mixed, "crates": _mixed, "telnyx": _mixed, "mollie": _mixed, "gocardless": _mixed, "query_parameter": _parameter,
+           **dict.fromkeys(("command_password", "net_use", "netrc", "pgpass", "oracle_address", "xml_attribute", "pair", "piped", "here_string", "auth_pair", "sql_password"), _given), "seed_phrase": _seed}  # fmt: skip
 
 SCANNER = Secrets()
