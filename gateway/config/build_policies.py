@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -15,6 +15,13 @@ from gateway.config.resources import Resources
 from gateway.errors import ConfigError
 from gateway.identity.attribution import Attributing
 from gateway.mcp.metadata import Resource
+from gateway.policies import Policies
+from gateway.types import App
+
+if TYPE_CHECKING:
+    from gateway.guards.policy import Guard
+    from gateway.limits.policy import RateLimiter
+    from gateway.metering.meter import UsageMeter
 
 Section = Mapping[str, Any]
 
@@ -34,13 +41,28 @@ def stack(policies: Section, place: Place, resources: Resources) -> tuple[Stack,
     """The layers, and the OAuth resource that the route is where tokens protect it."""
     auth, resource = _auth(policies.get("auth") or {}, place, resources)
     challenge = resource.challenge if resource else None
-    return Stack(
-        auth=auth,
-        authz=_authz(policies.get("authz"), place, resources, challenge),
-        ratelimit=_ratelimit(policies, place, resources),
-        guard=_guard(policies.get("guard"), place),
-        usage=_usage(policies.get("usage") or {}, place, resources),
-    ), resource
+    authz = partial(_authz(policies.get("authz"), resources), challenge=challenge)
+    limiter, guard = resources.limiter(policies), _guard(policies.get("guard"), place)
+    meter = resources.meter(policies.get("usage") or {})
+    if place.mcp:
+        others = Policies(ratelimit=limiter, guard=guard, usage=meter)
+        return Stack(auth=auth, authz=partial(authz, defer=True, others=others)), resource
+    return Stack(auth, authz, *_around_models(limiter, guard, meter)), resource
+
+
+def _around_models(
+    limiter: RateLimiter, guard: Guard | None, meter: UsageMeter
+) -> tuple[Layer, Layer | None, Layer]:
+    from gateway.middleware.ratelimit import RateLimitMiddleware
+    from gateway.middleware.usage import UsageMiddleware
+
+    inspect: Layer | None = None
+    if guard is not None:
+        from gateway.middleware.guard import GuardMiddleware
+
+        inspect = partial(GuardMiddleware, guard=guard)
+    usage = partial(UsageMiddleware, meter=meter, watch=False)  # LLMApp says itself what was billed
+    return partial(RateLimitMiddleware, limiter=limiter), inspect, usage
 
 
 def _auth(section: Section, place: Place, resources: Resources) -> tuple[Layer, Resource | None]:
@@ -158,37 +180,22 @@ def _instant(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _authz(section: Any, place: Place, resources: Resources, challenge: Any) -> Layer:
+def _authz(section: Any, resources: Resources) -> Callable[..., App]:
     """Stands always: kill switches and the limits of keys need no rules."""
     from gateway.middleware.authz import AuthzMiddleware
 
     rules: Section = {"allow": section} if isinstance(section, list) else section or {}
-    return partial(
-        AuthzMiddleware, switches=resources.switches, challenge=challenge, defer=place.mcp, **rules
-    )
+    return partial(AuthzMiddleware, switches=resources.switches, **rules)
 
 
-def _ratelimit(policies: Section, place: Place, resources: Resources) -> Layer:
-    from gateway.middleware.ratelimit import RateLimitMiddleware
-
-    return partial(RateLimitMiddleware, limiter=resources.limiter(policies), defer=place.mcp)
-
-
-def _guard(section: Section | None, place: Place) -> Layer | None:
+def _guard(section: Section | None, place: Place) -> Guard | None:
     if not section:
         return None
     from gateway.config.modules import importable
+    from gateway.guards.policy import Guard
     from gateway.guards.rules import PHASES, guard_from
-    from gateway.middleware.guard import GuardMiddleware
 
     rules = [rule for phase in PHASES for rule in section.get(phase, ())]
     if any("python" in rule for rule in rules if isinstance(rule, Mapping)):
         importable(place.folder)
-    return partial(GuardMiddleware, **guard_from(section), defer=place.mcp)
-
-
-def _usage(section: Section, place: Place, resources: Resources) -> Layer:
-    from gateway.middleware.usage import UsageMiddleware
-
-    # LLMApp says itself what the provider billed.
-    return partial(UsageMiddleware, meter=resources.meter(section), watch=False, defer=place.mcp)
+    return Guard(**guard_from(section))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from msgspec import structs
+
 from gateway import body, operations, refusals
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest
@@ -23,6 +25,7 @@ class AuthzMiddleware:
     `AuthzMiddleware(app, allow=['jwt.email.endsWith("@solo.io")'], deny=['llm.model == "claude-opus-4"'])`
 
     With `defer` it refuses only whoever could do nothing at all: the app behind it asks the policy on the call, per operation.
+    `others` are those that the app asks too: what their own middlewares would put on the call one after the other.
     """
 
     def __init__(
@@ -37,20 +40,24 @@ class AuthzMiddleware:
         switches: Switches | None = None,
         enforce: bool = True,
         defer: bool = False,
+        others: Policies | None = None,
     ) -> None:
         self.app = app
         self.switches = switches
         self.defer = defer
         self.policy = Authorization(allow=allow, deny=deny, require=require, scopes=scopes, challenge=challenge,
                                     switches=switches, enforce=enforce)  # fmt: skip
+        self.all = structs.replace(others, authz=self.policy) if others is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         call = Call.of(scope)
-        if call.policies is None:
-            call.policies = Policies()
-        call.policies.authz = self.policy  # for lists, and for an app that asks per operation
+        if self.all is not None:
+            call.policies = self.all
+        else:
+            call.policies = call.policies or Policies()
+            call.policies.authz = self.policy  # for lists, and for an app that asks per operation
         if self.switches is None:
             return await self._pass(call, scope, receive, send)
         await self.switches.begin(call)
