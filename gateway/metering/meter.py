@@ -13,6 +13,7 @@ from gateway.metering.spool import LINGER, Spool
 
 if TYPE_CHECKING:
     from gateway.call import Call, Operation
+    from gateway.metering.usage import Usage
     from gateway.refusals import Refusal
     from gateway.stores.protocols import Ledger
 
@@ -62,14 +63,16 @@ class UsageMeter:
     ) -> Record:
         if self._labels:
             self._label(call, op)
-        record = _described(call, op, outcome, refusal)
-        record.duration_ms, record.upstream_ms = duration_ms, upstream_ms
+        usage, usd, priced = call.usage, 0.0, True
+        if usage is not None:
+            if op.charged and op.kind == "llm":
+                usd, priced = self.prices.cost(
+                    usage, model=call.upstream_model or op.model, provider=call.provider
+                )
+            else:
+                usage = None
+        record = _described(call, op, outcome, refusal, usage, usd, priced, duration_ms, upstream_ms)
         record.bytes_in, record.bytes_out = bytes_in, bytes_out
-        usage = call.usage
-        if usage is not None and op.charged and op.kind == "llm":
-            model = call.upstream_model or op.model
-            record.usage = usage
-            record.usd, record.priced = self.prices.cost(usage, model=model, provider=call.provider)
         call.records.append(record)
         if self._spool is not None and (op.charged or outcome != "ok" or record.findings):
             self._spool.put(record)
@@ -95,8 +98,9 @@ class UsageMeter:
         if refusal is None or op is None or call.records or refusal.kind == "authentication_error":
             return
         self._label(call, op)
-        record = _described(call, op, "refused" if refusal.policy else "error", refusal)
-        record.duration_ms = (time.perf_counter_ns() - call.started) / 1e6
+        outcome: Outcome = "refused" if refusal.policy else "error"
+        duration_ms = (time.perf_counter_ns() - call.started) / 1e6
+        record = _described(call, op, outcome, refusal, None, 0.0, True, duration_ms, 0.0)
         record.bytes_in, record.bytes_out = len(call.body or b""), call.bytes_out
         call.records.append(record)
         if self._spool is not None:
@@ -127,22 +131,28 @@ class RouteMeters:
             await meter.flush()
 
 
-def _described(call: Call, op: Operation, outcome: Outcome, refusal: Refusal | None) -> Record:
-    who, by = call.principal, call.attribution
-    # By place: more than fifteen names would be passed as a dictionary.
+def _described(
+    call: Call, op: Operation, outcome: Outcome, refusal: Refusal | None,
+    usage: Usage | None, usd: float, priced: bool, duration_ms: float, upstream_ms: float,
+) -> Record:  # fmt: skip
+    who, by, records = call.principal, call.attribution, call.records
+    first_byte_ms = (call.first_byte - call.started) / 1e6 if call.first_byte else 0.0
+    # By place, and thirty: names, or one more, would be passed as a dictionary or a tuple.
     record = Record(
-        f"{call.id}.{len(call.records)}", call.id, call.at, op.kind, op.method, call.route, outcome, call.status,
-        who.id, by.user or who.name, by.agent, by.project, by.session, who.groups,
-        call.provider, op.model, call.upstream_model,
-        (call.first_byte - call.started) / 1e6 if call.first_byte else 0.0,
-        call.attempts, dict(call.labels) if call.labels else _NO_LABELS, call.trace_id, call.span_id,
+        f"{call.id}.{len(records)}", call.id, call.at, op.kind, op.method, call.route, outcome, call.status,
+        who.id, by.user or who.name, by.agent, by.project, who.groups, call.provider, op.model, call.upstream_model,
+        op.server, op.name if op.subject == "tool" else "", op.exposed if op.exposed != op.name else "", "", (), priced,
+        dict(call.labels) if call.labels else _NO_LABELS,
+        by.session, usage, usd, first_byte_ms, call.attempts, duration_ms, upstream_ms,
     )  # fmt: skip
+    if call.trace_id:
+        record.trace_id, record.span_id = call.trace_id, call.span_id
     if call.tool_uses:
         record.tool_uses = tuple(call.tool_uses)
+    if op.kind == "mcp":
+        record.tool_use_id, record.arguments = op.tool_use_id, op.arguments
     if call.verdicts or refusal is not None:
         record.findings = _findings(call, outcome, refusal)
-    if op.kind == "mcp":
-        _tell_tool(record, op)
     if refusal is not None:
         record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
         record.status = refusal.status
@@ -161,11 +171,3 @@ def _findings(call: Call, outcome: Outcome, refusal: Refusal | None) -> tuple[st
         found.setdefault(f"{refusal.policy} refuse {refusal.rule[:LONGEST_RULE]}")
     told = {each for record in call.records for each in record.findings}
     return tuple(each for each in found if each not in told)[:MOST_FINDINGS]
-
-
-def _tell_tool(record: Record, op: Operation) -> None:
-    record.server, record.tool_use_id, record.arguments = op.server, op.tool_use_id, op.arguments
-    if op.subject == "tool":
-        record.tool = op.name
-    if op.exposed != op.name:
-        record.exposed = op.exposed

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -47,9 +47,10 @@ class Price(Struct, frozen=True, dict=True):
     above: tuple[tuple[int, Price], ...] = ()  # from so many prompt tokens on, another price for all of them
 
     def cost(self, usage: Usage) -> float:
-        read, hour, write, fresh, output = self.rates(usage.prompt if self.above else 0)
-        tokens = (usage.input * fresh + usage.output * output + usage.cache_read * read
-                  + usage.cache_write * write + usage.cache_write_1h * hour)  # fmt: skip
+        fresh, cached, written, long = usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h
+        prompt = fresh + cached + written + long
+        read, hour, write, input_, output = self.rates(prompt) if self.above else self._plain
+        tokens = fresh * input_ + usage.output * output + cached * read + written * write + long * hour
         return tokens / MILLION
 
     def rates(self, prompt: int) -> Rates:
@@ -70,11 +71,6 @@ class Price(Struct, frozen=True, dict=True):
 
 _KINDS = dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"))
 CEILING = Price(input=30.0, output=150.0)
-
-
-class Cost(NamedTuple):
-    usd: float
-    priced: bool  # False: no price is known, the ceiling was charged
 
 
 class _Table(msgspec.Struct):
@@ -125,13 +121,13 @@ class Prices:
         self._known: dict[tuple[str, str], Price | None] = {}
         self.unknown = 0  # calls charged at the ceiling
 
-    def cost(self, usage: Usage, *, model: str, provider: str = "") -> Cost:
-        """What the call is charged; counts it when no price is known."""
+    def cost(self, usage: Usage, *, model: str, provider: str = "") -> tuple[float, bool]:
+        """What the call is charged, and whether a price is known: if not, it is the ceiling, and counted."""
         price = self.of(model, provider=provider)
         if price is None:
             self.unknown += 1
-            return Cost(self._ceiling.cost(usage), False)
-        return Cost(price.cost(usage), True)
+            return self._ceiling.cost(usage), False
+        return price.cost(usage), True
 
     def estimate(self, usage: Usage, *, model: str, provider: str = "") -> float:
         """What a call is going to cost."""

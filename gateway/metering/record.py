@@ -25,6 +25,7 @@ class Record(msgspec.Struct, omit_defaults=True, gc=False):  # made and encoded 
     id: str  # unique: a ledger write may be repeated, and counts once
     call: str  # Call.id
     at: float  # seconds since the epoch
+    # What it shares with many others (`stores.lines` keeps that once, and counts on this order).
     kind: str  # llm | mcp | http
     method: str
     route: str
@@ -34,32 +35,31 @@ class Record(msgspec.Struct, omit_defaults=True, gc=False):  # made and encoded 
     user: str = ""
     agent: str = ""
     project: str = ""
-    session: str = ""
     groups: tuple[str, ...] = ()
     provider: str = ""
     model: str = ""  # as asked for
     upstream_model: str = ""  # as sent and billed
-    first_byte_ms: float = 0.0
-    attempts: int = 0
+    server: str = ""
+    tool: str = ""
+    exposed: str = ""
+    policy: str = ""  # of a refusal: which policy, which rule, why
+    findings: tuple[str, ...] = ()  # what policies said beside `allow` ("guard mask secrets"), once a call
+    priced: bool = True  # False: no price is known, the ceiling was charged
     labels: Mapping[str, str] = {}
-    trace_id: str = ""
-    span_id: str = ""
+    # What is its own.
+    session: str = ""
     usage: Usage | None = None
     usd: float = 0.0
-    priced: bool = True  # False: no price is known, the ceiling was charged
+    first_byte_ms: float = 0.0
+    attempts: int = 0
     duration_ms: float = 0.0
     upstream_ms: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
+    trace_id: str = ""
+    span_id: str = ""
     tool_uses: tuple[str, ...] = ()  # those that the model asked for
-    server: str = ""
-    tool: str = ""
-    exposed: str = ""
     tool_use_id: str = ""
-    arguments: Any = None  # masked; only for the audit
-    policy: str = ""  # of a refusal: which policy, which rule, why
     rule: str = ""
     reason: str = ""
-    findings: tuple[
-        str, ...
-    ] = ()  # what policies said beside `allow`: "guard mask secrets"; alike ones once a call
+    arguments: Any = None  # masked; only for the audit

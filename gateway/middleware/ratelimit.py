@@ -114,7 +114,7 @@ class RateLimitMiddleware:
         if call.records:
             return sum(record.usd for record in call.records)
         model = call.upstream_model or held.op.model
-        return self.limiter.prices.cost(usage, model=model, provider=call.provider).usd
+        return self.limiter.prices.cost(usage, model=model, provider=call.provider)[0]
 
 
 class _Spent:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Container, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from gateway.metering.record import Record
-from gateway.stores import rows
+from gateway.stores import lines, questions, rows
 from gateway.stores.protocols import GROUPS
 
 DAY = 86_400
@@ -40,37 +41,36 @@ KEPT = {
     "days_of_people": frozenset(_PEOPLE),
     "days": frozenset((*_CALLS, *_PEOPLE)),
 }
+_TIME = attrgetter("at")
 _MEMBERS = {"label": "labels", "team": "groups", "findings": "findings"}
 
 
 def _table(name: str) -> str:
     columns = ", ".join([f"{group} TEXT" for group in GROUPS] + [f"{sum_} NUMERIC" for sum_ in _SUMS])
-    return f"""CREATE TABLE IF NOT EXISTS {name} (position TEXT, row TEXT, {columns});
-CREATE INDEX IF NOT EXISTS {name}_position ON {name} (position);"""
+    return f"CREATE TABLE IF NOT EXISTS {name} (at INTEGER, row TEXT, {columns})"
 
 
-def _select(kept: Container[str], source: str, count: str) -> str:
-    """What stands in `source` from one position to another, as rows of a table that keeps these groups."""
+def _select(kept: Container[str], table: str) -> str:
+    """What stands in `table` from one time to another, as rows of a table that keeps these groups."""
     members = [member for group, member in _MEMBERS.items() if group in kept]
-    brief = ", ".join(f"'{member}', json_extract(CAST(row AS TEXT), '$.{member}')" for member in members)
+    brief = ", ".join(f"'{member}', json_extract(row, '$.{member}')" for member in members)
     columns = ", ".join(group if group in kept else "''" for group in GROUPS)
     groups = ", ".join(["brief", *(group for group in GROUPS if group in kept)])
-    sums = ", ".join([count, *(f"SUM({sum_})" for sum_ in _SUMS[1:])])
-    return f"""SELECT ?, json_object({brief}) AS brief, {columns}, {sums} FROM {source}
-WHERE position >= ? AND position < ? GROUP BY {groups}"""  # noqa: S608
+    sums = ", ".join(f"SUM({sum_})" for sum_ in _SUMS)
+    source = questions.source(table)
+    return f"SELECT ?, json_object({brief}) AS brief, {columns}, {sums} FROM {source} GROUP BY {groups}"  # noqa: S608
 
 
-TABLES = "\n".join(
-    [*map(_table, KEPT), "CREATE TABLE IF NOT EXISTS closed (position TEXT PRIMARY KEY) WITHOUT ROWID;"]
+NAMES = (*KEPT, "closed")
+TABLES = (
+    *map(_table, KEPT),
+    *(f"CREATE INDEX IF NOT EXISTS {name}_at ON {name} (at)" for name in KEPT),
+    "CREATE TABLE IF NOT EXISTS closed (at INTEGER PRIMARY KEY)",
 )
-_WHOLE = _select(KEPT["days"], "records", "COUNT(*)")
-_SMALLER = [
-    f"INSERT INTO {name} {_select(kept, 'days', 'SUM(calls)')}"
-    for name, kept in KEPT.items()
-    if name != "days"
-]
+_WHOLE = _select(KEPT["days"], "records")
+_SMALLER = [f"INSERT INTO {name} {_select(kept, 'days')}" for name, kept in KEPT.items() if name != "days"]
 _INSERT = f"INSERT INTO days VALUES ({', '.join('?' * (2 + len(GROUPS) + len(_SUMS)))})"  # noqa: S608
-_COUNT = "SELECT COUNT(*) FROM records WHERE position >= ? AND position < ?"
+_COUNT = "SELECT COUNT(*) FROM records WHERE at >= ? AND at < ?"
 
 
 def table(names: Iterable[str]) -> str | None:
@@ -90,47 +90,50 @@ def whole(since: float, until: float, names: Iterable[str], *, now: float, kept:
 
 def open_(connection: sqlite3.Connection, days: range) -> list[int]:
     """Those of them that were not added up yet."""
-    bounds = (_position(days.start), _position(days.stop))
-    found = connection.execute("SELECT position FROM closed WHERE position >= ? AND position < ?", bounds)
-    closed = {position for (position,) in found}
-    return [day for day in days if _position(day) not in closed]
+    bounds = (_at(days.start), _at(days.stop))
+    found = connection.execute("SELECT at FROM closed WHERE at >= ? AND at < ?", bounds)
+    closed = {at for (at,) in found}
+    return [day for day in days if _at(day) not in closed]
 
 
-def whole_of(day: int) -> tuple[str, Sequence[str]]:
+def whole_of(day: int) -> tuple[str, Sequence[int]]:
     """The query for a day's sums. It reads every record, so it is no work for the connection that writes."""
     return _WHOLE, _bounds(day)
 
 
 def close(connection: sqlite3.Connection, day: int, found: Sequence[Sequence[Any]], *, oldest: float) -> None:
     """Keeps the sums of a day, unless a record came meanwhile; forgets the days of which records have left."""
-    position, *span = _bounds(day)
+    at, *span = _bounds(day)
     (records,) = connection.execute(_COUNT, span).fetchone()
     if records != sum(line[2 + len(GROUPS)] for line in found):
         return
-    _forget(connection, "position = ? OR position < ?", (position, rows.moment(oldest)))
+    _forget(connection, "at = ? OR at < ?", (at, lines.micros(oldest)))
     connection.executemany(_INSERT, found)
     for smaller in _SMALLER:
         connection.execute(smaller, _bounds(day))
-    connection.execute("INSERT INTO closed VALUES (?)", (position,))
+    connection.execute("INSERT INTO closed VALUES (?)", (at,))
 
 
-def _bounds(day: int) -> Sequence[str]:
-    return _position(day), _position(day), _position(day + 1)
+def _bounds(day: int) -> Sequence[int]:
+    return _at(day), _at(day), _at(day + 1)
 
 
-def reopen(connection: sqlite3.Connection, records: Iterable[Record], *, now: float) -> None:
+def reopen(connection: sqlite3.Connection, records: Sequence[Record], *, now: float) -> None:
     """For records of days that may be closed."""
-    for day in {int(record.at // DAY) for record in records} - {int(now // DAY)}:
-        _forget(connection, "position = ?", (_position(day),))
+    today = now // DAY
+    if min(map(_TIME, records), default=now) >= today * DAY:
+        return
+    for day in {int(record.at // DAY) for record in records} - {int(today)}:
+        _forget(connection, "at = ?", (_at(day),))
 
 
-def _forget(connection: sqlite3.Connection, which: str, values: Sequence[str]) -> None:
-    for name in (*KEPT, "closed"):
+def _forget(connection: sqlite3.Connection, which: str, values: Sequence[int]) -> None:
+    for name in NAMES:
         connection.execute(f"DELETE FROM {name} WHERE {which}", values)  # noqa: S608
 
 
-def _position(day: int) -> str:
-    return rows.moment(day * DAY)
+def _at(day: int) -> int:
+    return day * lines.DAY
 
 
 def parts(since: float, until: float, names: Iterable[str], days: range) -> list[tuple[str, float, float]]:

@@ -1,39 +1,38 @@
-"""The tables of the SQLite store. A record's groups and sums are columns, so that a question about a month is one query.
+"""The tables of the SQLite store, and how a file of an earlier schema becomes one of this.
 
-A record's position holds its time and its id, so that one written twice stands once.
+A row of `records` is what a call has for itself. What it shares with many others (who asked for what, and how it ended)
+stands once, in `circumstances`. Both are read as one by `questions`, and written by `lines`.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
-from itertools import chain
-from typing import Any
 
 from gateway.errors import StoreError
-from gateway.metering.record import Record
-from gateway.stores import days, rows
-from gateway.stores.protocols import GROUPS
+from gateway.stores import days, lines, rows
 
-VERSION = 2
+log = logging.getLogger("gateway.stores")
+VERSION = 3
 BUSY = 0.25  # seconds to wait while another process writes
+UPGRADE = 600  # seconds to wait while another process brings the file to this schema
+TOGETHER, MANY = 4096, 50_000  # records of an earlier schema, and circumstances, in memory at once
+CACHE = 64_000  # KB, while it is done
 
-_SUMS = rows.SUMS
-_COLUMNS = ", ".join([f"{name} TEXT" for name in GROUPS] + [f"{name} NUMERIC" for name in _SUMS[1:]])
-_TABLES = f"""
-CREATE TABLE IF NOT EXISTS buckets (entity TEXT PRIMARY KEY, state BLOB, touched INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS documents (kind TEXT, key TEXT, value BLOB, version INTEGER, expires REAL,
-    PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (id TEXT, position TEXT PRIMARY KEY, at REAL, row BLOB, {_COLUMNS}) WITHOUT ROWID;
-{days.TABLES}
-PRAGMA user_version = {VERSION};
-"""
-_LINE = f"({', '.join('?' * (4 + len(GROUPS) + len(_SUMS) - 1))})"
-TOGETHER = 32  # records of one statement: for each, the interpreter is let go and must be won back from the event loop
-_ONE = f"INSERT OR IGNORE INTO records VALUES {_LINE}"  # noqa: S608
-_MANY = f"{_ONE}{f', {_LINE}' * (TOGETHER - 1)}"
-
-PRUNE = "DELETE FROM records WHERE position IN (SELECT position FROM records WHERE position < ? ORDER BY position LIMIT ?)"
+_GROUPS = ", ".join(f"{name} TEXT" for name in lines.SHARED)
+_SAID = ", ".join(f"{name} INTEGER" for name in lines.SAID)
+_TOKENS = ", ".join(f"{name} INTEGER" for name in lines.TOKENS)
+# A record's key is its time in microseconds and its id, so that one written twice stands once.
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS buckets (entity TEXT PRIMARY KEY, state BLOB, touched INTEGER) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS documents (kind TEXT, key TEXT, value BLOB, version INTEGER, expires REAL,
+        PRIMARY KEY (kind, key)) WITHOUT ROWID""",
+    f"""CREATE TABLE IF NOT EXISTS circumstances (circumstance INTEGER PRIMARY KEY, period INTEGER, row TEXT, {_GROUPS},
+        {_SAID}, UNIQUE (period, row, estimated))""",
+    f"""CREATE TABLE IF NOT EXISTS records (at INTEGER, id TEXT, circumstance INTEGER, session TEXT, {_TOKENS}, usd REAL, own BLOB,
+        PRIMARY KEY (at, id)) WITHOUT ROWID""",
+    *days.TABLES,
+)
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -44,65 +43,43 @@ def connect(path: str) -> sqlite3.Connection:
 
 def create(connection: sqlite3.Connection) -> None:
     """Several workers may start at once, on a file that is not there yet."""
-    connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute(f"PRAGMA busy_timeout = {UPGRADE * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > VERSION:
-        raise StoreError(f"the SQLite store was written by a newer version of the gateway (schema {found})")
-    if found < VERSION:
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+    if _version(connection) < VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:  # all of it, or nothing
+            _upgrade(connection, _version(connection))
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
 
 
-def insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
-    lines = [row(record) for record in records]
-    whole = len(lines) - len(lines) % TOGETHER
-    for start in range(0, whole, TOGETHER):
-        connection.execute(_MANY, tuple(chain.from_iterable(lines[start : start + TOGETHER])))
-    connection.executemany(_ONE, lines[whole:])
+def _version(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > VERSION:
+        raise StoreError(f"the SQLite store was written by a newer version of the gateway (schema {found})")
+    return found
 
 
-def row(record: Record) -> tuple[Any, ...]:
-    return (
-        record.id,
-        rows.position(record),
-        record.at,
-        rows.pack(record),
-        *rows.grouped(record),
-        *rows.amounts(record)[1:],
-    )
+def _upgrade(connection: sqlite3.Connection, found: int) -> None:
+    earlier = 0 < found < VERSION
+    if earlier:
+        connection.execute("ALTER TABLE records RENAME TO earlier")
+        for name in days.NAMES:  # made again when somebody asks
+            connection.execute(f"DROP TABLE IF EXISTS {name}")
+    for table in _TABLES:
+        connection.execute(table)
+    if earlier:
+        _copy(connection)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def column(name: str) -> str:
-    """The SQL of a group; the name was checked, a label's is quoted."""
-    if name.startswith("label."):
-        path = name[6:].replace("'", "").replace('"', "")
-        return f"COALESCE(json_extract(CAST(row AS TEXT), '$.labels.\"{path}\"'), '')"
-    if name in rows.JOINED:
-        member, between = rows.JOINED[name]
-        values = f"json_each(CAST(row AS TEXT), '$.{member}')"
-        return f"COALESCE((SELECT GROUP_CONCAT(value, '{between}') FROM {values}), '')"  # noqa: S608
-    return name
-
-
-def totals(
-    table: str, since: float, until: float, by: Sequence[str], where: Mapping[str, str] | None
-) -> tuple[str, list[Any]]:
-    """The query for what was used, in groups."""
-    groups = [column(name) for name in by]
-    which, values = condition(since, until, where)
-    sums = [f"SUM({name})" for name in ("1" if table == "records" else "calls", *_SUMS[1:])]
-    query = f"SELECT {', '.join([*groups, *sums])} FROM {table} WHERE {which}"  # noqa: S608
-    if groups:
-        query += " GROUP BY " + ", ".join(str(index + 1) for index in range(len(groups)))
-    return query, values
-
-
-def condition(since: float, until: float, where: Mapping[str, str] | None) -> tuple[str, list[Any]]:
-    first, last = rows.moment(since), rows.moment(until) if until < 1e10 else "~"
-    parts, values = ["position >= ?", "position < ?"], [first, last]
-    for name, wanted in (where or {}).items():
-        rows.checked([name])
-        parts.append(f"{column(name)} = ?")
-        values.append(wanted)
-    return " AND ".join(parts), values
+def _copy(connection: sqlite3.Connection) -> None:
+    """Up to schema 2 a record was one row, with all of it as JSON."""
+    log.warning("bringing the records of the SQLite store to schema %d; this is done once", VERSION)
+    connection.execute(f"PRAGMA cache_size = -{CACHE}")
+    found = connection.execute("SELECT row FROM earlier ORDER BY position")
+    known: lines.Known = {}
+    while some := found.fetchmany(TOGETHER):
+        learnt = lines.insert(connection, [rows.unpack(row) for (row,) in some], known)
+        lines.learn(known, learnt, most=MANY)
+    connection.execute("PRAGMA secure_delete = FAST")  # or every page of it is written once more
+    connection.execute("DROP TABLE earlier")

@@ -13,14 +13,14 @@ import msgspec
 from gateway.errors import StoreError
 from gateway.limits import bucket
 from gateway.metering.record import Record
-from gateway.stores import KEPT, days, rows, schema
+from gateway.stores import KEPT, days, lines, questions, rows, schema
 from gateway.stores.protocols import Item, Take, Taken, Total
 from gateway.stores.writer import Writer
 
 T = TypeVar("T")
 PRUNED = 200  # records past their time that leave with a batch of new ones
 PATIENCE = 2.0  # seconds
-SWEEP = 60.0  # seconds between two looks for buckets that may be forgotten
+SWEEP = 60.0  # seconds between two looks for buckets that may be forgotten, and for records past their time
 
 _state = msgspec.json.Decoder(dict[str, int | dict[str, int]])
 
@@ -50,7 +50,8 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the SQLite store {path}: {error}") from error
         self._writer = Writer(lambda: schema.connect(path))
-        self._sweep_at = 0.0
+        self._sweep_at = self._prune_at = 0.0
+        self._known: lines.Known = {}
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
         try:
@@ -142,12 +143,23 @@ class SqliteStore:
         return [(key, Item(msgspec.json.decode(value), version)) for key, value, version in found]
 
     async def append(self, records: Sequence[Record]) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            schema.insert(connection, records)
-            days.reopen(connection, records, now=self._clock())
-            connection.execute(schema.PRUNE, (rows.moment(self._clock() - self._retention), PRUNED))
+        def work(connection: sqlite3.Connection) -> lines.Known:
+            now = self._clock()
+            learnt = lines.insert(connection, records, self._known)
+            days.reopen(connection, records, now=now)
+            self._prune(connection, now)
+            return learnt
 
-        await self._writer.do(work)
+        lines.learn(self._known, await self._writer.do(work))
+
+    def _prune(self, connection: sqlite3.Connection, now: float) -> None:
+        if now < self._prune_at:
+            return
+        oldest = now - self._retention
+        gone = connection.execute(questions.PRUNE, (lines.micros(oldest), PRUNED)).rowcount
+        if gone < PRUNED:
+            connection.execute(questions.LEAVE, (lines.micros(oldest) // lines.PERIOD,))
+            self._prune_at = now + SWEEP
 
     async def usage(
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None
@@ -157,7 +169,7 @@ class SqliteStore:
         await self._close(whole)
         found: list[Sequence[Any]] = []
         for table, first, last in days.parts(since, until, names, whole):
-            found += await self._read(*schema.totals(table, first, last, by, where))
+            found += await self._read(*questions.totals(table, first, last, by, where))
         return rows.summed(found, len(by))
 
     async def _close(self, whole: range) -> None:
@@ -184,11 +196,8 @@ class SqliteStore:
         before: str = "",
         limit: int = 100,
     ) -> Sequence[Record]:
-        condition, values = schema.condition(since, until, where)
-        if before:
-            condition, values = condition + " AND position < ?", [*values, before]
-        query = f"SELECT row FROM records WHERE {condition} ORDER BY position DESC LIMIT ?"  # noqa: S608
-        return [rows.unpack(row) for (row,) in await self._read(query, [*values, limit])]
+        query, values = questions.records(since, until, where, before, limit)
+        return [lines.read(line) for line in await self._read(query, values)]
 
     async def close(self) -> None:
         await asyncio.to_thread(self._writer.close)

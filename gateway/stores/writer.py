@@ -88,7 +88,7 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             results = [job.work(connection) for job in batch]
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever one job's values are, the thread goes on
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self._failed(batch, StoreError(f"the SQLite store failed: {error}"))

@@ -1,4 +1,5 @@
 import asyncio
+import signal
 import sqlite3
 import sys
 import threading
@@ -9,13 +10,14 @@ import pytest
 
 from gateway.errors import StoreError
 from gateway.metering.record import Record
-from gateway.stores import open_store, schema
+from gateway.metering.usage import Usage
+from gateway.stores import open_store, rows
 from gateway.stores.protocols import Store
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.writer import Writer
 from tests.stores.contention import ROOT, contend
 from tests.stores.contract import *  # noqa: F403
-from tests.stores.contract import Clock, requests
+from tests.stores.contract import FULL, NOON, Clock, record, requests
 
 
 @pytest.fixture
@@ -115,27 +117,121 @@ async def test_a_file_that_another_process_holds_is_a_store_error_and_settlement
     await store.close()
 
 
-async def test_a_file_of_the_first_schema_goes_on(tmp_path: Path, clock: Clock) -> None:
-    path = str(tmp_path / "gateway.db")
-    groups = "user principal agent project session kind method route provider model upstream_model server tool outcome policy day"
-    sums = "refused failed input output cache_read cache_write reasoning usd estimated unpriced"
-    columns = ", ".join(
-        [f"{name} TEXT" for name in groups.split()] + [f"{name} NUMERIC" for name in sums.split()]
-    )
-    old = sqlite3.connect(path)
-    old.executescript(
-        f"CREATE TABLE records (id TEXT UNIQUE, position TEXT PRIMARY KEY, at REAL, row BLOB, {columns}) WITHOUT ROWID;"
-        "PRAGMA user_version = 1;"
-    )
-    first = Record("r1", "c", clock.now - 1, "llm", "messages", "/", "ok", user="ann")
-    old.execute(f"INSERT INTO records VALUES ({', '.join('?' * 30)})", schema.row(first))
-    old.commit()
+GROUPS = "user principal agent project session kind method route provider model upstream_model server tool outcome policy day"
+SUMS = "refused failed input output cache_read cache_write reasoning usd estimated unpriced"
+TYPED = [f"{name} TEXT" for name in GROUPS.split()] + [f"{name} NUMERIC" for name in SUMS.split()]
+EARLIER = {
+    1: f"CREATE TABLE records (id TEXT UNIQUE, position TEXT PRIMARY KEY, at REAL, row BLOB, {', '.join(TYPED)}) WITHOUT ROWID;",
+    2: f"""CREATE TABLE records (id TEXT, position TEXT PRIMARY KEY, at REAL, row BLOB, {", ".join(TYPED)}) WITHOUT ROWID;
+CREATE TABLE days (position TEXT, row TEXT, calls NUMERIC); CREATE INDEX days_position ON days (position);
+CREATE TABLE closed (position TEXT PRIMARY KEY) WITHOUT ROWID; INSERT INTO closed VALUES ('01800014400000000');""",
+}
+
+
+def earlier(path: Path, version: int, records: list[Record]) -> None:
+    """A file as an earlier version left it; of the columns only those that are read on the way."""
+    with sqlite3.connect(path) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        old.executescript(f"{EARLIER[version]} PRAGMA user_version = {version};")
+        for each in records:
+            line = (each.id, rows.position(each), each.at, rows.pack(each))
+            old.execute("INSERT INTO records (id, position, at, row) VALUES (?, ?, ?, ?)", line)
     old.close()
-    opened = SqliteStore(path, clock=clock)
-    await opened.append([Record("r2", "c", clock.now, "llm", "messages", "/", "ok", user="ann")])
-    assert [record.id for record in await opened.records()] == ["r2", "r1"]
-    (total,) = await opened.usage(since=0, until=clock.now + 1, by=["user"])
-    assert (total.group, total.calls) == (("ann",), 2)
+
+
+@pytest.mark.parametrize("version", EARLIER)
+async def test_a_file_of_an_earlier_schema_goes_on(tmp_path: Path, clock: Clock, version: int) -> None:
+    path = tmp_path / "gateway.db"
+    made = [record(n, user=("ann", "bob")[n % 2], at=NOON - n * 10_000.5) for n in range(100, 600)]
+    earlier(path, version, [FULL, *made])
+    opened = SqliteStore(str(path), clock=clock)
+    assert await opened.records(limit=1000) == [FULL, *made]
+    await opened.append([FULL, record(8, user="ann")])
+    found = await opened.usage(since=0, until=NOON + 10, by=["user", "model"])
+    assert [(each.group, each.calls) for each in found] == [
+        (("ann", "claude-x"), 1), (("ann", ""), 251), (("bob", ""), 250)]  # fmt: skip
+    await opened.close()
+
+
+async def test_of_two_workers_one_brings_a_file_to_this_schema(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "gateway.db"
+    earlier(path, 2, [FULL])
+    both = await asyncio.gather(*(asyncio.to_thread(SqliteStore, str(path), clock=clock) for _ in range(2)))
+    for opened in both:
+        assert await opened.records() == [FULL]
+        await opened.close()
+
+
+DYING = """
+import resource, signal, sys
+from gateway.stores.sqlite import SqliteStore
+
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))  # of the log of what is not committed
+SqliteStore(sys.argv[1])
+"""
+
+
+async def test_a_change_of_schema_that_is_killed_midway_has_changed_nothing(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "gateway.db"
+    made = [record(n, at=NOON - n) for n in range(20_000)]
+    earlier(path, 2, made)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", DYING, str(path), cwd=ROOT)
+    assert await process.wait() == -signal.SIGXFSZ
+    with sqlite3.connect(path) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (2,)
+    file.close()
+    opened = SqliteStore(str(path), clock=clock)
+    assert await opened.records(limit=30_000) == made
+    await opened.close()
+
+
+async def test_a_provider_may_say_any_number_of_tokens(tmp_path: Path, clock: Clock) -> None:
+    opened = SqliteStore(str(tmp_path / "gateway.db"), clock=clock)
+    lies = [record(n, usage=Usage(input=2**63 - 1, output=2**80)) for n in range(3)]
+    await opened.append([*lies, record(4, usage=Usage(input=5))])
+    (total,) = await opened.usage(since=0, until=NOON * 2)
+    assert (total.calls, total.input, total.output) == (4, 3 * 10**12 + 5, 3 * 10**12)
+    await opened.close()
+
+
+async def test_a_job_that_fails_ends_no_other(tmp_path: Path) -> None:
+    writer = Writer(lambda: sqlite3.connect(tmp_path / "w.db", isolation_level=None, check_same_thread=False))
+    with pytest.raises(StoreError, match="failed"):
+        await writer.do(lambda connection: connection.execute("SELECT ?", (2**80,)))
+    assert await writer.do(lambda connection: 7) == 7
+    writer.close()
+
+
+async def test_circumstances_leave_when_no_record_of_their_time_is_left(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "gateway.db"
+    opened = SqliteStore(str(path), retention=86_400.0, clock=clock)
+    await opened.append([record(1, user="ann"), record(2, user="bob")])
+    clock.now += 40 * 86_400
+    await opened.append([record(3, user="ann", at=clock.now)])
+    with sqlite3.connect(path) as file:
+        assert file.execute("SELECT user FROM circumstances").fetchall() == [("ann",)]
+    file.close()
+    await opened.append([record(4, user="bob", at=clock.now), record(5, user="ann", at=clock.now)])
+    assert [(each.id, each.user) for each in await opened.records()] == [
+        ("rec_5", "ann"), ("rec_4", "bob"), ("rec_3", "ann")]  # fmt: skip
+    await opened.close()
+
+
+async def test_circumstances_of_a_batch_that_was_not_committed_are_not_remembered(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "gateway.db"
+    opened = SqliteStore(str(path), clock=clock)
+    await opened.append([record(1, user="ann")])
+    bad = record(2, user="bob")
+    bad.id = 2**80  # type: ignore[assignment]
+    with pytest.raises(StoreError):
+        await opened.append([bad])
+    await opened.append([record(3, user="bob")])
+    assert [(each.id, each.user) for each in await opened.records()] == [("rec_3", "bob"), ("rec_1", "ann")]
     await opened.close()
 
 
