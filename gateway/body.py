@@ -58,6 +58,15 @@ def _part(message: Message) -> bytes:
 DEFAULT = Bound()
 
 
+def readable(call: Call) -> None:
+    """Raises BadRequest where a body that has to be understood comes packed: nothing here would know what it asks for."""
+    encoding = call.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise BadRequest(
+            f"content-encoding {encoding[:64]!r} is not read here, only a plain body (identity)", status=415
+        )
+
+
 class Replay:
     """A `receive` that tells the body again, and then goes on with the real one, so that a disconnect is heard."""
 

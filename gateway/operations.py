@@ -36,6 +36,8 @@ async def of(call: Call, scope: Scope, receive: Receive) -> Operation:
     the body is none of the dialect's."""
     data = call.body if call.body is not None else await bodies.read(scope, receive)
     if call.operation is None:
+        if call.endpoint is not None and "content-encoding" in call.headers:
+            bodies.readable(call)
         call.operation = _read(call.endpoint, call.verb, data)
     return call.operation
 

@@ -68,7 +68,7 @@ def _openai(refusal: Refusal, request_id: str) -> dict[str, Any]:
 
 
 _GOOGLE = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 413: "INVALID_ARGUMENT",
-           429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}  # fmt: skip
+           415: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}  # fmt: skip
 
 
 def _gemini(refusal: Refusal, request_id: str) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _gemini(refusal: Refusal, request_id: str) -> dict[str, Any]:
     return {"error": {"code": refusal.status, "message": refusal.message, "status": status}}
 
 
-_AWS = {400: "Validation", 401: "UnrecognizedClient", 403: "AccessDenied", 404: "ResourceNotFound", 413: "Validation", 429: "Throttling",
+_AWS = {400: "Validation", 401: "UnrecognizedClient", 403: "AccessDenied", 404: "ResourceNotFound", 413: "Validation", 415: "Validation", 429: "Throttling",
         503: "ServiceUnavailable", 504: "ModelTimeout", 529: "ServiceUnavailable"}  # fmt: skip
 
 

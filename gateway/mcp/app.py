@@ -141,6 +141,7 @@ class MCPApp:
             await send_refusal(call, refusal, send)
 
     async def _post(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        bodies.readable(call)
         messages, batch = jsonrpc.read_client(await bodies.read(scope, receive))
         first: Message = messages[0]
         headers: Headers = scope["headers"]
