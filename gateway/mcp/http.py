@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -154,22 +154,47 @@ class HttpUpstream:
 
     # -- asking
 
-    async def ask(self, ask: Ask, ear: Ear) -> Answer:
-        hello = self._hello
-        if hello is None:
-            hello = await self._known(ask.call)
-        own = self.name in ask.peer.handles
-        if hello.modern and not own:
-            return await self._ask_modern(ask, ear)
-        number = next(self._ids)
+    def ask(self, ask: Ask, ear: Ear) -> Coroutine[Any, Any, Answer]:
+        if self._hello is None:
+            return self._ask_first(ask, ear)
+        modern = self._hello.modern and self.name not in ask.peer.handles
+        return self._ask_modern(ask, ear) if modern else self._ask_legacy(ask, ear)
+
+    async def _ask_first(self, ask: Ask, ear: Ear) -> Answer:
+        await self._known(ask.call)
+        return await self.ask(ask, ear)
+
+    async def _ask_legacy(self, ask: Ask, ear: Ear) -> Answer:
+        own, number = self.name in ask.peer.handles, next(self._ids)
         ident = hop_id(ask.ident) if own and ask.ident else b"%d" % number
         body = jsonrpc.request(ident, ask.method, outgoing(ask, None if own else number, modern=False))
         try:
-            message = await self._ask_legacy(ask, ident, body, ear)
+            session = self._sessions.get(ask.call, ask.peer) or await self._session(ask.call, ask.peer)
+            response = await self._send(ask.call, "POST", session.posting, body)
+            if response.status == 404 and session.id:
+                session, response = await self._begun_again(ask, body, response)
+            try:
+                if streams(response):
+                    message = await self._answered(response, ident, self._hearing(ask, session, ear))
+                else:
+                    message = await self._reader.whole(response)
+            finally:
+                response.close()
         except asyncio.CancelledError:
             await self._cancel(ask, ident)
             raise
         return Answer(message.result, message.error)
+
+    async def _begun_again(self, ask: Ask, body: bytes, refused: Response) -> tuple[Session, Response]:
+        """The upstream has forgotten the session."""
+        refused.close()
+        session = await self._initialize(ask.call, ask.peer)
+        self._sessions.put(ask.call, ask.peer, session)
+        return session, await self._send(ask.call, "POST", session.posting, body)
+
+    def _hearing(self, ask: Ask, session: Session, ear: Ear) -> Hearing:
+        own = self.name in ask.peer.handles and bool(ask.ident)
+        return Hearing(ear, ask, session, own, partial(self._decline, ask.call, session))
 
     async def _cancel(self, ask: Ask, ident: bytes) -> None:
         """A modern client cancels by leaving, which a legacy server must be told."""
@@ -190,23 +215,6 @@ class HttpUpstream:
         if not message.result and not message.error:
             raise UpstreamClosed(f"server {self.name!r} ended its stream without an answer")
         return Answer(message.result, message.error, True)
-
-    async def _ask_legacy(self, ask: Ask, ident: bytes, body: bytes, ear: Ear) -> Message:
-        session = await self._session(ask.call, ask.peer)
-        response = await self._send(ask.call, "POST", session.posting, body)
-        if response.status == 404 and session.id:
-            response.close()  # the upstream has forgotten the session: begin another one, once
-            session = await self._initialize(ask.call, ask.peer)
-            self._sessions.put(ask.call, ask.peer, session)
-            response = await self._send(ask.call, "POST", session.posting, body)
-        try:
-            if not streams(response):
-                return await self._reader.whole(response)
-            own = self.name in ask.peer.handles and bool(ask.ident)
-            decline = partial(self._decline, ask.call, session)
-            return await self._answered(response, ident, Hearing(ear, ask, session, own, decline))
-        finally:
-            response.close()
 
     async def _answered(self, response: Response, ident: bytes, hearing: Hearing) -> Message:
         """A client of that era that has its own session polls by itself; others are spared a stream that breaks."""
