@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import islice
+from operator import add
 from typing import Any, Final
 
 import orjson
@@ -49,7 +50,7 @@ class Traffic:
             self._store.usage(since=since, until=until, where={**where, "user": ""}),
         )
         groups = merged(((name,), total) for _, name, total in timed)
-        whole = merged(((), total) for _, _, total in timed) or [Total(())]
+        whole = merged(((), total) for total in groups) or [Total(())]
         refused = [(total.group[1:], total) for total in judged if total.group[0] == "refused"]
         labels = {name for seen in islice(reversed(self._recent.calls), 200) for r in seen.records for name in r.labels}  # fmt: skip
         return {
@@ -152,16 +153,12 @@ def sums(total: Total) -> dict[str, Any]:
     return {**structs.asdict(total), "tokens": total.tokens}
 
 
-_SUMMED = tuple(name for name in Total.__struct_fields__ if name != "group")
-
-
 def merged(found: Iterable[tuple[tuple[str, ...], Total]]) -> list[Total]:
     """One total a group, the dearest first."""
-    cells: dict[tuple[str, ...], list[float]] = {}
+    cells: dict[tuple[str, ...], Sequence[float]] = {}
     for group, total in found:
-        cell = cells.setdefault(group, [0] * len(_SUMMED))
-        for index, each in enumerate(_SUMMED):
-            cell[index] += getattr(total, each)
+        figures, cell = structs.astuple(total)[1:], cells.get(group)
+        cells[group] = figures if cell is None else tuple(map(add, cell, figures))
     totals = [Total(group, *cell) for group, cell in cells.items()]  # type: ignore[arg-type]
     return sorted(totals, key=lambda total: (-total.usd, -total.tokens, -total.calls))
 
@@ -173,10 +170,10 @@ def _stacked(
     place = {edge: index for index, edge in enumerate(edges)}
     lines: dict[str, dict[str, list[float]]] = {}
     for edge, name, total in found:
-        line = lines.setdefault(
-            name if name in names else "other",
-            {unit: [0.0] * len(edges) for unit in ("usd", "tokens", "calls")},
-        )
+        name = name if name in names else "other"
+        line = lines.get(name)
+        if line is None:
+            line = lines[name] = {unit: [0.0] * len(edges) for unit in ("usd", "tokens", "calls")}
         at = place.get(edge)
         if at is not None:
             line["usd"][at] += total.usd

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from operator import attrgetter
+from operator import add, attrgetter
 from typing import Any
 
 import msgspec
@@ -126,14 +126,14 @@ class Totals:
         return sorted(rows, key=dearest)
 
 
-def summed(lines: Iterable[Sequence[Any]], groups: int) -> list[Total]:
+def summed(lines: Iterable[tuple[Any, ...]], groups: int) -> list[Total]:
     """Lines of so many groups and then SUMS, those of the same groups as one, the dearest first."""
-    found: dict[tuple[str, ...], list[float]] = {}
+    found: dict[tuple[str, ...], Sequence[Any]] = {}
     for line in lines:
-        sums = found.setdefault(tuple(line[:groups]), [0] * len(SUMS))
-        for index, amount in enumerate(line[groups:]):
-            sums[index] += amount or 0
-    return sorted((total(group, sums) for group, sums in found.items() if sums[0]), key=dearest)
+        group, figures = line[:groups], [amount or 0 for amount in line[groups:]]
+        sums = found.get(group)
+        found[group] = figures if sums is None else list(map(add, sums, figures))
+    return sorted((Total(group, *sums) for group, sums in found.items() if sums[0]), key=dearest)
 
 
 def dearest(row: Total) -> tuple[Any, ...]:

@@ -167,7 +167,7 @@ class SqliteStore:
         names = rows.checked((*by, *(where or ())))
         whole = days.whole(since, until, names, now=self._clock(), kept=self._retention)
         await self._close(whole)
-        found: list[Sequence[Any]] = []
+        found: list[tuple[Any, ...]] = []
         for table, first, last in days.parts(since, until, names, whole):
             found += await self._read(*questions.totals(table, first, last, by, where))
         return rows.summed(found, len(by))
