@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from gateway.errors import ConfigError
 from gateway.metering.usage import Usage
@@ -47,11 +48,11 @@ class Price(Struct, frozen=True, dict=True):
     above: tuple[tuple[int, Price], ...] = ()  # from so many prompt tokens on, another price for all of them
 
     def cost(self, usage: Usage) -> float:
-        fresh, cached, written, long = usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h
+        fresh, out, cached, written, long, _, _ = astuple(usage)
         prompt = fresh + cached + written + long
         read, hour, write, input_, output = self.rates(prompt) if self.above else self._plain
-        tokens = fresh * input_ + usage.output * output + cached * read + written * write + long * hour
-        return tokens / MILLION
+        tokens = fresh * input_ + out * output + cached * read + written * write + long * hour
+        return float(tokens / MILLION)
 
     def rates(self, prompt: int) -> Rates:
         """With so many tokens in the prompt."""
@@ -123,7 +124,10 @@ class Prices:
 
     def cost(self, usage: Usage, *, model: str, provider: str = "") -> tuple[float, bool]:
         """What the call is charged, and whether a price is known: if not, it is the ceiling, and counted."""
-        price = self.of(model, provider=provider)
+        try:  # as `of` does
+            price = self._known[provider, model]
+        except KeyError:
+            price = self._learn(provider, model)
         if price is None:
             self.unknown += 1
             return self._ceiling.cost(usage), False
