@@ -1,14 +1,18 @@
-"""A kept-alive connection: it carries one exchange at a time and has one lazy timer."""
+"""A kept-alive connection: it carries one exchange at a time, has one parser for all of them, and one lazy timer."""
 
 from __future__ import annotations
 
 import asyncio
-from math import inf
 from typing import Protocol
 
-from gateway.net.exchange import Exchange
+import httptools
+
+from gateway.errors import UpstreamError
+from gateway.net.client import Timeouts, values
+from gateway.net.exchange import NEVER, Exchange
 
 TICK = 5.0
+HEAD_LIMIT = 64 * 1024
 
 
 class Home(Protocol):
@@ -22,7 +26,7 @@ class Connection(asyncio.Protocol):
     """The timer fires at least every `TICK` seconds and looks at the deadline, so that moving a deadline, which happens
     for every piece of every answer, is one assignment and no work for the event loop."""
 
-    __slots__ = ("_due", "_fires", "_timer", "exchange", "home", "loop", "reused", "transport")
+    __slots__ = ("_fires", "_keep", "_parser", "_timer", "due", "exchange", "home", "loop", "reused", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, home: Home) -> None:
         self.loop = loop
@@ -30,47 +34,103 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anyone can see it
         self.exchange: Exchange | None = None
         self.reused = False
+        self._keep = False  # the answer leaves the connection fit for another one
+        self._parser: httptools.HttpResponseParser | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._due = self._fires = inf
+        self.due = self._fires = NEVER
 
-    def start(self, exchange: Exchange, parts: tuple[bytes, ...]) -> None:
-        if self.transport.is_closing():  # it broke in the moment in which it was handed over
-            return exchange.lost(None)
+    def ask(self, parts: tuple[bytes, ...], timeouts: Timeouts, *, no_body: bool) -> Exchange:
+        now = self.loop.time()
+        exchange = Exchange(self, timeouts.idle, now + timeouts.total, now, no_body)
+        transport = self.transport
+        if transport.is_closing():  # it broke in the moment in which it was handed over
+            exchange.lost(None)
+            return exchange
         self.exchange = exchange
         for part in parts:
-            self.transport.write(part)
+            transport.write(part)
+        return exchange
 
     def keep(self, seconds: float) -> None:
         """Wait for the next request, for so long."""
         self.reused = True
         self.arm(self.loop.time() + seconds)
 
-    @property
-    def usable(self) -> bool:
-        return not self.transport.is_closing() and self.loop.time() < self._due
-
     # -- asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
+        self._parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange is None:  # bytes that nobody has asked for: what follows cannot be trusted
-            self.transport.abort()
-        else:
-            self.exchange.feed(data)
+        exchange, parser = self.exchange, self._parser
+        if exchange is None or parser is None:  # bytes that nobody has asked for: what follows cannot be trusted
+            return self.transport.abort()
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not exchange.complete:
+                return exchange.fail(UpstreamError(f"the upstream's answer is not valid HTTP: {error}"))
+            self._keep = False
+        if exchange.complete:
+            self._finish(exchange, reusable=self._keep)
+        elif not exchange.begun:
+            exchange.head_size += len(data)
+            if exchange.head_size > HEAD_LIMIT:
+                exchange.fail(UpstreamError("the upstream's headers are too large"))
+            return
+        exchange.wake()
 
     def eof_received(self) -> bool:
-        if self.exchange is not None:
-            self.exchange.eof()
+        exchange = self.exchange
+        if exchange is not None and exchange.eof():
+            self._finish(exchange, reusable=False)
+            exchange.wake()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel()
+        self._parser = None  # it refers to this connection: the circle would live until a collection
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.lost(exc)
         self.home.lost(self)
+
+    # -- what the parser finds
+
+    def on_message_begin(self) -> None:
+        if self.exchange is None or self.exchange.complete:
+            raise ValueError("more than one answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        exchange = self.exchange
+        if exchange is not None and not exchange.begun:  # otherwise a trailer: nobody has asked for any
+            exchange.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        exchange, parser = self.exchange, self._parser
+        assert exchange is not None and parser is not None
+        exchange.status = parser.get_status_code()
+        if exchange.status < 200:
+            return
+        for coding in values(exchange.headers, b"transfer-encoding"):
+            if coding.lower() != b"chunked":
+                raise ValueError("a transfer coding that was not asked for")
+        exchange.begun = True
+        if exchange.no_body:
+            self._keep, exchange.complete = False, True
+
+    def on_body(self, data: bytes) -> None:
+        if self.exchange is not None:
+            self.exchange.piece(data)
+
+    def on_message_complete(self) -> None:
+        exchange, parser = self.exchange, self._parser
+        assert exchange is not None and parser is not None
+        if exchange.status < 200:  # 100 Continue, 103 Early Hints: the answer itself follows
+            exchange.headers = []
+            return
+        self._keep, exchange.complete = parser.should_keep_alive() and not exchange.no_body, True
 
     # -- the wire under an exchange
 
@@ -81,7 +141,8 @@ class Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def finish(self, *, reusable: bool) -> None:
+    def _finish(self, exchange: Exchange, *, reusable: bool) -> None:
+        exchange.let_go()
         self.exchange = None
         # An answer that came before the request was fully sent leaves the rest of it in the way of the next one.
         if reusable and not self.transport.is_closing() and self.transport.get_write_buffer_size() == 0:
@@ -97,30 +158,27 @@ class Connection(asyncio.Protocol):
     # -- the timer
 
     def arm(self, due: float) -> None:
-        self._due = due
+        self.due = due
         if self._timer is None or due < self._fires:
             self._schedule()
-
-    def disarm(self) -> None:
-        self._due = inf
 
     def _schedule(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._fires = min(self._due, self.loop.time() + TICK)
+        self._fires = min(self.due, self.loop.time() + TICK)
         self._timer = self.loop.call_at(self._fires, self._tick)
 
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._due = inf
+        self.due = NEVER
 
     def _tick(self) -> None:
         self._timer = None
-        if self._due == inf:
+        if self.due == NEVER:
             return
-        if self.loop.time() < self._due:
+        if self.loop.time() < self.due:
             self._schedule()
         elif self.exchange is not None:
             self.exchange.timed_out()

@@ -68,15 +68,24 @@ class Pool:
         prefix, target = (url, "/") if slash < 0 else (url[:slash], url[slash:])
         connections = self._connections(prefix)
         parts = connections.encode(method, target, headers, body)
-        no_body = method == "HEAD"
-        connection = connections.idle() or await connections.open(timeouts.connect)
-        try:
-            return await _ask(connection, parts, timeouts, no_body=no_body)
-        except UpstreamClosed as error:
-            if error.sent:
+        connection = connections.idle()
+        while True:
+            fresh = connection is None
+            if connection is None:
+                connection = await connections.open(timeouts.connect)
+            exchange = connection.ask(parts, timeouts, no_body=method == "HEAD")
+            try:
+                while not exchange.begun:
+                    await exchange.more(timeouts.first_byte)
+                return exchange
+            except UpstreamClosed as error:
+                # The server closed the idle connection while it was taken up again. A fresh one cannot have that fate.
+                if error.sent or fresh:
+                    raise
+                connection = None
+            except BaseException:
+                exchange.close()
                 raise
-        # The server closed the idle connection while it was taken up again. A fresh one cannot have that fate.
-        return await _ask(await connections.open(timeouts.connect), parts, timeouts, no_body=no_body)
 
     async def close(self) -> None:
         """Drops every connection of the running loop. The pool can be used again."""
@@ -102,14 +111,6 @@ class Pool:
         if self._tls is None:
             self._tls = self._make_tls()
         return self._tls
-
-
-def _ask(
-    connection: Connection, parts: tuple[bytes, ...], timeouts: Timeouts, *, no_body: bool
-) -> Awaitable[Exchange]:
-    exchange = Exchange(connection, timeouts, no_body=no_body)
-    connection.start(exchange, parts)
-    return exchange.begun(timeouts.first_byte)
 
 
 class Connections:
@@ -161,11 +162,12 @@ class Connections:
         return (head + body,) if len(body) < JOIN_BELOW else (head, body)
 
     def idle(self) -> Connection | None:
-        while self._free:
-            connection = self._free.pop()
-            if connection.usable:
+        free, now = self._free, self._loop.time()
+        while free:
+            connection = free.pop()
+            if now < connection.due:
                 return connection
-            connection.abort()
+            connection.abort()  # its time was over while the process slept
         return None
 
     async def open(self, timeout: float) -> Connection:
@@ -223,7 +225,7 @@ class Connections:
 
     def released(self, connection: Connection) -> None:
         connection.keep(self._settings.keep_alive)
-        if not self._next(connection):
+        if not (self._waiting and self._next(connection)):
             self._free.append(connection)
 
     def lost(self, connection: Connection) -> None:
