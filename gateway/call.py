@@ -124,13 +124,15 @@ class Call(msgspec.Struct):
     losses: list[str] = []  # LLMApp: fields that this wire has no word for
     disowned: list[str] = []  # LLMApp: providers that refused the gateway's credential
     attempts: int = 0  # LLMApp
+    answered: int = 0  # LLMApp, MCPApp: perf_counter_ns at which the last attempt had its answer's head
     first_byte: int = 0  # LLMApp: perf_counter_ns of the upstream's first body byte
     upstream_ns: int = 0  # LLMApp, MCPApp: time spent waiting for upstreams
     status: int = 0  # access: what was sent
     bytes_out: int = 0  # access
     refusal: Refusal | None = None  # `refusals.send`
     records: list[Record] = []  # the usage policy: one an operation
-    phases: list[Phase] = []  # whoever spent the time, by `took`
+    timed: bool = False  # access: its phases are shown to somebody
+    phases: list[Phase] = []  # of a `timed` call, by `took`
     tool_uses: list[str] = []  # the relay: ids of the tool uses that the model asked for
     labels: dict[str, str] = {}  # the usage policy
     trace_id: str = ""  # access

@@ -119,12 +119,15 @@ def compose(
     observers: Sequence[Observer] = (),
     tracer: Tracer | None = None,
     bound: Bound = DEFAULT,
+    phases: bool = False,
     fixed: Mapping[str, App] | None = None,
     ready: Callable[[], Awaitable[str]] = _alive,
     flush: Callable[[], Awaitable[None]] | None = None,
 ) -> App:
-    """The whole gateway as one ASGI app. `flush` is awaited at the end of each request, before the app returns."""
+    """The whole gateway as one ASGI app. `phases`: somebody shows where a call's time went. `flush` is awaited at the end of each request, before the app returns."""
     alive = Status(_alive)
     paths: dict[str, App] = {"/healthz": alive, "/health": alive, "/readyz": Status(ready), **(fixed or {})}
     router = Router(routes, fixed=paths)
-    return AccessMiddleware(router, observers=observers, tracer=tracer, bound=bound, flush=flush)
+    return AccessMiddleware(
+        router, observers=observers, tracer=tracer, bound=bound, phases=phases, flush=flush
+    )

@@ -67,6 +67,7 @@ def build(loaded: Loaded, resources: Resources) -> Running:
         observers=observers,
         tracer=seen.tracer,
         bound=_bound(file, resources),
+        phases=seen.tracer is not None or page is not None,
         fixed=_fixed(protected),
         ready=Ready(lambda: resources.store),
         flush=flush,

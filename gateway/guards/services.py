@@ -72,7 +72,9 @@ class Guardrail:
         source = "OUTPUT" if phase == "response" else "INPUT"
         body = orjson.dumps({"source": source, "content": [{"text": {"text": text}} for text in texts]})
         try:
-            signed = await self.signer.sign("POST", url, [(b"content-type", b"application/json")], body)
+            plain = [(b"content-type", b"application/json")]
+            made = self.signer.sign("POST", url, plain, body)
+            signed = made if isinstance(made, list) else await made
             headers = {name.decode(): value.decode() for name, value in signed}
             reply = await post(url, body, headers, timeout=self.timeout, transport=self.transport)
             return _intervened(reply, len(texts))

@@ -67,22 +67,19 @@ class LLMApp:
         self._late = Late(GRACE)
         self._recall: Recall | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = Call.of(scope)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        call, method = Call.of(scope), scope["method"]
         endpoint = call.endpoint
-        if scope["method"] == "HEAD" or call.path.endswith("/api/hello"):
-            return await _hello(scope["method"], send)
+        if method == "HEAD" or call.path.endswith("/api/hello"):
+            return _hello(method, send)
         if endpoint is None:
-            return await refusals.send_refusal(call, refusals.invalid(_unknown(call.path), status=404), send)
+            return refusals.send_refusal(call, refusals.invalid(_unknown(call.path), status=404), send)
         wanted = "GET" if endpoint.method in _LISTS else "POST"
-        if scope["method"] != wanted:
-            return await refusals.send_refusal(call, _wrong_method(scope["method"], wanted), send)
-        if endpoint.method in _LISTS:
-            return await self._models(call, endpoint, send)
-        op = call.operation or await operations.of(call, scope, receive)
-        query = passing.query(scope["query_string"]) if scope.get("query_string") else ""
-        inquiry = Inquiry(call, op, endpoint, call.body or b"", scope["headers"], query, self._recalled)
-        await self._serve(inquiry, receive, send)
+        if method != wanted:
+            return refusals.send_refusal(call, _wrong_method(method, wanted), send)
+        if wanted == "GET":
+            return self._models(call, endpoint, send)
+        return self._serve(call, endpoint, scope, receive, send)
 
     def _recalled(self) -> Recall:
         """Made with the first request that needs it: it brings Gemini's whole dialect along."""
@@ -92,10 +89,17 @@ class LLMApp:
             self._recall = Recall()
         return self._recall
 
-    async def _serve(self, inquiry: Inquiry, receive: Receive, send: Send) -> None:
-        relay = Relay(inquiry, send, silence=self._silence)
+    async def _serve(
+        self, call: Call, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        op = call.operation or await operations.of(call, scope, receive)
+        query = passing.query(scope["query_string"]) if scope.get("query_string") else ""
+        inquiry = Inquiry(call, op, endpoint, call.body or b"", scope["headers"], query, self._recalled)
+        relay = Relay(inquiry, call, send, self._silence)
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            with Presence(inquiry.call, receive, self._late) as presence:
+            with Presence(call, receive, self._late, task) as presence:
                 await self._relay(inquiry, relay)
             if presence.ended:
                 await presence.over()
@@ -103,7 +107,7 @@ class LLMApp:
             relay.abandoned = True
             raise
         except (UpstreamError, Refused, BadRequest) as error:
-            relay.abandoned = inquiry.call.stopped is not None
+            relay.abandoned = call.stopped is not None
             if isinstance(error, AnswerFailed) and not relay.started:
                 raise Refused(_refusal(error)) from error
             if not (relay.started and await relay.failed(_refusal(error))):

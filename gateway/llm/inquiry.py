@@ -16,7 +16,6 @@ from gateway.limits import estimate
 from gateway.llm import headers as passing
 from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.protocol import Options, Outbound, Reply, Request, Target
-from gateway.llm.quirks import of_model
 from gateway.llm.routes import Candidate
 from gateway.llm.wires import wire
 from gateway.types import Headers
@@ -91,15 +90,14 @@ class Inquiry(msgspec.Struct):
         """This candidate speaks the client's dialect: nothing has to be translated."""
         return self.dialect(candidate) == self.endpoint.dialect and not self.mixed
 
-    async def prepare(self, candidate: Candidate) -> Prepared:
-        provider, dialect = candidate.provider, self.dialect(candidate)
+    def prepare(self, candidate: Candidate) -> Prepared:
+        """Not yet signed."""
+        mixed = self.mixed
+        dialect = candidate.provider.dialect(candidate.model, "" if mixed else self.endpoint.dialect)
         self.call.wire, self.call.losses = dialect, []
-        if dialect == self.endpoint.dialect and not self.mixed:
-            made = self._untouched(candidate, dialect)
-        else:
-            made = self._translated(candidate, dialect)
-        made.headers = await provider.signer.sign("POST", made.url, made.headers, made.body)
-        return made
+        if dialect == self.endpoint.dialect and not mixed:
+            return self._untouched(candidate, dialect)
+        return self._translated(candidate, dialect)
 
     def _options(self, candidate: Candidate) -> Options:
         return Options(
@@ -108,7 +106,7 @@ class Inquiry(msgspec.Struct):
             stream=self.op.stream,
             count=self.counts,
             headers=self.call.headers,
-            quirks=candidate.provider.quirks | of_model(candidate.model),
+            quirks=candidate.quirks,
             max_output=candidate.provider.max_output,
         )
 

@@ -81,7 +81,8 @@ async def listed(provider: Provider, client: Client) -> list[Model]:
     bare, _, query = path.partition("?")
     url = provider.url(bare, query)
     version = [(b"anthropic-version", b"2023-06-01")] if dialect == "anthropic" else []
-    headers = await provider.signer.sign("GET", url, [*version, *provider.headers], b"")
+    made = provider.signer.sign("GET", url, [*version, *provider.headers], b"")
+    headers = made if isinstance(made, list) else await made
     response = await (provider.client or client).send("GET", url, headers=headers, timeouts=PATIENCE)
     try:
         body = await response.read()

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+from msgspec import Struct
 
 from gateway.call import Call
 from gateway.errors import ClientGone, Refused
@@ -18,31 +20,26 @@ from gateway.types import Receive
 GRACE = 0.5  # seconds
 
 
-class Presence:
+class Presence(Struct, eq=False):
     """Cancels what happens inside when the client leaves (ClientGone) or the call is stopped (Refused).
 
-    with Presence(call, receive, late) as presence:
+    with Presence(call, receive, late, asyncio.current_task()) as presence:
         ...
     if presence.ended:
         await presence.over()
     """
 
-    __slots__ = ("_call", "_late", "_listener", "_receive", "_task", "ended")
-
-    def __init__(self, call: Call, receive: Receive, late: Late) -> None:
-        self._call = call
-        self._receive = receive
-        self._late = late
-        self.ended = False
-        self._listener: asyncio.Task[None] | None = None
+    _call: Call
+    _receive: Receive
+    _late: Late
+    _task: asyncio.Task[Any]
+    ended: bool = False
+    _listener: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         if self._call.stopped is not None:
             raise Refused(self._call.stopped)
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._late.add(self)
+        self._late.add(self, self._task.get_loop())
         self._call.abort = self._end
         return self
 

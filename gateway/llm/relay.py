@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from gateway import refusals
+from gateway.call import Call
 from gateway.errors import UpstreamError
 from gateway.limits import estimate
 from gateway.llm import headers as passing
@@ -34,27 +36,26 @@ _SSE, _EVENTSTREAM = b"text/event-stream", b"application/vnd.amazon.eventstream"
 _TOOL_USE = re.compile(rb'"type": ?"tool_use", ?"id": ?"([\w.:-]{1,200})"')
 
 
-class Relay:
+class Relay(Struct, eq=False):
     """One request's answer. `started`: the client has its head, so that a failure can no longer have a status."""
 
-    started = False
-    abandoned = False  # the client left, or the call was stopped
-    _media = b""
-    _size = _status = 0
-    _binary = False
+    _inquiry: Inquiry
+    _call: Call
+    _send: Send
+    _silence: float = SILENCE
+    started: bool = False
+    abandoned: bool = False  # the client left, or the call was stopped
+    _media: bytes = b""
+    _size: int = 0
+    _status: int = 0
+    _binary: bool = False
     _reported: Usage | None = None
-    _final = False  # whether the provider's last word on usage was heard
+    _final: bool = False  # whether the provider's last word on usage was heard
     _watch: Watch | None = None  # of a stream that passes untouched
     _writer: StreamWriter | None = None  # of a translated stream
     _pulse: Pulse | None = None  # likewise
-    _tail = b""  # the latest bytes that the client was sent
-
-    def __init__(self, inquiry: Inquiry, send: Send, *, silence: float = SILENCE) -> None:
-        self._silence = silence
-        self._inquiry = inquiry
-        self._call = inquiry.call
-        self._send = send
-        self._parts: list[bytes] = []  # what the client was sent, to be looked at if the figures are in doubt
+    _tail: bytes = b""  # the latest bytes that the client was sent
+    _parts: list[bytes] = []  # all of them, to be looked at if the figures are in doubt
 
     def start(self, status: int, headers: Headers) -> Awaitable[None]:
         self._status = status
@@ -74,7 +75,7 @@ class Relay:
     async def untouched(self, answer: Answer) -> None:
         """The upstream's bytes as they are."""
         response, held = answer.response, answer.opening.held
-        chunk = held or await response.chunk()
+        chunk = held or response.take() or await response.chunk()
         self._call.first_byte = self._call.first_byte or time.perf_counter_ns()
         passthrough = answer.prepared.candidate.provider.passthrough
         await self.start(response.status, passing.back(response.headers, passthrough=passthrough))
@@ -88,10 +89,14 @@ class Relay:
                 await self._trimmed(response, chunk, watch, trim)
             else:
                 await self._streamed(response, chunk, watch)
+            return
+        if response.ended:
+            whole = chunk
+            await self.body(chunk, more=False)
         else:
             whole = await self._copied(response, chunk)
-            if response.status < 400:
-                self._reported, self._final = answer.prepared.wire.usage_of(plain(whole, encoding)), True
+        if response.status < 400:
+            self._reported, self._final = answer.prepared.wire.usage_of(plain(whole, encoding)), True
 
     async def _streamed(self, response: Response, chunk: bytes, watch: Watch) -> None:
         while not response.ended:
@@ -117,10 +122,7 @@ class Relay:
             raise UpstreamError(CUT)
 
     async def _copied(self, response: Response, chunk: bytes) -> bytes:
-        """An answer that is no stream, however many pieces it comes in; returns it for its usage."""
-        if response.ended:
-            await self.body(chunk, more=False)
-            return chunk
+        """An answer that is no stream and comes in pieces; returns it for its usage."""
         parts = [chunk]
         while chunk:
             await self.body(chunk, more=True)
@@ -258,7 +260,8 @@ class Relay:
         if self._watch is not None:
             self._noted(self._watch.look())
         whole = b"".join(self._parts)
-        call.tool_uses = [found.decode() for found in _TOOL_USE.findall(whole)[:TOOL_USES]]
+        if b'"tool_use"' in whole:
+            call.tool_uses = [found.decode() for found in _TOOL_USE.findall(whole)[:TOOL_USES]]
         if call.refusal is not None and self._reported is None and not readers.written(whole):
             return  # nothing was done
         call.usage = truth.settled(

@@ -13,6 +13,7 @@ import msgspec
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest, ConfigError
 from gateway.llm.providers import Provider
+from gateway.llm.quirks import of_model
 
 REMEMBERED = 1024  # models' names
 
@@ -57,6 +58,11 @@ class Candidate(msgspec.Struct, frozen=True):
 
     provider: Provider
     model: str
+    quirks: frozenset[str] = frozenset()  # the provider's and the model's
+
+    @classmethod
+    def of(cls, provider: Provider, model: str) -> Candidate:
+        return cls(provider, model, provider.quirks | of_model(model))
 
 
 class Table:
@@ -105,7 +111,7 @@ class Table:
             )
         targets = rule.to if len(rule.to) == 1 else self._ordered(rule.to)
         named = rule.model(call, op) if rule.model is not None else op.model
-        return [Candidate(self.providers[each.provider], each.model or named) for each in targets]
+        return [Candidate.of(self.providers[each.provider], each.model or named) for each in targets]
 
     def _ordered(self, targets: tuple[Target, ...]) -> Sequence[Target]:
         """As listed; or by lot, each with the chance of its weight among those still left."""

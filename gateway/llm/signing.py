@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Protocol
@@ -23,7 +23,8 @@ GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Signer(Protocol):
-    async def sign(self, method: str, url: str, headers: Headers, body: bytes) -> Headers: ...
+    def sign(self, method: str, url: str, headers: Headers, body: bytes) -> Headers | Awaitable[Headers]:
+        """A list, where nothing has to be waited for."""
 
 
 class KeySigner:
@@ -34,7 +35,7 @@ class KeySigner:
     def __init__(self, name: str, value: str) -> None:
         self._name, self._value = name.encode(), value.encode()
 
-    async def sign(self, method: str, url: str, headers: Headers, body: bytes) -> Headers:
+    def sign(self, method: str, url: str, headers: Headers, body: bytes) -> Headers:
         if self._name in map(_NAME, headers):
             headers = _without(headers, self._name)
         return [*headers, (self._name, self._value)]
@@ -49,7 +50,7 @@ class Unsigned:
 
     __slots__ = ()
 
-    async def sign(self, method: str, url: str, headers: Headers, body: bytes) -> Headers:
+    def sign(self, method: str, url: str, headers: Headers, body: bytes) -> Headers:
         return headers
 
 

@@ -28,13 +28,8 @@ class Answer(msgspec.Struct, gc=False):
 
     prepared: Prepared
     response: Response
+    status: int  # a stream that begins with an error failed with that error's, whatever its head says
     opening: Opening = PLAIN
-
-    @property
-    def status(self) -> int:
-        """A stream that begins with an error failed with that error's status, whatever its head says."""
-        early = self.opening.error
-        return early.status if early is not None else self.response.status
 
     @property
     def credential_refused(self) -> bool:
@@ -135,19 +130,20 @@ class Upstream:
 
     async def _ask(self, inquiry: Inquiry, candidate: Candidate, *, settle: bool) -> Answer:
         call, provider = inquiry.call, candidate.provider
-        prepared = await inquiry.prepare(candidate)
+        prepared = inquiry.prepare(candidate)
+        signed = provider.signer.sign("POST", prepared.url, prepared.headers, prepared.body)
+        prepared.headers = signed if isinstance(signed, list) else await signed
         call.provider, call.upstream_model = provider.name, candidate.model
         call.attempts += 1
         started = time.perf_counter_ns()
-        outcome = "failed"
+        answer: Answer | None = None
         inquiry.asked = True
         try:
             response = await (provider.client or self._client).send(
                 "POST", prepared.url, headers=prepared.headers, body=prepared.body, timeouts=provider.timeouts
             )
-            outcome = str(response.status)
             if response.status < 300 and not (inquiry.op.stream and (settle or prepared.reply is not None)):
-                answer = Answer(prepared, response)
+                answer = Answer(prepared, response, response.status)
             else:
                 answer = await _opened(inquiry, prepared, response)
         except UpstreamError:
@@ -155,8 +151,11 @@ class Upstream:
             self._health.failed(provider.name)
             raise
         finally:
-            call.upstream_ns += time.perf_counter_ns() - started
-            call.took("attempt", started, f"{provider.name} {outcome}")
+            call.answered = time.perf_counter_ns()
+            call.upstream_ns += call.answered - started
+            if call.timed:
+                outcome = "failed" if answer is None else answer.response.status
+                call.took("attempt", started, f"{provider.name} {outcome}")
         inquiry.asked = answer.status < 400
         if answer.status in RETRYABLE:
             self._health.failed(provider.name)
@@ -178,9 +177,10 @@ async def _opened(inquiry: Inquiry, prepared: Prepared, response: Response) -> A
         response.close()
         raise UpstreamError(f"the upstream redirects ({response.status}); redirects are not followed")
     if response.status >= 400:
-        return Answer(prepared, response)
+        return Answer(prepared, response, response.status)
     try:
-        return Answer(prepared, response, await opening(inquiry.call, prepared, response))
+        begun = await opening(inquiry.call, prepared, response)
+        return Answer(prepared, response, begun.error.status if begun.error else response.status, begun)
     except BaseException:
         response.close()
         raise

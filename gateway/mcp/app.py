@@ -190,7 +190,7 @@ class MCPApp:
         watch = Watch(receive, wire, task)
         call.abort = watch.leave
         if self._streaming:  # what is buffered is never left early
-            self._late.add(watch)
+            self._late.add(watch, task.get_loop())
         try:
             await work
         except asyncio.CancelledError as exc:

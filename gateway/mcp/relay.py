@@ -202,8 +202,10 @@ class Relay:
                     raise
                 failed = exc
             finally:
-                metered.upstream_ns += time.perf_counter_ns() - began
-                turn.call.took("attempt", began, op.server)
+                turn.call.answered = time.perf_counter_ns()
+                metered.upstream_ns += turn.call.answered - began
+                if turn.call.timed:
+                    turn.call.took("attempt", began, op.server)
             await repeats.wait(server, failed, attempt, safe=_repeatable(server, op, entry))
             attempt += 1
 

@@ -49,7 +49,7 @@ class AccessMiddleware:
     """Gives every request its `Call` and every end its observers.
 
     `AccessMiddleware(app, observers=[AccessLog(LineWriter())])`; a `tracer` among them also hears of the beginning. `bound`
-    is how large a body may be. `flush` is awaited after the observers, where nothing can be left for later.
+    is how large a body may be. With `phases` each call notes where its time went, for observers that show it. `flush` is awaited after the observers, where nothing can be left for later.
     """
 
     def __init__(
@@ -59,10 +59,12 @@ class AccessMiddleware:
         observers: Sequence[Observer] = (),
         tracer: Tracer | None = None,
         bound: Bound = DEFAULT,
+        phases: bool = False,
         flush: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.app = app
         self.bound = bound
+        self.phases = phases
         self.observers = tuple(observers)
         self.tracer = tracer
         self.flush = flush
@@ -73,6 +75,7 @@ class AccessMiddleware:
         call = Call.new(scope)
         state = scope.setdefault("state", {})
         state["gateway"], state["gateway.bound"] = call, self.bound
+        call.timed = self.phases
         if self.tracer is not None:
             self.tracer.begin(call)
         answer = Answer(call, send, added=((b"x-gateway-call", call.id.encode()),))

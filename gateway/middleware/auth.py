@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Literal
 
 from gateway import refusals
@@ -72,35 +72,44 @@ class AuthMiddleware:
             call.ip = network.address(
                 call.ip, scope["headers"], hops=self.trusted_hops, header=self.ip_header
             )
-        if call.verb == "HEAD" and _probe(call):
-            return await _answer(send, b"", b"text/plain")
-        if self.resource is not None and call.path == self.resource.metadata_path and call.verb == "GET":
-            return await _answer(send, self.resource.document(), b"application/json")
+        if call.verb != "POST" and (told := self._told(call, send)) is not None:
+            return await told
         if call.path not in self.open_paths:
-            started = time.perf_counter_ns()
-            refusal = await self._identify(call, scope)
-            call.took("auth", started)
-            if refusal is not None:
-                action: Literal["refuse", "would_refuse"] = "refuse" if self.enforce else "would_refuse"
-                call.verdicts.append(Verdict("auth", action, refusal.rule or refusal.kind, refusal.message))
-                if self.enforce:
-                    return await refusals.send_refusal(call, refusal, send)
+            started = call.timed and time.perf_counter_ns()
+            marks = credentials.marks(call.headers, scope["headers"], scope.get("query_string", b""))
+            caller = self._recognition.known(marks) or await self._identified(call, scope, marks)
+            refusal = caller if isinstance(caller, Refusal) else self._admitted(call, scope, caller)
+            if started:
+                call.took("auth", started)
+            if refusal is not None and self._refused(call, refusal):
+                return await refusals.send_refusal(call, refusal, send)
         if network.KEY_HEADER in call.headers:
             _hide(call, scope, (network.KEY_HEADER,))
         await self.app(scope, receive, send)
 
-    async def _identify(self, call: Call, scope: Scope) -> Refusal | None:
-        marks = credentials.marks(call.headers, scope["headers"], scope.get("query_string", b""))
-        caller = self._recognition.known(marks)
-        if caller is None:
-            try:
-                caller = await self._recognition.of(self._shown(call, scope), marks)
-            except (BadRequest, InvalidToken, KeysUnavailable, StoreError) as error:
-                if self.mode != "permissive" or not isinstance(error, InvalidToken):
-                    return self._unknown(call, error)
-                caller = Caller()
-            if not caller.headers and self.mode == "strict":
-                return self._unauthorized(MISSING)
+    def _told(self, call: Call, send: Send) -> Awaitable[None] | None:
+        """The answer to what anybody may ask."""
+        if call.verb == "HEAD" and _probe(call):
+            return _answer(send, b"", b"text/plain")
+        if self.resource is not None and call.path == self.resource.metadata_path and call.verb == "GET":
+            return _answer(send, self.resource.document(), b"application/json")
+        return None
+
+    def _refused(self, call: Call, refusal: Refusal) -> bool:
+        action: Literal["refuse", "would_refuse"] = "refuse" if self.enforce else "would_refuse"
+        call.verdicts.append(Verdict("auth", action, refusal.rule or refusal.kind, refusal.message))
+        return self.enforce
+
+    async def _identified(self, call: Call, scope: Scope, marks: bytes) -> Caller | Refusal:
+        try:
+            caller = await self._recognition.of(self._shown(call, scope), marks)
+        except (BadRequest, InvalidToken, KeysUnavailable, StoreError) as error:
+            if self.mode != "permissive" or not isinstance(error, InvalidToken):
+                return self._unknown(call, error)
+            caller = Caller()
+        return caller if caller.headers or self.mode != "strict" else self._unauthorized(MISSING)
+
+    def _admitted(self, call: Call, scope: Scope, caller: Caller) -> Refusal | None:
         call.principal, call.token = caller.principal, caller.token
         call.attribution = self.attribution.of(caller.principal, call.headers)
         if caller.headers:

@@ -72,9 +72,10 @@ class AuthzMiddleware:
                 refused = self.policy.decide(call, ANYTHING)
             else:
                 operation = call.operation or await operations.of(call, scope, receive)
-                started = time.perf_counter_ns()
+                started = call.timed and time.perf_counter_ns()
                 refused = self.policy.decide(call, operation)
-                call.took("authz", started)
+                if started:
+                    call.took("authz", started)
                 receive = body.replay(call, receive)
         except BadRequest as error:
             refused = refusals.invalid(str(error), status=error.status)

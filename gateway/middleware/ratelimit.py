@@ -82,7 +82,7 @@ class RateLimitMiddleware:
                 call.policies = Policies()
             call.policies.ratelimit = self.limiter
             return await self.app(scope, receive, send)
-        started = time.perf_counter_ns()
+        started = call.timed and time.perf_counter_ns()
         try:
             operation = call.operation or await operations.of(call, scope, receive)
             held = await self.limiter.reserve(call, operation)
@@ -91,7 +91,8 @@ class RateLimitMiddleware:
             return await refusals.send_refusal(call, refusal, send)
         except Refused as error:
             return await refusals.send_refusal(call, error.refusal, send)
-        call.took("ratelimit", started)
+        if started:
+            call.took("ratelimit", started)
         replayed = body.replay(call, receive)
         if not held.parts:
             return await self.app(scope, replayed, send)

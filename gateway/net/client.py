@@ -49,6 +49,9 @@ class Response(Protocol):
     def arrived(self) -> bool:
         """All of it is here, read or not: `read` need not wait."""
 
+    def take(self) -> bytes:
+        """What of the body is here and was not read yet, b"" where nothing is."""
+
     async def chunk(self) -> bytes:
         """The next bytes of the body, b"" at its end. Raises UpstreamClosed where it was cut, UpstreamTimeout."""
 

@@ -26,7 +26,18 @@ class Connection(asyncio.Protocol):
     """The timer fires at least every `TICK` seconds and looks at the deadline, so that moving a deadline, which happens
     for every piece of every answer, is one assignment and no work for the event loop."""
 
-    __slots__ = ("_fires", "_keep", "_parser", "_timer", "due", "exchange", "home", "loop", "reused", "transport")
+    __slots__ = (
+        "_fires",
+        "_keep",
+        "_parser",
+        "_timer",
+        "due",
+        "exchange",
+        "home",
+        "loop",
+        "reused",
+        "transport",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, home: Home) -> None:
         self.loop = loop
@@ -64,7 +75,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         exchange, parser = self.exchange, self._parser
-        if exchange is None or parser is None:  # bytes that nobody has asked for: what follows cannot be trusted
+        if (
+            exchange is None or parser is None
+        ):  # bytes that nobody has asked for: what follows cannot be trusted
             return self.transport.abort()
         try:
             parser.feed_data(data)
@@ -109,7 +122,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         exchange, parser = self.exchange, self._parser
-        assert exchange is not None and parser is not None
+        if exchange is None or parser is None:
+            return
         exchange.status = parser.get_status_code()
         if exchange.status < 200:
             return
@@ -126,7 +140,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         exchange, parser = self.exchange, self._parser
-        assert exchange is not None and parser is not None
+        if exchange is None or parser is None:
+            return
         if exchange.status < 200:  # 100 Continue, 103 Early Hints: the answer itself follows
             exchange.headers = []
             return

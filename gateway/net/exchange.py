@@ -63,7 +63,7 @@ class Exchange(Struct, eq=False):
             if self.complete:
                 return b""
             await self.more(self.idle)
-        return self._take()
+        return self.take()
 
     async def read(self, limit: int = READ_LIMIT) -> bytes:
         first = await self.chunk()
@@ -83,7 +83,7 @@ class Exchange(Struct, eq=False):
         if self.wire is not None:
             self.fail(UpstreamClosed("the answer was closed before its end"))
 
-    def _take(self) -> bytes:
+    def take(self) -> bytes:
         parts = self._parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()

@@ -16,27 +16,25 @@ class Late:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._waiting: dict[Watch, float] = {}
+        self._young: dict[Watch, None] = {}  # since the timer last fired
+        self._old: dict[Watch, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # whose timer runs
 
-    def add(self, watch: Watch) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiting[watch] = loop.time() + self._seconds
+    def add(self, watch: Watch, loop: asyncio.AbstractEventLoop) -> None:
+        self._young[watch] = None
         if self._loop is not loop:
             self._loop = loop
             loop.call_later(self._seconds, self._look, loop)
 
     def remove(self, watch: Watch) -> None:
-        self._waiting.pop(watch, None)
+        self._young.pop(watch, None)
+        self._old.pop(watch, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for watch, due in list(self._waiting.items()):
-            if due > now:
-                break  # they stand in the order in which they came
-            del self._waiting[watch]
+        late, self._old, self._young = self._old, self._young, {}
+        for watch in late:
             watch.start()
-        if self._waiting:
+        if self._old:
             loop.call_later(self._seconds, self._look, loop)
         elif self._loop is loop:
             self._loop = None

@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from weakref import WeakKeyDictionary
 

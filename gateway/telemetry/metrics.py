@@ -244,12 +244,7 @@ class Metrics:
 
 def _own(call: Call, now: int) -> float:
     """What the gateway itself took: up to the first byte of an answer that streams, else of the whole call."""
-    ended = now
-    for phase in reversed(call.phases):
-        if phase.name == "attempt":
-            ended = phase.ended
-            break
-    own = ended - call.started - call.upstream_ns
+    own = (call.answered or now) - call.started - call.upstream_ns
     return own / 1e9 if own > 0 else 0.0
 
 

@@ -98,7 +98,9 @@ async def gateway(
         }
         asker = Asker(pool, sleep=sleep, draw=lambda: 0.5, health=Health(clock))
         app = LLMApp(providers=providers, models=models, client=pool, upstream=asker, silence=silence)
-        drive = Driver(Checked(compose([Route("/", app), Route("/gemini", app)], observers=[seen])))
+        drive = Driver(
+            Checked(compose([Route("/", app), Route("/gemini", app)], observers=[seen], phases=True))
+        )
         try:
             yield Gateway(app, drive, seen, ups, slept)
         finally:

@@ -30,10 +30,13 @@ class Given:
     status: int = 200
     ended: bool = False
 
-    async def chunk(self) -> bytes:
+    def take(self) -> bytes:
         piece = self.pieces.pop(0) if self.pieces else b""
         self.ended = not self.pieces
         return piece
+
+    async def chunk(self) -> bytes:
+        return self.take()
 
     async def read(self, limit: int = 0) -> bytes:
         whole, self.pieces, self.ended = b"".join(self.pieces), [], True
@@ -85,4 +88,4 @@ def driver(app: App, *observers: Observer) -> Driver:
 
 
 def composed(app: App, *observers: Observer) -> App:
-    return compose([Route("/", app)], observers=observers)
+    return compose([Route("/", app)], observers=observers, phases=True)

@@ -49,7 +49,8 @@ def test_base_urls(name: str, settings: dict[str, Any], url: str) -> None:
 
 async def test_credentials_go_where_each_provider_wants_them() -> None:
     async def sent(name: str, **settings: Any) -> dict[bytes, bytes]:
-        return dict(await provider(name, **settings).signer.sign("POST", "https://host/", [], b""))
+        made = provider(name, **settings).signer.sign("POST", "https://host/", [], b"")
+        return dict(made if isinstance(made, list) else await made)
 
     assert await sent("anthropic", api_key="k") == {b"x-api-key": b"k"}
     assert await sent("gemini", api_key="k") == {b"x-goog-api-key": b"k"}

@@ -196,11 +196,11 @@ async def test_a_google_token_that_has_expired_is_renewed() -> None:
 
 async def test_fixed_credentials_replace_the_clients_own() -> None:
     given = [(b"x-api-key", b"mine"), (b"authorization", b"Bearer mine"), (b"x", b"y")]
-    assert dict(await KeySigner("x-api-key", "ours").sign("POST", "u", given, b"")) == {
+    assert dict(KeySigner("x-api-key", "ours").sign("POST", "u", given, b"")) == {
         b"x-api-key": b"ours", b"authorization": b"Bearer mine", b"x": b"y",
     }  # fmt: skip
-    assert dict(await bearer("ours").sign("POST", "u", given, b""))[b"authorization"] == b"Bearer ours"
-    assert await Unsigned().sign("POST", "u", given, b"") == given
+    assert dict(bearer("ours").sign("POST", "u", given, b""))[b"authorization"] == b"Bearer ours"
+    assert Unsigned().sign("POST", "u", given, b"") == given
 
 
 @pytest.mark.parametrize(

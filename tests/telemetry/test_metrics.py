@@ -44,8 +44,7 @@ def value(found: Metrics, name: str, **labels: str) -> float:
 
 def test_a_model_call_counts_its_request_its_tokens_by_type_and_its_dollars() -> None:
     counted = metrics()
-    attempt = Phase("attempt", 1_002_000_000, 1_402_000_000, "anthropic 200")
-    counted.finished(model_call(phases=[attempt], upstream_ns=400_000_000))
+    counted.finished(model_call(answered=1_402_000_000, upstream_ns=400_000_000))
     assert value(counted, "gateway_requests_total", route="/", kind="llm", status="200") == 1
     assert value(counted, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 1300
     assert value(counted, "gen_ai_client_token_usage_sum", gen_ai_token_type="input_cache_read") == 1000
