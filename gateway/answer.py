@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from gateway.types import Message, Send
 
 if TYPE_CHECKING:
     from gateway.call import Call
 
 
-class Answer:
+class Answer(Struct, eq=False):
     """The `send` of one request, one for all layers that were given the same: a chain of them would cost more than what
     they do. `heads` get the message with the head before it goes on, `feeds` each piece of the body; `added` are headers.
     """
 
-    __slots__ = ("_added", "_call", "_send", "ended", "feeds", "heads", "size", "status")
-
-    def __init__(self, call: Call, send: Send, *, added: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        self._call = call
-        self._send = send
-        self._added = added
-        self.heads: list[Callable[[Message], None]] = []
-        self.feeds: list[Callable[[bytes], None]] = []
-        self.status = 0  # 0: nothing was sent
-        self.size = 0
-        self.ended = False
+    _call: Call
+    _send: Send
+    _added: Sequence[tuple[bytes, bytes]] = ()
+    heads: list[Callable[[Message], None]] = []
+    feeds: list[Callable[[bytes], None]] = []
+    status: int = 0  # 0: nothing was sent
+    size: int = 0
+    ended: bool = False
 
     @classmethod
     def of(cls, call: Call, send: Send) -> Answer:

@@ -191,7 +191,7 @@ _names: Known[bytes, str] = Known(lambda name: name.decode("latin-1"))
 
 def _named(at: float) -> str:
     """Later calls have later names, so that an index over them grows at its end; a name is no secret."""
-    return f"req_{int(at * 1_000_000) << 40 | random.getrandbits(40):024x}"
+    return f"req_{int(at * 1_000_000):014x}{random.getrandbits(40):010x}"
 
 
 def _below(root: str, path: str) -> str:

@@ -62,9 +62,11 @@ def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
     model = endpoint.model or _value(fields, "model", str)
     if not model:
         raise BadRequest("model: field required")
-    stream = endpoint.stream or bool(_value(fields, "stream", bool))
-    limits = [_value(fields, key, int) or 0 for key in fields.keys() & _LIMITS]
-    return Operation("llm", name, charged, model, stream, (max(limits) or None) if limits else None)
+    stream = endpoint.stream or ("stream" in fields and bool(_value(fields, "stream", bool)))
+    limit = 0
+    if not _LIMITS.isdisjoint(fields):
+        limit = max(_value(fields, key, int) or 0 for key in _LIMITS)
+    return Operation("llm", name, charged, model, stream, limit or None)
 
 
 def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -77,9 +79,9 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     compact = 1 + sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
     if len(body) != compact and not _whole(bytes(body), fields):
         raise BadRequest("the request body holds a key twice, or a key with escaped quotes")
-    for key in fields:
-        if _misspelt[key]:
-            raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
+    if True in map(_misspelt.__getitem__, fields):
+        key = next(key for key in fields if _misspelt[key])
+        raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
     return fields
 
 

@@ -78,7 +78,7 @@ class AccessMiddleware:
         call.timed = self.phases
         if self.tracer is not None:
             self.tracer.begin(call)
-        answer = Answer(call, send, added=((b"x-gateway-call", call.id.encode()),))
+        answer = Answer(call, send, ((b"x-gateway-call", call.id.encode()),))
         try:
             if _ambiguous(call.path):
                 raise BadRequest("the path can be read in more than one way: send it normalised")

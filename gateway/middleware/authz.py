@@ -13,6 +13,7 @@ from gateway.errors import BadRequest
 from gateway.policies import Policies
 from gateway.policy.authorization import Authorization, Challenge
 from gateway.policy.switches import Switches
+from gateway.refusals import Refusal
 from gateway.types import App, Receive, Scope, Send
 
 # Some MCP operation, not yet read: what a rule says of it is everything that it could still say.
@@ -58,27 +59,27 @@ class AuthzMiddleware:
         else:
             call.policies = call.policies or Policies()
             call.policies.authz = self.policy  # for lists, and for an app that asks per operation
-        if self.switches is None:
-            return await self._pass(call, scope, receive, send)
-        await self.switches.begin(call)
+        switches = self.switches
+        if switches is not None:
+            if switches.stale:
+                await switches.fresh()
+            switches.begin(call)
         try:
-            await self._pass(call, scope, receive, send)
+            try:
+                op = ANYTHING if self.defer else call.operation or await operations.of(call, scope, receive)
+                refused = self._decided(call, op)
+            except BadRequest as error:
+                refused = refusals.invalid(str(error), status=error.status)
+            if refused is not None:
+                return await refusals.send_refusal(call, refused, send)
+            await self.app(scope, receive if self.defer else body.replay(call, receive), send)
         finally:
-            self.switches.end(call)
+            if switches is not None:
+                switches.end(call)
 
-    async def _pass(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            if self.defer:
-                refused = self.policy.decide(call, ANYTHING)
-            else:
-                operation = call.operation or await operations.of(call, scope, receive)
-                started = call.timed and time.perf_counter_ns()
-                refused = self.policy.decide(call, operation)
-                if started:
-                    call.took("authz", started)
-                receive = body.replay(call, receive)
-        except BadRequest as error:
-            refused = refusals.invalid(str(error), status=error.status)
-        if refused is None:
-            return await self.app(scope, receive, send)
-        await refusals.send_refusal(call, refused, send)
+    def _decided(self, call: Call, operation: Operation) -> Refusal | None:
+        started = call.timed and time.perf_counter_ns()
+        refused = self.policy.decide(call, operation)
+        if started and not self.defer:
+            call.took("authz", started)
+        return refused

@@ -82,10 +82,10 @@ class Connection(asyncio.Protocol):
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not exchange.complete:
+            if not exchange.arrived:
                 return exchange.fail(UpstreamError(f"the upstream's answer is not valid HTTP: {error}"))
             self._keep = False
-        if exchange.complete:
+        if exchange.arrived:
             self._finish(exchange, reusable=self._keep)
         elif not exchange.begun:
             exchange.head_size += len(data)
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
     # -- what the parser finds
 
     def on_message_begin(self) -> None:
-        if self.exchange is None or self.exchange.complete:
+        if self.exchange is None or self.exchange.arrived:
             raise ValueError("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
                 raise ValueError("a transfer coding that was not asked for")
         exchange.begun = True
         if exchange.no_body:
-            self._keep, exchange.complete = False, True
+            self._keep, exchange.arrived = False, True
 
     def on_body(self, data: bytes) -> None:
         if self.exchange is not None:
@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         if exchange.status < 200:  # 100 Continue, 103 Early Hints: the answer itself follows
             exchange.headers = []
             return
-        self._keep, exchange.complete = parser.should_keep_alive() and not exchange.no_body, True
+        self._keep, exchange.arrived = parser.should_keep_alive() and not exchange.no_body, True
 
     # -- the wire under an exchange
 

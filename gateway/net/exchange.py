@@ -40,7 +40,7 @@ class Exchange(Struct, eq=False):
     status: int = 0
     headers: Headers = []
     begun: bool = False  # the head has arrived
-    complete: bool = False
+    arrived: bool = False  # the last byte has
     head_size: int = 0
     _parts: list[bytes] = []
     _size: int = 0
@@ -52,22 +52,18 @@ class Exchange(Struct, eq=False):
 
     @property
     def ended(self) -> bool:
-        return self.complete and not self._parts
-
-    @property
-    def arrived(self) -> bool:
-        return self._complete
+        return self.arrived and not self._parts
 
     async def chunk(self) -> bytes:
         while not self._parts:
-            if self.complete:
+            if self.arrived:
                 return b""
             await self.more(self.idle)
         return self.take()
 
     async def read(self, limit: int = READ_LIMIT) -> bytes:
         first = await self.chunk()
-        if self.complete and not self._parts and len(first) <= limit:
+        if self.arrived and not self._parts and len(first) <= limit:
             return first
         parts, size = [first], len(first)
         while size <= limit:
@@ -118,8 +114,8 @@ class Exchange(Struct, eq=False):
         """The upstream says that nothing more comes: whether that is the end of an answer that has no other end. It cuts all
         others."""
         if self.begun and not any(key in _FRAMED for key, _ in self.headers):
-            self.complete = True
-        return self.complete
+            self.arrived = True
+        return self.arrived
 
     def lost(self, error: Exception | None) -> None:
         if self.begun:

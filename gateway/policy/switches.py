@@ -176,11 +176,13 @@ class Switches:
                 if refusal is not None and running.call.stopped is None:
                     running.call.stop(refusal)
 
-    async def begin(self, call: Call) -> None:
-        """From now on, and until `end`, a switch can stop this call. Reads the store first where nobody did for a while: the
-        instance was idle, or frozen."""
-        if self._clock() - self._tried > self._stale:
-            await self.fresh()
+    @property
+    def stale(self) -> bool:
+        """Nobody has read the store for a while: the instance was idle, or frozen."""
+        return self._clock() - self._tried > self._stale
+
+    def begin(self, call: Call) -> None:
+        """From now on, and until `end`, a switch can stop this call."""
         self._running[call.id] = _Running(call)
         if self._timer is None or self._loop is not asyncio.get_running_loop():
             self._arm()

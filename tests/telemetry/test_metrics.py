@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.call import Phase
 from gateway.refusals import unauthorized
 from gateway.telemetry import exposition
 from gateway.telemetry.background import Background
