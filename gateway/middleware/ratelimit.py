@@ -21,6 +21,7 @@ from gateway.metering.readers import Watcher
 from gateway.metering.usage import Usage
 from gateway.middleware.expressions import callable_of
 from gateway.policies import Policies
+from gateway.refusals import Refusal
 from gateway.stores.memory import MemoryStore
 from gateway.types import App, Message, Receive, Scope, Send
 
@@ -86,11 +87,8 @@ class RateLimitMiddleware:
         try:
             operation = call.operation or await operations.of(call, scope, receive)
             held = await self.limiter.reserve(call, operation)
-        except BadRequest as error:
-            refusal = refusals.invalid(str(error), status=error.status)
-            return await refusals.send_refusal(call, refusal, send)
-        except Refused as error:
-            return await refusals.send_refusal(call, error.refusal, send)
+        except (BadRequest, Refused) as error:
+            return await refusals.send_refusal(call, _refusal(error), send)
         if started:
             call.took("ratelimit", started)
         replayed = body.replay(call, receive)
@@ -151,6 +149,12 @@ class _Spent:
         return truth.judged(
             self._watcher.usage, prompt=prompt, written=self._watcher.written, final=self._watcher.final
         )
+
+
+def _refusal(error: BadRequest | Refused) -> Refusal:
+    if isinstance(error, Refused):
+        return error.refusal
+    return refusals.invalid(str(error), status=error.status)
 
 
 def _named(given: Principal | str) -> Principal:
