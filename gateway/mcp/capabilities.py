@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gateway.mcp.tables import TOOLS
+from gateway.mcp.tables import PROMPTS, RESOURCES, TOOLS
 from gateway.mcp.upstream import Hello
 
 _LISTENING = ("listChanged", "subscribe")
 
 
-def capabilities(hellos: Iterable[Hello], *, streaming: bool) -> dict[str, Any]:
-    """What any server can do, all can do together."""
+def capabilities(hellos: Iterable[Hello], *, streaming: bool, complete: bool) -> dict[str, Any]:
+    """What any server can do, all can do together. Where one has not answered yet (`complete` is False), there may be anything:
+    who is not told of prompts never asks for them again."""
     merged: dict[str, Any] = {}
     for hello in hellos:
         _merge(merged, hello.capabilities)
@@ -21,7 +22,8 @@ def capabilities(hellos: Iterable[Hello], *, streaming: bool) -> dict[str, Any]:
             if isinstance(capability, dict):
                 for key in _LISTENING:
                     capability.pop(key, None)
-    merged.setdefault(TOOLS.capability, {})
+    for kind in (TOOLS,) if complete else (TOOLS, PROMPTS, RESOURCES):
+        merged.setdefault(kind.capability, {})
     return merged
 
 

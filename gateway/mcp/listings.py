@@ -35,6 +35,7 @@ COOL_DOWN = 5.0  # a server that failed is left alone for so long
 START = 60.0  # the longest that a server may take from its start to the end of its first list
 KEPT = 4096
 
+_NEVER = 0.0, None
 Need = Literal["list", "call", "name"]
 _Key = tuple[str, str, str, str]  # server, caller, session, method
 
@@ -92,6 +93,15 @@ class Listings:
         failed = {server.name: self._failed.get(_whose(call, server)) for server in self._servers}
         return {name: last[1] for name, last in failed.items() if last is not None}
 
+    def rests(self, call: Call, server: Server) -> bool:
+        """It failed a moment ago, and is left alone."""
+        return self._clock() < self._failed.get(_whose(call, server), _NEVER)[0]
+
+    def fail(self, call: Call, server: Server, why: GatewayError) -> None:
+        if len(self._failed) >= KEPT:
+            self._failed.clear()
+        self._failed[_whose(call, server)] = self._clock() + COOL_DOWN, why
+
     def forget(self, server: str) -> None:
         """The server said that its lists changed."""
         self._forgotten[server] += 1
@@ -120,7 +130,7 @@ class Listings:
             return why
         if need == "list":
             return None
-        self._fail(call, server, why)
+        self.fail(call, server, why)
         self._begun(call, peer, kind, server)  # beside the call: the next one may find it again
         return why
 
@@ -134,20 +144,13 @@ class Listings:
             joined = key in self._fetching
             task = self._begun(call, peer, kind, server)
             await asyncio.wait({task}, timeout=None if need == "name" else self.deadline)
-            if not task.done():
-                return self._fail(call, server, UpstreamTimeout(f"no answer within {self.deadline:g} s"))
-            outcome = task.result()
-            if isinstance(outcome, Kept) or not joined:
+            late = UpstreamTimeout(f"no answer within {self.deadline:g} s")
+            outcome = task.result() if task.done() else late
+            if isinstance(outcome, Kept) or outcome is late or not joined:
                 break
         if isinstance(outcome, UpstreamError):  # what was refused to this caller is no fault of the server
-            self._fail(call, server, outcome)
+            self.fail(call, server, outcome)
         return outcome
-
-    def _fail(self, call: Call, server: Server, why: GatewayError) -> GatewayError:
-        if len(self._failed) >= KEPT:
-            self._failed.clear()
-        self._failed[_whose(call, server)] = self._clock() + COOL_DOWN, why
-        return why
 
     def _begun(self, call: Call, peer: Peer, kind: Kind, server: Server) -> asyncio.Task[Kept | GatewayError]:
         """The fetch that is under way, or a new one. It goes on when whoever waits for it gives up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -31,6 +31,7 @@ from gateway.mcp.tables import KINDS, PROMPTS, RESOURCES, TEMPLATES, Entry, Kind
 from gateway.mcp.taskids import TaskIds
 from gateway.mcp.tasks import METHODS as TASKS
 from gateway.mcp.tasks import Tasks
+from gateway.mcp.together import Together
 from gateway.mcp.turn import Turn, judge, refused, unknown
 from gateway.mcp.upstream import Answer, Ask, Hello, incoming, plainly
 from gateway.mcp.wire import Wire
@@ -57,6 +58,7 @@ class Methods:
         searching: bool,
     ) -> None:
         self._catalog = catalog
+        self._together = Together(catalog)
         self._sight = sight
         self._info = {"name": name, "version": version}
         self._streaming = streaming
@@ -123,14 +125,14 @@ class Methods:
 
     async def join(self, call: Call, peer: Peer) -> Peer:
         """A client's session begins at every server that keeps sessions."""
-        servers = list(self._catalog.servers.values())
-        handles = await self._each(servers, lambda server: server.upstream.join(call, peer))
+        servers = self._catalog.servers.values()
+        handles = await self._together.each(servers, lambda server: server.upstream.join(call, peer), call)
         return structs.replace(peer, handles={name: handle for name, handle in handles.items() if handle})
 
     async def leave(self, call: Call, peer: Peer) -> None:
         self.listening.following.forget(peer.session)
         servers = [self._catalog.servers[name] for name in peer.handles if name in self._catalog.servers]
-        await self._each(servers, lambda server: server.upstream.leave(call, peer))
+        await self._together.each(servers, lambda server: server.upstream.leave(call, peer))
 
     async def told(self, call: Call, peer: Peer, message: Message) -> None:
         """A notification, or the client's answer to a request that a server had sent it."""
@@ -143,7 +145,7 @@ class Methods:
 
     async def _tell(self, call: Call, peer: Peer, raw: bytes) -> None:
         servers = [self._catalog.servers[name] for name in peer.handles if name in self._catalog.servers]
-        await self._each(servers, lambda server: server.upstream.tell(call, peer, raw))
+        await self._together.each(servers, lambda server: server.upstream.tell(call, peer, raw))
 
     async def _cancelled(self, call: Call, peer: Peer, message: Message) -> None:
         """The servers of this session know the request under the client's own id; others are let go of here."""
@@ -170,35 +172,26 @@ class Methods:
             given = self._ids.inward(call, message.result)
             await server.upstream.tell(call, peer, jsonrpc.result(ident, given))
 
-    async def _each(
-        self, servers: Iterable[Server], act: Callable[[Server], Awaitable[Any]]
-    ) -> dict[str, Any]:
-        """The outcome by server; those that fail or are late are left out."""
-
-        async def one(server: Server) -> tuple[str, Any] | None:
-            try:
-                async with asyncio.timeout(self._catalog.listings.deadline):
-                    return server.name, await act(server)
-            except (UpstreamError, Refused, TimeoutError):
-                return None
-
-        outcomes = await asyncio.gather(*(one(server) for server in servers))
-        return dict(outcome for outcome in outcomes if outcome is not None)
-
     # -- what the gateway answers itself
 
     async def _hellos(self, turn: Turn) -> list[Hello]:
-        found = await self._each(
-            self._catalog.servers.values(), lambda server: server.upstream.hello(turn.call, turn.peer)
+        """Of those that did not fail a moment ago: a session that begins waits for the same one once."""
+        awake = self._together.awake(turn.call)
+        found = await self._together.each(
+            awake, lambda server: server.upstream.hello(turn.call, turn.peer), turn.call
         )
         return [found[name] for name in self._catalog.servers if name in found]
+
+    def _capabilities(self, hellos: Sequence[Hello]) -> dict[str, Any]:
+        complete = len(hellos) == len(self._catalog.servers)
+        return capabilities(hellos, streaming=self._streaming, complete=complete)
 
     async def _initialize(self, turn: Turn) -> Answer:
         judge(turn)
         hellos = await self._hellos(turn)
         result: dict[str, Any] = {
             "protocolVersion": turn.peer.version,
-            "capabilities": capabilities(hellos, streaming=self._streaming),
+            "capabilities": self._capabilities(hellos),
             "serverInfo": self._info,
         }
         if said := instructions(hellos):
@@ -211,7 +204,7 @@ class Methods:
         result: dict[str, Any] = {
             "resultType": "complete",
             "supportedVersions": [eras.MODERN],
-            "capabilities": capabilities(hellos, streaming=self._streaming),
+            "capabilities": self._capabilities(hellos),
             "_meta": {eras.SERVER_INFO: self._info},
             "ttlMs": 0,
             "cacheScope": "private",
@@ -231,7 +224,7 @@ class Methods:
                     Ask(turn.call, turn.peer, "logging/setLevel", turn.message.params), turn
                 )
 
-        await self._each(self._catalog.servers.values(), tell)
+        await self._together.each(self._catalog.servers.values(), tell)
         return Answer(b"{}")
 
     def _sees(self, turn: Turn, kind: Kind, entry: Entry) -> bool:

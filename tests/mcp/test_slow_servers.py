@@ -149,12 +149,40 @@ async def test_while_a_server_is_down_nothing_is_said_to_be_unknown(era: Any) ->
         assert (await era(app).call("t"))["content"][0]["text"] == "Unknown tool: t"
 
 
+@pytest.mark.parametrize("hangs", ["server/discover", "initialize"])
+async def test_a_server_that_hangs_delays_the_begin_of_a_session_by_one_deadline(hangs: str) -> None:
+    async def hang(asked: Asked) -> Any:
+        await asyncio.Event().wait()
+
+    bad = Scripted(modern=hangs == "server/discover", methods={hangs: hang})
+    async with federation({"bad": bad, "good": Scripted([tool("u")])}, list_timeout=0.3) as app:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await Legacy(app).begin()
+        once = clock()
+        assert once - began < 0.55
+        assert await Legacy(app).tools() == ["u"]
+        assert (await Modern(app).ask("server/discover"))["result"]
+        assert clock() - once < 0.25
+
+
+@pytest.mark.parametrize("method", ["initialize", "server/discover"])
+async def test_while_a_server_is_missing_what_it_may_have_is_offered(method: str) -> None:
+    down = Scripted(modern=False, legacy=False)
+    async with federation({"down": down, "up": Scripted([tool("u")])}) as app:
+        era: Any = Legacy if method == "initialize" else Modern
+        found = (await era(app).ask(method, {"protocolVersion": "2025-11-25", "capabilities": {}}))["result"]
+        assert found["capabilities"].keys() >= {"tools", "prompts", "resources"}
+
+
 async def test_no_client_is_told_where_a_server_is() -> None:
     pool = Pool(proxies=None)
     app = MCPApp([Server(HttpUpstream("s", "http://127.0.0.1:9/secret", client=pool))])
+    begun = await (await Legacy(app).begin()).ask("tools/list")
+    discovered = await Modern(app).ask("server/discover")
     listed = (await Modern(app).ask("tools/list"))["result"]
     called = await Modern(app).call("t")
-    told = json.dumps([listed, called])
+    told = json.dumps([begun, discovered, listed, called])
     assert listed["_meta"]["gateway/missing"] == [{"server": "s", "reason": "it cannot be reached"}]
     assert "127.0.0.1" not in told
     assert "secret" not in told
