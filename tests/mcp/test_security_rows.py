@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -391,11 +393,66 @@ def test_row_22_a_member_named_twice_is_refused_wherever_it_stands_and_however_i
         jsonrpc.read_client(before + mark + twice + b":0," + after)
 
 
+ORDERS = [
+    ("jsonrpc", "id", "method", "params"),
+    ("method", "params", "jsonrpc", "id"),
+    ("id", "params", "method", "jsonrpc"),
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@given(
+    params=st.dictionaries(st.sampled_from(["name", "arguments", "_meta", "x", "Name"]), JSON),
+    ident=st.integers(-3) | st.text(),
+)
+def test_row_22_however_a_message_is_written_it_is_read_alike(
+    order: Sequence[str], params: dict[str, Any], ident: Any
+) -> None:
+    parts = {"jsonrpc": "2.0", "id": ident, "method": "tools/call", "params": params}
+    try:
+        tight = orjson.dumps({name: parts[name] for name in order})
+    except TypeError:  # a number or a text that is no JSON
+        assume(False)
+    loose = tight[:-1] + b" }"
+
+    def read(body: bytes) -> Any:
+        try:
+            [message], _ = jsonrpc.read_client(body)
+        except jsonrpc.RpcError as exc:
+            return exc.code, exc.message
+        return message
+
+    assert read(tight) == read(loose)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("twice", ["jsonrpc", "id", "method", "params"])
+@pytest.mark.parametrize("first", [True, False])
+def test_row_22_no_member_of_a_message_itself_is_named_twice(
+    order: Sequence[str], twice: str, first: bool
+) -> None:
+    parts = {"jsonrpc": '"2.0"', "id": "1", "method": '"tools/call"', "params": '{"name":"t"}'}
+    written = [f'"{name}":{parts[name]}' for name in order]
+    again = f'"{twice}":{parts[twice]}'
+    body = "{" + ",".join([again, *written] if first else [*written, again]) + "}"
+    with pytest.raises(jsonrpc.RpcError, match="twice"):
+        jsonrpc.read_client(body.encode())
+
+
 @pytest.mark.parametrize("written", [b'{"a":', b'{ "a": ', b"[", b"[ "])
-def test_row_21_a_message_may_be_as_deep_as_the_limit_and_no_deeper(written: bytes) -> None:
+@pytest.mark.parametrize("ident", [b"", b'"id":1,'])
+def test_row_21_a_message_may_be_as_deep_as_the_limit_and_no_deeper(written: bytes, ident: bytes) -> None:
     def message(depth: int) -> bytes:
         end = (b"}" if written.startswith(b"{") else b"]") * depth
-        return b'{"jsonrpc":"2.0","method":"x","params":{"a":' + written * depth + b"1" + end + b"}}"
+        return (
+            b'{"jsonrpc":"2.0",'
+            + ident
+            + b'"method":"x","params":{"a":'
+            + written * depth
+            + b"1"
+            + end
+            + b"}}"
+        )
 
     jsonrpc.read_client(message(jsonrpc.DEPTH - 2))
     with pytest.raises(jsonrpc.RpcError, match="nested deeper"):
