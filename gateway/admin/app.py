@@ -180,7 +180,8 @@ class AdminApp:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         found = await spend_api.answer(self._spend, verb, path, query=query, body=body)
         if not reads and self._audit is not None:
-            self._audit.action("admin", f"spend limit {verb.lower()}", outcome="ok", ip=visitor.ip)
+            target = str(found.get("id", path))
+            self._audit.action("admin", f"spend limit {verb.lower()}", target=target, ip=visitor.ip)
         return found
 
     async def _session(

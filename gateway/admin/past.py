@@ -188,6 +188,8 @@ def answer(expression: Expression, past: Past) -> tuple[Answer, str]:
         return "undecidable", f"not written down, or masked: {', '.join(lost)}"
     if found <= {"true", "false"}:
         return ("true", "") if found == TRUE else ("false", "")
+    if absent := [".".join(path) for path in expression.reads if shown(path, past) == "absent"]:
+        return "error", f"absent in this call: {', '.join(absent)}"
     try:
         expression.holds(Known(past))
     except CelError as error:

@@ -270,6 +270,8 @@ async def test_the_playground_says_what_a_rule_read_and_what_was_not_there(drive
     said = await ask(driver, 'jwt.role == "a" || jwt.nothing == "b" || request.body == "c"', calls[0]["call"])
     read = {each["path"]: each["value"] for each in said["reads"]}
     assert read == {"jwt.role": "'developer'", "jwt.nothing": "absent", "request.body": "unknown"}
+    failed = await ask(driver, 'jwt.nothing == "b"', calls[0]["call"])
+    assert (failed["answer"], failed["why"]) == ("error", "absent in this call: jwt.nothing")
 
 
 async def test_the_playground_changes_nothing_and_another_site_may_not_ask_it(driver: Driver) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.admin.app import AdminApp
 from gateway.admin.door import Door
+from gateway.limits.spend_api import PREFIX
 from gateway.stores.memory import MemoryStore
 from gateway.telemetry import sinks
 from gateway.telemetry.audit import Audit
@@ -178,6 +179,8 @@ async def test_every_change_and_every_sign_in_is_audited(tmp_path: Path) -> None
     await driver.request(
         "DELETE", "/api/switches", body=KILL, headers={**headers, "content-type": "application/json"}
     )
+    limit = {"scope": {"type": "user", "user_id": "ann"}, "amount": "100", "period": "daily"}
+    made = await post(driver, PREFIX, limit, headers)
     audit.close()
     lines = [orjson.loads(line) for _, line in sinks.lines(path)]
     assert [(line["action"], line["outcome"]) for line in lines] == [
@@ -185,8 +188,10 @@ async def test_every_change_and_every_sign_in_is_audited(tmp_path: Path) -> None
         ("sign in", "ok"),
         ("kill", "ok"),
         ("restore", "ok"),
+        ("spend limit post", "ok"),
     ]
     assert lines[2]["target"] == "user:mallory"
+    assert lines[4]["target"] == made.json["id"]
     assert TOKEN not in path.read_text()
 
 
