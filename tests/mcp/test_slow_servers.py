@@ -149,6 +149,15 @@ async def test_while_a_server_is_down_nothing_is_said_to_be_unknown(era: Any) ->
         assert (await era(app).call("t"))["content"][0]["text"] == "Unknown tool: t"
 
 
+async def test_what_is_hidden_answers_like_what_is_not_there_while_a_server_is_down() -> None:
+    down, up = Scripted(modern=False, legacy=False), Scripted([tool("seen"), tool("shut")])
+    options = {"up": {"allow": frozenset({"seen"})}}
+    async with federation({"down": down, "up": up}, options=options) as app:
+        await Modern(app).tools()
+        answers = [json.dumps(await Modern(app).call(name)) for name in ("shut", "none")]
+        assert answers[0].replace("shut", "none") == answers[1]
+
+
 @pytest.mark.parametrize("hangs", ["server/discover", "initialize"])
 async def test_a_server_that_hangs_delays_the_begin_of_a_session_by_one_deadline(hangs: str) -> None:
     async def hang(asked: Asked) -> Any:
