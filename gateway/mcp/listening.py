@@ -29,15 +29,19 @@ from gateway.mcp.upstream import Ask
 from gateway.mcp.wire import Wire
 
 LASTING = 5.0  # seconds
+FOLLOWED = 1000  # resources of one subscription
+
+Sees = Callable[[Turn, Own, str], bool]  # whether the caller may read this resource
 
 
 class Listening:
     """Serves both kinds of streams."""
 
-    def __init__(self, interpreter: Interpreter, finished: Finished) -> None:
+    def __init__(self, interpreter: Interpreter, finished: Finished, sees: Sees) -> None:
         self._interpreter = interpreter
         self._catalog = interpreter.catalog
         self._finished = finished
+        self._sees = sees
         self.following = Following()
         self._over = asyncio.Event()
         self._listeners: set[asyncio.Task[None]] = set()
@@ -119,8 +123,10 @@ class Listening:
             await self._acknowledge(turn, {})
             return
         subscription = Subscription(turn, self._interpreter)
+        shares = await self._shares(turn, wanted)
         listeners = self._begin(
-            self._follow(turn, server, wanted, subscription) for server in self._catalog.servers.values()
+            self._follow(turn, server, shares[server.name], subscription)
+            for server in self._catalog.servers.values()
         )
         try:
             with contextlib.suppress(TimeoutError):
@@ -141,10 +147,11 @@ class Listening:
     async def _follow(
         self, turn: Turn, server: Server, wanted: Mapping[str, Any], subscription: Subscription
     ) -> None:
+        """`wanted` is what concerns this server."""
         ear = subscription.ear(server.name)
         try:
             hello = await server.upstream.hello(turn.call, turn.peer)
-            share = accepted(hello, await self._share(turn, server, wanted))
+            share = accepted(hello, wanted)
             if not share:
                 return
             if hello.modern:
@@ -172,18 +179,24 @@ class Listening:
             with contextlib.suppress(UpstreamError):
                 await server.upstream.leave(turn.call, peer)
 
-    async def _share(self, turn: Turn, server: Server, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """What of the filter concerns this server, in its own URIs."""
-        share: dict[str, Any] = {flag: True for flag in CHANGES if wanted.get(flag) is True}
+    async def _shares(self, turn: Turn, wanted: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        """What of the filter concerns each server, in its own URIs. What the caller may not read is left out like what is not
+        there."""
+        flags = {flag: True for flag in CHANGES if wanted.get(flag) is True}
+        shares: dict[str, dict[str, Any]] = {name: dict(flags) for name in self._catalog.servers}
         uris = wanted.get("resourceSubscriptions")
-        own = []
-        for uri in uris if isinstance(uris, list) else ():
-            located = await self._catalog.locate(turn.call, turn.peer, uri) if isinstance(uri, str) else None
-            if located is not None and located[0] == server.name:
-                own.append(located[1])
-        if own:
-            share["resourceSubscriptions"] = own
-        return share
+        asked = [uri for uri in uris if isinstance(uri, str)] if isinstance(uris, list) else []
+        for own in await asyncio.gather(*(self._located(turn, uri) for uri in asked[:FOLLOWED])):
+            if own is not None:
+                shares[own[0]].setdefault("resourceSubscriptions", []).append(own[1])
+        return shares
+
+    async def _located(self, turn: Turn, uri: str) -> Own | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._catalog.listings.deadline):
+                own = await self._catalog.locate(turn.call, turn.peer, uri)
+                return own if own is not None and self._sees(turn, own, uri) else None
+        return None
 
 
 async def _ended(listeners: Iterable[asyncio.Task[None]]) -> None:

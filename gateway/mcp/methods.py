@@ -60,13 +60,14 @@ class Methods:
         self._catalog = catalog
         self._together = Together(catalog)
         self._sight = sight
+        self._bounds = bounds
         self._info = {"name": name, "version": version}
         self._streaming = streaming
         self._ids = TaskIds(seal)
         relay = self._relay = Relay(catalog, sight, bounds, self._ids, searching=searching)
         tasks = Tasks(catalog, relay, self._ids)
         self.interpreter = Interpreter(catalog, self._ids, seal)
-        self.listening = Listening(self.interpreter, self._resumed)
+        self.listening = Listening(self.interpreter, self._resumed, self._may_follow)
         self._flights: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
         lists = Lists(catalog, sight, seal, searching=searching)
         self._handlers: dict[str, Handler] = {
@@ -233,9 +234,19 @@ class Methods:
             subject=SUBJECTS[kind.method], server=entry.server, name=entry.name, exposed=entry.exposed
         )
         try:
-            return self._sight.judge(turn, op, kind) is None
+            if self._sight.judge(turn, op, kind) is not None:
+                return False
+            if kind is RESOURCES and (refusal := self._bounds.arguments(turn.call, op)) is not None:
+                raise Refused(refusal)
         except Refused as exc:
             raise RpcError(-31000 - exc.refusal.status, exc.refusal.message) from exc
+        return True
+
+    def _may_follow(self, turn: Turn, own: Own, uri: str) -> bool:
+        try:
+            return self._sees(turn, RESOURCES, Entry(*own, uri, b"", {}))
+        except RpcError:
+            return False
 
     async def _subscribe(self, turn: Turn) -> Answer:
         method, uri = turn.message.method, str(turn.message.tree.get("uri"))

@@ -19,7 +19,7 @@ from gateway.policies import Policies
 from gateway.policy.authorization import Authorization
 from gateway.refusals import Refusal, forbidden
 from gateway.stores.memory import MemoryStore
-from tests.mcp.clients import Legacy, Modern, federation
+from tests.mcp.clients import Legacy, Modern, events, federation
 from tests.mcp.servers import Asked, Scripted, text, tool
 
 
@@ -328,6 +328,34 @@ async def test_the_credential_upstream_is_the_gateways_own_and_the_clients_never
     for asked in server.asked:
         assert asked.headers["authorization"] == "Bearer ours"
         assert not {"cookie", "x-api-key"} & set(asked.headers)
+
+
+@pytest.mark.parametrize("by", ["a rule", "the scope"])
+async def test_what_may_not_be_read_cannot_be_followed_in_either_era(by: str) -> None:
+    uris = ["file:///shut/a", "file:///open/a"]
+
+    async def resources(asked: Asked) -> Any:
+        return {"resources": [{"uri": uri, "name": "r"} for uri in uris]}
+
+    async def listens(asked: Asked) -> Any:
+        meta = {"io.modelcontextprotocol/subscriptionId": asked.message["id"]}
+        given = {"_meta": meta, "notifications": asked.params["notifications"]}
+        await asked.notify("notifications/subscriptions/acknowledged", given)
+        return {}
+
+    methods = {"resources/list": resources, "resources/subscribe": resources, "subscriptions/listen": listens}
+    server = Scripted(methods=methods, capabilities={"resources": {"subscribe": True}})
+    deny = [f'mcp.resource.name == "{uris[0]}"'] if by == "a rule" else []
+    scope = Scope(path_prefix="/open/") if by == "the scope" else Scope()
+    async with federation({"s": server}, options={"s": {"scope": scope}}) as app:
+        rules = under(authz=Authorization(deny=deny))
+        legacy = await Legacy(app, prepare=rules).begin()
+        assert "error" in await legacy.ask("resources/subscribe", {"uri": uris[0]})
+        assert "result" in await legacy.ask("resources/subscribe", {"uri": uris[1]})
+        wanted = {"notifications": {"resourceSubscriptions": uris}}
+        reply = await Modern(app, prepare=rules).send("subscriptions/listen", wanted)
+        assert events(reply)[0]["params"]["notifications"] == {"resourceSubscriptions": uris[1:]}
+    assert uris[0] not in json.dumps([each.message for each in server.asked])
 
 
 async def test_what_is_hidden_can_be_neither_read_nor_completed() -> None:
