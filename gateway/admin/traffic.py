@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from itertools import islice
-from operator import add
+from itertools import chain, islice
+from operator import add, sub
 from typing import Any, Final
 
 import orjson
@@ -15,12 +15,13 @@ from gateway.admin.request import DAY, Request, missing
 from gateway.call import Verdict
 from gateway.metering.record import Record
 from gateway.stores import rows
-from gateway.stores.protocols import Ledger, Total
+from gateway.stores.protocols import GROUPS, Ledger, Total
 from gateway.telemetry.masking import Masking
 from gateway.telemetry.recent import Recent, Seen
 
 SAMPLE: Final = 2000  # the newest calls that percentiles are taken of
 SERIES: Final = 8  # in one chart; the rest is `other`
+MANY: Final = 120  # groups: so many are told apart day by day at once
 STEPS: Final = (60, 300, 900, 3600, 6 * 3600)
 # Request headers that may be shown: none of them carries a credential.
 SHOWN: Final = frozenset({
@@ -44,12 +45,11 @@ class Traffic:
         """Totals, the dearest groups, refusals by policy, and one series a group over time."""
         since, until = request.window()
         by, where = request.query.get("by", "model"), request.where()
-        (timed, edges, step), judged, nameless = await asyncio.gather(
+        (groups, timed, edges, step), judged, nameless = await asyncio.gather(
             self._timed(since, until, by, where),
             self._store.usage(since=since, until=until, by=("outcome", "policy"), where=where),
             self._store.usage(since=since, until=until, where={**where, "user": ""}),
         )
-        groups = merged(((name,), total) for _, name, total in timed)
         whole = merged(((), total) for total in groups) or [Total(())]
         refused = [(total.group[1:], total) for total in judged if total.group[0] == "refused"]
         labels = {name for seen in islice(reversed(self._recent.calls), 200) for r in seen.records for name in r.labels}  # fmt: skip
@@ -64,13 +64,12 @@ class Traffic:
 
     async def _timed(
         self, since: float, until: float, by: str, where: Mapping[str, str]
-    ) -> tuple[list[Timed], Sequence[Any], float]:
-        """What was used at each edge by each group; the edges; and how far apart they are."""
+    ) -> tuple[Sequence[Total], list[Timed], Sequence[Any], float]:
+        """What each group used, and what at each edge; the edges; and how far apart they are."""
         if until - since > 3 * DAY:
-            totals = await self._store.usage(since=since, until=until, by=("day", by), where=where)
+            groups, timed = await self._daily(since, until, by, where)
             days = [rows.day(since + n * DAY) for n in range(int((until - since) // DAY) + 2)]
-            days = [day for day in dict.fromkeys(days) if day <= rows.day(until)]
-            return [(total.group[0], total.group[1], total) for total in totals], days, DAY
+            return groups, timed, [day for day in dict.fromkeys(days) if day <= rows.day(until)], DAY
         step = next(step for step in STEPS if (until - since) / step <= 60)
         first = since // step * step
         edges = [first + n * step for n in range(int((until - first) // step) + 1)]
@@ -80,7 +79,25 @@ class Traffic:
                 since=max(edge, since), until=min(edge + step, until), by=(by,), where=where
             )
             found += [(edge, total.group[0], total) for total in totals]
-        return found, edges, step
+        return merged(((name,), total) for _, name, total in found), found, edges, step
+
+    async def _daily(
+        self, since: float, until: float, by: str, where: Mapping[str, str]
+    ) -> tuple[Sequence[Total], list[Timed]]:
+        """Of many groups only those that have a line are told apart day by day."""
+
+        async def asked(*groups: str, **only: str) -> Sequence[Total]:
+            return await self._store.usage(since=since, until=until, by=groups, where={**where, **only})
+
+        groups = await asked(by)
+        if where or by not in GROUPS or len(groups) <= MANY:
+            return groups, [(*total.group, total) for total in await asked("day", by)]  # type: ignore[misc]
+        names = [group.group[0] for group in groups[:SERIES]]
+        every, *lines = await asyncio.gather(asked("day"), *(asked("day", **{by: name}) for name in names))
+        found = [
+            (total.group[0], name, total) for name, line in zip(names, lines, strict=True) for total in line
+        ]
+        return groups, [*found, *((total.group[0], "other", total) for total in _rest(every, chain(*lines)))]
 
     async def latency(self, request: Request) -> dict[str, Any]:
         """Percentiles of the newest calls, by model and by tool."""
@@ -147,6 +164,17 @@ class Traffic:
         if said.isdigit() and int(said) <= self._recent.count:
             return int(said)
         return max(0, self._recent.count - 50)
+
+
+def _rest(every: Iterable[Total], lines: Iterable[Total]) -> list[Total]:
+    """What is left of each day beside these lines."""
+    left: dict[tuple[str, ...], Sequence[float]] = {
+        total.group: structs.astuple(total)[1:] for total in every
+    }
+    for line in lines:
+        if line.group in left:
+            left[line.group] = tuple(map(sub, left[line.group], structs.astuple(line)[1:]))
+    return [Total(day, *figures) for day, figures in left.items()]  # type: ignore[arg-type]
 
 
 def sums(total: Total) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Days that are over, added up once: a question about a year reads a few hundred rows a day less than it would record by record.
 
-A day's sums hold every group but the session; two smaller tables hold those of what was called, and of who called. All have the
-columns of a record, so that the same question can be put to any. A record that comes late opens its day again.
+A day's sums hold every group but the session; smaller tables hold those of what was called, of who called, and of users alone. All
+have the columns of a record, so that the same question can be put to any. A record that comes late opens its day again.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _CALLS = (
 _PEOPLE = ("user", "principal", "agent", "project", "kind", "day", "team", "label")
 # The tables from the smallest on, each with the groups that its rows tell apart. What is no column stands in `row`.
 KEPT = {
+    "days_of_users": frozenset(("user", "team", "day")),
     "days_of_calls": frozenset(_CALLS),
     "days_of_people": frozenset(_PEOPLE),
     "days": frozenset((*_CALLS, *_PEOPLE)),

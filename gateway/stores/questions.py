@@ -45,21 +45,23 @@ def totals(
     table: str, since: float, until: float, by: Sequence[str], where: Mapping[str, str] | None
 ) -> tuple[str, list[Any]]:
     """The query for what was used, in groups."""
-    which, values = _filter(where, table)
+    bounds = span(since, until)
+    which, values = _filter(where, table, bounds)
     sums = [f"SUM({name})" for name in rows.SUMS]
     summed = source(table, which, session="session" in by)
     query = f"SELECT {', '.join([*map(column, by), *sums])} FROM {summed}"  # noqa: S608
     if by:
         query += " GROUP BY " + ", ".join(str(index + 1) for index in range(len(by)))
-    return query, [*span(since, until), *values]
+    return query, [*bounds, *values]
 
 
 def records(
     since: float, until: float, where: Mapping[str, str] | None, before: str, limit: int
 ) -> tuple[str, list[Any]]:
     """The query for the newest; its lines are for `lines.read`."""
-    which, values = _filter(where, "records")
-    values = [*span(since, until), *values]
+    bounds = span(since, until)
+    which, values = _filter(where, "records", bounds)
+    values = [*bounds, *values]
     if before:
         at, _, id_ = before.partition("#")
         which, values = f"{which} AND (at, id) < (?, ?)", [*values, int(at), id_]
@@ -69,18 +71,20 @@ WHERE at >= ? AND at < ? AND {which} ORDER BY at DESC, id DESC LIMIT ?"""  # noq
     return query, [*values, limit]
 
 
-def _filter(where: Mapping[str, str] | None, table: str) -> tuple[str, list[Any]]:
-    """What is so of lines of a table; what circumstances tell is asked of those first."""
+def _filter(where: Mapping[str, str] | None, table: str, bounds: tuple[int, int]) -> tuple[str, list[Any]]:
+    """What is so of lines of a table; what circumstances tell is asked of those of that time first."""
     wanted = where or {}
     shared = [name for name in rows.checked(wanted) if table != "records" or name not in _OWN]
     own = [name for name in wanted if name not in shared]
     parts = [f"{_OWN[name]} = ?" for name in own]
     said = " AND ".join(f"{column(name)} = ?" for name in shared)
+    values: list[Any] = [wanted[name] for name in own]
     if said and table == "records":
-        said = f"circumstance IN (SELECT circumstance FROM circumstances WHERE {said})"  # noqa: S608
+        said = f"circumstance IN (SELECT circumstance FROM circumstances WHERE period BETWEEN ? AND ? AND {said})"  # noqa: S608
+        values += [bound // lines.PERIOD for bound in bounds]
     if said:
         parts.append(said)
-    return " AND ".join(parts) or _ALL, [wanted[name] for name in (*own, *shared)]
+    return " AND ".join(parts) or _ALL, [*values, *(wanted[name] for name in shared)]
 
 
 def column(name: str) -> str:

@@ -21,6 +21,7 @@ from gateway.admin.traffic import percentiles
 from gateway.call import Operation, Verdict
 from gateway.mcp.pins import PENDING, Difference, approve, digest
 from gateway.metering.meter import UsageMeter
+from gateway.metering.record import Record
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.telemetry.recent import Recent
@@ -62,6 +63,25 @@ async def test_the_series_of_a_chart_add_up_to_its_total(driver: Driver, by: str
         assert charted == pytest.approx(found["total"][unit])
     assert sum(group["calls"] for group in found["groups"]) == found["total"]["calls"] > 0
     assert sum(group["calls"] for group in found["refusals"]) == found["total"]["refused"]
+
+
+async def test_of_many_users_the_dearest_have_a_line_and_the_others_one_together() -> None:
+    store, now = MemoryStore(), time.time()
+    users = ["", *(f"user{number}@example.com" for number in range(150))]
+    await store.append(
+        [
+            Record(f"r{day}-{user}", "c", now - day * 86_400, "llm", "messages", "/", "ok", user=user, usd=1.0 if user else 100.0)
+            for day in range(10)
+            for user in users
+        ]
+    )  # fmt: skip
+    found = await get(
+        Driver(AdminApp(store, recent=Recent())), f"/api/overview?by=user&since={now - 9.5 * 86_400}"
+    )
+    lines = {line["name"]: line for line in found["series"]["lines"]}
+    assert len(found["groups"]) == 151
+    assert (len(lines), sum(lines[""]["calls"]), sum(lines["other"]["calls"])) == (9, 10, 1430)
+    assert sum(sum(line["usd"]) for line in lines.values()) == pytest.approx(found["total"]["usd"]) == 2500
 
 
 async def test_labels_are_offered_to_group_and_filter_by(driver: Driver) -> None:
