@@ -1,6 +1,6 @@
 """Days that are over, added up once: a question about a year reads a few hundred rows a day less than it would record by record.
 
-A day's sums hold every group but the session; smaller tables hold those of what was called, of who called, and of users alone. All
+A day's sums hold every group but the session; smaller tables hold those of what was called, of who called, and of users or agents alone. All
 have the columns of a record, so that the same question can be put to any. A record that comes late opens its day again.
 """
 
@@ -37,6 +37,7 @@ _CALLS = (
 _PEOPLE = ("user", "principal", "agent", "project", "kind", "day", "team", "label")
 # The tables from the smallest on, each with the groups that its rows tell apart. What is no column stands in `row`.
 KEPT = {
+    "days_of_agents": frozenset(("agent", "project", "day")),
     "days_of_users": frozenset(("user", "team", "day")),
     "days_of_calls": frozenset(_CALLS),
     "days_of_people": frozenset(_PEOPLE),
