@@ -23,9 +23,10 @@ class Bound(Struct, frozen=True):
 async def read(scope: Scope, receive: Receive) -> bytes:
     """The whole body, kept on the call: the second reader gets it from there. The outermost app may put its `Bound` into
     the scope."""
-    call = Call.of(scope)
+    state = scope.setdefault("state", {})
+    call: Call = state.get("gateway") or Call.of(scope)
     if call.body is None:
-        bound: Bound = scope["state"].get("gateway.bound") or DEFAULT
+        bound: Bound = state.get("gateway.bound") or DEFAULT
         declared = call.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > bound.bytes:
             raise bound.exceeded()
@@ -67,25 +68,16 @@ def readable(call: Call) -> None:
         )
 
 
-class Replay:
-    """A `receive` that tells the body again, and then goes on with the real one, so that a disconnect is heard."""
+class Replay(Struct, eq=False):
+    """A `receive` that tells the call's body again, as it is then, and goes on with the real one, so that a disconnect is
+    heard. However many layers have read the body, one of these is enough."""
 
-    __slots__ = ("_receive", "body")
-
-    def __init__(self, body: bytes | None, receive: Receive) -> None:
-        self.body = body
-        self._receive = receive
+    _call: Call
+    _receive: Receive
+    _told: bool = False
 
     async def __call__(self) -> Message:
-        if self.body is None:
+        if self._told or self._call.body is None:
             return await self._receive()
-        body, self.body = self.body, None
-        return {"type": "http.request", "body": body, "more_body": False}
-
-
-def replay(call: Call, receive: Receive) -> Receive:
-    """A `receive` that tells the call's body: however many layers have read it, one is enough."""
-    if type(receive) is Replay:
-        receive.body = call.body
-        return receive
-    return Replay(call.body, receive)
+        self._told = True
+        return {"type": "http.request", "body": self._call.body, "more_body": False}

@@ -65,7 +65,7 @@ def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
     stream = endpoint.stream or ("stream" in fields and bool(_value(fields, "stream", bool)))
     limit = 0
     if not _LIMITS.isdisjoint(fields):
-        limit = max(_value(fields, key, int) or 0 for key in _LIMITS)
+        limit = max([_value(fields, key, int) or 0 for key in _LIMITS.intersection(fields)])
     return Operation("llm", name, charged, model, stream, limit or None)
 
 

@@ -56,7 +56,9 @@ class Inspector(Protocol):
 
 
 class Meter(Protocol):
-    async def record(
+    at_once: bool  # nothing runs by itself: `flush` after each record
+
+    def record(
         self,
         call: Call,
         op: Operation,
@@ -68,7 +70,10 @@ class Meter(Protocol):
         bytes_in: int = 0,
         bytes_out: int = 0,
     ) -> Record:
-        """Price and write what became of an operation."""
+        """Price what became of an operation, and give it to the ledger."""
+
+    async def flush(self) -> None:
+        """What was recorded is in the ledger."""
 
 
 class Policies(Struct):

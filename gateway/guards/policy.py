@@ -6,7 +6,7 @@ import asyncio
 import copy
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -24,6 +24,7 @@ from gateway.refusals import Refusal
 
 APART = 16 * 1024  # characters from which an inspection leaves the event loop to others
 PATTERNS_APART = 512 * 1024  # patterns alone take a nanosecond a character, far less than a thread does
+Kept = tuple[bytes, Placeholders]  # a request's body, and what was taken out of it
 _NOTHING_HIDDEN = Rule(HIDDEN, "reject", scanner=HIDDEN, places=frozenset({"tools"}))
 
 
@@ -69,16 +70,16 @@ class Guard:
 
     # --- models ---
 
-    async def request(self, call: Call, body: bytes) -> tuple[bytes, Placeholders]:
-        """The body as it shall go on: the same object where nothing is masked. Raises Refused."""
+    def request(self, call: Call, body: bytes) -> Kept | Awaitable[Kept]:
+        """The body as it shall go on: the same object where nothing is masked, and at once where one look was enough. Raises
+        Refused."""
         if not body:
             return body, self._nothing_masked
         started = call.timed and time.perf_counter_ns()
         try:
             tree = orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            placeholders = Placeholders(self._key)
-            return await self._unstructured(call, body, placeholders, error), placeholders
+            return self._unstructured(call, body, error)
         text = _compact(tree)
         if text != body and body.count(b'"') != text.count(b'"') and repeats(body):
             raise BadRequest(
@@ -88,21 +89,21 @@ class Guard:
             if started:
                 call.took("guard", started)
             return body, self._nothing_masked
+        return self._looked_through(call, body, tree)
+
+    async def _looked_through(self, call: Call, body: bytes, tree: Any) -> Kept:
         placeholders = Placeholders(self._key)
         changed = await self._judged(call, self.requests, strings.request(tree), "request", placeholders)
         return (splice(body, changed) if changed else body), placeholders
 
-    async def _unstructured(
-        self, call: Call, body: bytes, placeholders: Placeholders, error: Exception
-    ) -> bytes:
+    async def _unstructured(self, call: Call, body: bytes, error: Exception) -> Kept:
         """A body that is no JSON: refused where a model is asked, for it might be read there; text elsewhere."""
         if call.endpoint is not None:
             raise BadRequest(f"the guard cannot read this body as JSON: {error}")
-        text = body.decode("utf-8", "replace")
-        changed = await self._judged(
-            call, self.requests, [Piece("messages", (), text)], "request", placeholders
-        )
-        return changed[()].encode() if changed else body
+        placeholders = Placeholders(self._key)
+        pieces = [Piece("messages", (), body.decode("utf-8", "replace"))]
+        changed = await self._judged(call, self.requests, pieces, "request", placeholders)
+        return (changed[()].encode() if changed else body), placeholders
 
     async def answer(self, call: Call, body: bytes, placeholders: Placeholders) -> bytes:
         """A whole answer, masked where asked for, with what the request's placeholders stand for. Raises Refused."""

@@ -83,26 +83,28 @@ class RateLimiter:
             await self._spend.fresh()
         try:
             for entity, shares in self._demand(held).items():
-                await self._reserve(held, entity, shares)
+                if self._breaker.failures and not self._breaker.allows():
+                    self.counters["store_skipped"] += 1
+                    self._stand_in(held, entity, shares)
+                    continue
+                takes = [share.take for share in shares]
+                try:
+                    taken = await self._store.take(entity, takes)
+                except StoreError as error:
+                    self._unanswered(error)
+                    self._stand_in(held, entity, shares)
+                else:
+                    self._breaker.failures = 0
+                    self._taken(held, Part(entity, shares, takes, taken.remaining, False), taken)
         except BaseException:
             await held.undo()
             raise
         return held
 
-    async def _reserve(self, held: Held, entity: str, shares: Sequence[Share]) -> None:
-        if self._breaker.failures and not self._breaker.allows():
-            self.counters["store_skipped"] += 1
-            return self._stand_in(held, entity, shares)
-        takes = [share.take for share in shares]
-        try:
-            taken = await self._store.take(entity, takes)
-        except StoreError as error:
-            self._breaker.failed()
-            self.counters["store_errors"] += 1
-            log.warning("the store did not answer for limits: %s", error)
-            return self._stand_in(held, entity, shares)
-        self._breaker.failures = 0
-        self._taken(held, Part(entity, shares, takes, taken.remaining, False), taken)
+    def _unanswered(self, error: StoreError) -> None:
+        self._breaker.failed()
+        self.counters["store_errors"] += 1
+        log.warning("the store did not answer for limits: %s", error)
 
     def _stand_in(self, held: Held, entity: str, shares: Sequence[Share]) -> None:
         """Buckets of this process, while the store does not answer."""
@@ -151,7 +153,7 @@ class RateLimiter:
             if shares:
                 for entity in demand.entities(group, call, op):
                     found[entity] = [*found[entity], *shares] if entity in found else shares
-        if self._spend and op.kind == "llm" and op.charged:
+        if self._spend is not None and self._spend.known and op.kind == "llm" and op.charged:
             for rule, entity in self._spend.rules(call):
                 found[entity] = [*found.get(entity, ()), self._share_of(rule, held)]
         return found
@@ -209,7 +211,7 @@ class RateLimiter:
     @property
     def learns(self) -> bool:
         """Whether some limit needs to know how much models are used."""
-        return self._learns or bool(self._spend)
+        return self._learns or (self._spend is not None and bool(self._spend.known))
 
     @property
     def settling_waits(self) -> bool:

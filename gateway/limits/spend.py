@@ -48,10 +48,7 @@ class SpendLimits:
         self._clock = clock
         self._until = float("-inf")
         self._loading: asyncio.Task[None] | None = None
-        self._by_scope: dict[tuple[str, str, str], Document] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._by_scope)
+        self.known: dict[tuple[str, str, str], Document] = {}  # by their scope
 
     def stale(self) -> bool:
         return self._clock() >= self._until
@@ -71,20 +68,18 @@ class SpendLimits:
             found = await self._store.list(KIND, limit=MOST)
         except StoreError:
             return
-        self._by_scope = {_place(item.value): item.value for _, item in found}
+        self.known = {_place(item.value): item.value for _, item in found}
 
     def of(self, user: str, groups: Sequence[str]) -> list[Effective]:
         found = (self._nearest(user, groups, period) for period in PERIODS)
         return [effective for effective in found if effective is not None]
 
     def _nearest(self, user: str, groups: Sequence[str], period: str) -> Effective | None:
-        own = self._by_scope.get(("user", user, period))
+        own = self.known.get(("user", user, period))
         shared = [
-            self._by_scope[place]
-            for group in groups
-            if (place := ("rbac_group", group, period)) in self._by_scope
+            self.known[place] for group in groups if (place := ("rbac_group", group, period)) in self.known
         ]
-        everybody = self._by_scope.get(("organization", "", period))
+        everybody = self.known.get(("organization", "", period))
         nearest = own or (min(shared, key=_tightness) if shared else everybody)
         return None if nearest is None else Effective(period, dollars(nearest), nearest)
 

@@ -97,7 +97,7 @@ class Metered(Struct, eq=False):
         call.upstream_ns += self.upstream_ns
         if meter is not None:
             outcome = self._outcome(exc)
-            await meter.record(
+            meter.record(
                 call,
                 self.op,
                 outcome,
@@ -107,6 +107,8 @@ class Metered(Struct, eq=False):
                 bytes_in=len(self.turn.message.params),
                 bytes_out=len(answer.result or answer.error) if answer is not None else 0,
             )
+            if meter.at_once:
+                await meter.flush()
 
     def _outcome(self, exc: BaseException | None) -> Outcome:
         if isinstance(exc, Refused):

@@ -43,13 +43,14 @@ class UsageMeter:
         self.prices = prices or Prices()
         self._labels = dict(labels or {})
         self._spool = None if ledger is None else Spool(ledger, linger=linger)
+        self.at_once = self._spool is not None and self._spool.at_once
 
     @property
     def dropped(self) -> int:
         """Records that the ledger never took."""
         return self._spool.dropped if self._spool else 0
 
-    async def record(
+    def record(
         self,
         call: Call,
         op: Operation,
@@ -76,8 +77,6 @@ class UsageMeter:
         call.records.append(record)
         if self._spool is not None and (op.charged or outcome != "ok" or record.findings):
             self._spool.put(record)
-            if self._spool.at_once:
-                await self._spool.flush()
         return record
 
     def _label(self, call: Call, op: Operation) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
-from gateway import body, operations, refusals
+from gateway import operations, refusals
+from gateway.body import Replay
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest
 from gateway.policies import Policies
@@ -72,7 +73,11 @@ class AuthzMiddleware:
                 refused = refusals.invalid(str(error), status=error.status)
             if refused is not None:
                 return await refusals.send_refusal(call, refused, send)
-            await self.app(scope, receive if self.defer else body.replay(call, receive), send)
+            await self.app(
+                scope,
+                receive if self.defer else receive if type(receive) is Replay else Replay(call, receive),
+                send,
+            )
         finally:
             if switches is not None:
                 switches.end(call)

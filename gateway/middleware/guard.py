@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from gateway import body, refusals
+from gateway.body import Replay
 from gateway.call import Call
 from gateway.errors import BadRequest, Refused
 from gateway.guards.placeholders import Placeholders
-from gateway.guards.policy import Guard
+from gateway.guards.policy import Guard, Kept
 from gateway.guards.rules import Rule
 from gateway.middleware.guarded import Answer
 from gateway.policies import Policies
@@ -68,7 +69,8 @@ class GuardMiddleware:
         try:
             read = call.body if call.body is not None else await body.read(scope, receive)
             inspect = self._encoded if "content-encoding" in call.headers else self.guard.request
-            kept, placeholders = await inspect(call, read)
+            found = inspect(call, read)
+            kept, placeholders = found if isinstance(found, tuple) else await found
         except BadRequest as error:
             return await refusals.send_refusal(call, refusals.invalid(str(error), status=error.status), send)
         except Refused as error:
@@ -76,19 +78,20 @@ class GuardMiddleware:
         call.body = kept
         if kept is not read:
             scope = {**scope, "headers": _resized(scope["headers"], len(kept))}
-        receive = body.replay(call, receive)
+        receive = receive if type(receive) is Replay else Replay(call, receive)
         to_watch = self.guard.answers.rules or placeholders
         if to_watch and (endpoint is None or endpoint.method not in _COUNTED):
             return await self._answered(call, scope, receive, send, placeholders)
         await self.app(scope, receive, send)
 
-    async def _encoded(self, call: Call, read: bytes) -> tuple[bytes, Placeholders]:
+    async def _encoded(self, call: Call, read: bytes) -> Kept:
         """Inspect what an encoding hides, too; a body that cannot be decoded is refused, not skipped."""
         encoding = call.headers["content-encoding"].strip().lower()
+        plain = read if encoding in _PLAIN else _unpacked(read, encoding)
+        found = self.guard.request(call, plain)
+        kept, placeholders = found if isinstance(found, tuple) else await found
         if encoding in _PLAIN:
-            return await self.guard.request(call, read)
-        plain = _unpacked(read, encoding)
-        kept, placeholders = await self.guard.request(call, plain)
+            return kept, placeholders
         if kept is plain:
             return read, placeholders
         raise BadRequest("the guard has to mask this body: send it without content-encoding", status=415)

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from gateway import body, operations, refusals
+from gateway import operations, refusals
 from gateway.answer import Answer
+from gateway.body import Replay
 from gateway.call import Call, Principal
 from gateway.errors import BadRequest, Refused
 from gateway.limits import estimate
@@ -91,7 +92,7 @@ class RateLimitMiddleware:
             return await refusals.send_refusal(call, _refusal(error), send)
         if started:
             call.took("ratelimit", started)
-        replayed = body.replay(call, receive)
+        replayed = receive if type(receive) is Replay else Replay(call, receive)
         if not held.parts:
             return await self.app(scope, replayed, send)
         answer = Answer.of(call, send)

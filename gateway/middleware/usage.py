@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gateway import body, operations, refusals
+from gateway import operations, refusals
 from gateway.answer import Answer
+from gateway.body import Replay
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest, ClientGone, Refused, UpstreamError, UpstreamTimeout
 from gateway.limits import estimate
@@ -77,7 +78,7 @@ class UsageMiddleware:
         seen = None if told else _Seen(call, op, answer)
         outcome: Outcome = "error"
         try:
-            await self.app(scope, body.replay(call, receive), answer)
+            await self.app(scope, receive if type(receive) is Replay else Replay(call, receive), answer)
             outcome = _ended(call, answer, seen)
         except BaseException as error:
             outcome = _outcome(error)
@@ -85,7 +86,7 @@ class UsageMiddleware:
         finally:
             if seen is not None:
                 seen.settle()
-            await self.meter.record(
+            self.meter.record(
                 call,
                 op,
                 outcome,
@@ -95,6 +96,8 @@ class UsageMiddleware:
                 bytes_in=len(call.body or b""),
                 bytes_out=answer.size,
             )
+            if self.meter.at_once:
+                await self.meter.flush()
 
 
 class _Seen:

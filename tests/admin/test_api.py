@@ -223,7 +223,8 @@ async def test_findings_of_other_processes_are_shown_as_well() -> None:
         model_record(random.Random(2), 2, time.time() - 60), [Verdict("guard", "mask", "secrets", "a key")]
     )
     call.records, op = [], Operation("llm", "messages", model="claude-opus-4-5")
-    await meter.record(call, op, "ok")
+    meter.record(call, op, "ok")
+    await meter.flush()
     found = (await get(Driver(AdminApp(store, recent=Recent(), token=TOKEN)), "/api/findings"))["findings"]
     assert [(f["policy"], f["action"], f["rule"], f["subject"], f["count"]) for f in found] == [
         ("guard", "mask", "secrets", "claude-opus-4-5", 1)

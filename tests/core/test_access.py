@@ -176,6 +176,7 @@ async def test_the_replayed_body_goes_on_to_tell_of_the_disconnect() -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
-    replay = body.Replay(b"abc", receive)
+    call = Call(id="req_1", at=0.0, started=0, path="/", body=b"abc")
+    replay = body.Replay(call, receive)
     assert (await replay())["body"] == b"abc"
     assert (await replay())["type"] == "http.disconnect"

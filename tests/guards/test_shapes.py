@@ -44,7 +44,8 @@ def tool(arguments: Any) -> Operation:
 async def test_any_body_is_judged(shape: Any) -> None:
     body = orjson.dumps(shape)
     try:
-        kept, placeholders = await MASKING.request(call(), body)
+        found = MASKING.request(call(), body)
+        kept, placeholders = found if isinstance(found, tuple) else await found
         await MASKING.answer(call(), kept, placeholders)
     except (Refused, BadRequest):
         return
@@ -71,7 +72,8 @@ def _values(value: Any) -> list[Any]:
 async def test_a_key_means_in_data_what_its_tool_says(key: str) -> None:
     use = {"type": "tool_use", "id": "t1", "name": "n", "input": {key: GITHUB}}
     body = orjson.dumps({"messages": [{"role": "assistant", "content": [use]}]})
-    kept, _ = await MASKING.request(call(), body)
+    found = MASKING.request(call(), body)
+    kept, _ = found if isinstance(found, tuple) else await found
     assert GITHUB.encode() not in kept
     assert orjson.loads(kept)["messages"][0]["content"][0]["id"] == "t1"
 

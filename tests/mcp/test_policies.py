@@ -44,8 +44,9 @@ class Limiter:
 @dataclass
 class Meter:
     records: list[tuple[str, str, str, str, str]] = field(default_factory=list)
+    at_once: bool = False
 
-    async def record(
+    def record(
         self, call: Call, op: Operation, outcome: str, *, refusal: Refusal | None = None, **rest: Any
     ) -> Any:
         self.records.append((op.server, op.name, op.exposed, outcome, refusal.policy if refusal else ""))
