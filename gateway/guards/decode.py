@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from urllib.parse import unquote
 
 DEPTH = 2
@@ -37,6 +38,11 @@ class View:
     def lines(self) -> str:
         """Folded, with line breaks where they are: they mean something (a shell's next command)."""
         return fold(self.text)
+
+    @cached_property
+    def matching(self) -> dict[str, list[tuple[str, Any]]]:
+        """By scanner, the rules that match somewhere in the folded text: scanners that share rules ask once."""
+        return {}
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where a match of this view lies in the original; a decoded view is one piece."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import Any
+
+import re2
 
 from gateway.guards import model
 from gateway.guards.decode import View
@@ -11,21 +14,29 @@ from gateway.guards.features import Cut
 from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.patterns import Patterns
 
-TOGETHER = 12  # rules: their automaton would have states by the ten thousand
+TOGETHER = 4  # rules: their automaton would have states by the ten thousand
 
 
 class Judged:
     """`rules` are RE2 expressions over folded text; the weights of the same name say what they are worth.
 
-    `kind` says what the model reads. `worth` says which texts are worth its time: one without a sign of an attack is skipped.
+    `needs` are what a rule cannot match without, said shortly: a rule that begins with a common word and holds gaps makes an
+    automaton grow on every text, and is only looked for where its need is there. `kind` says what the model reads. `worth` says which texts are worth its time: one without a sign of an attack is skipped.
     """
 
     def __init__(
-        self, name: str, rules: Mapping[str, str], *, kind: str, worth: Callable[[str], bool] = bool
+        self,
+        name: str,
+        rules: Mapping[str, str],
+        *,
+        kind: str,
+        worth: Callable[[str], bool] = bool,
+        needs: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.worth = worth
         self._rules = rules
+        self._needs = needs or {}
         self.kind = kind
 
     @cached_property
@@ -42,15 +53,48 @@ class Judged:
 
     def scan(self, sample: Sample) -> list[Finding]:
         found = self.certain(sample)
-        for index, view in enumerate(sample.views):
-            cut = sample.cut(index, self.kind)
-            if self.worth(cut.text) and (segment := self.linear.highest(cut, self.marks)).score:
+        for view, cut in self.cuts(sample):
+            if (segment := self.linear.highest(cut, self.looking(view, cut))).score:
                 found.append(self._finding(view, cut, segment))
         return found
+
+    def cuts(self, sample: Sample) -> Iterator[tuple[View, Cut]]:
+        """The views of a text that are worth the model's time, as it reads them."""
+        for index, view in enumerate(sample.views):
+            cut = sample.cut(index, self.kind)
+            if self.worth(cut.text):
+                yield view, cut
 
     def certain(self, sample: Sample) -> list[Finding]:
         """What needs no model."""
         return []
+
+    def looking(self, view: View, cut: Cut) -> model.Marks:
+        """How marks are found in the pieces of a text: few rules match anywhere in prose, and only those are looked for."""
+        if cut.kind.lines:  # a rule may speak of where a piece begins
+            return self.marks
+        found = self.candidates(view)
+        if len(cut.bounds) == 1:
+            return lambda _: [name for name, _ in found]
+        return lambda piece: [name for name, rule in found if rule.search(piece)]
+
+    def candidates(self, view: View) -> list[tuple[str, Any]]:
+        if self.name not in view.matching:
+            text = view.folded
+            view.matching[self.name] = [
+                (name, self._whole.get(name, rule))
+                for name, rule in self._quick.matching(text)
+                if name not in self._whole or self._whole[name].search(text)
+            ]
+        return view.matching[self.name]
+
+    @cached_property
+    def _quick(self) -> Patterns:
+        return Patterns({**self._rules, **self._needs}, together=TOGETHER)
+
+    @cached_property
+    def _whole(self) -> dict[str, Any]:
+        return {name: re2.compile(self._rules[name]) for name in self._needs}
 
     def marks(self, piece: str) -> list[str]:
         """What speaks for an attack in this piece; the model weighs it."""

@@ -88,7 +88,8 @@ class PathTraversal:
         for path in shapes.PROSE.split(plain) if "../" in plain or "file:" in plain else ():
             if ("../" in path and _lands_in_system(path)) or shapes.FILE.match(path):
                 yield "climb_to_sensitive_file", *_place(text, path), 0.8
-        if len(text) <= shapes.LONGEST_PROSE:
+        overlong = ("%" in text or "\\x" in text) and shapes.OVERLONG.search(text)
+        if (".." in plain or overlong) and len(text) <= shapes.LONGEST_PROSE:
             yield from self._words(text)
         for match in shapes.REQUESTED.finditer(text) if ".." in plain else ():
             word = shapes.PROSE.split(text[match.end() :], maxsplit=1)[0]

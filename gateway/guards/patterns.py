@@ -95,6 +95,10 @@ class Patterns:
     def names_in(self, text: str) -> list[str]:
         return [self.names[index] for index in self.which(text)]
 
+    def matching(self, text: str) -> list[tuple[str, Any]]:
+        """The names and the expressions of the rules that match somewhere."""
+        return [(self.names[index], self._each[index]) for index in self.which(text)]
+
     def find(self, text: str) -> Iterator[Hit]:
         """Every hit, rule by rule. The next search begins where a hit's group ends, so what surrounds it may serve twice."""
         which = self.which(text)

@@ -16,9 +16,10 @@ RULES = {
     "comment_end": r"(?:--[\s+-]*|#\s*|/\*[^*]*\*?/?|;?\x00|;%00)$",
     "inline_comment": r"/\*!?[^*]{0,20}\*/",
     "union_select": r"\bunion(?:[\s(+!]|%0[0-9a-d]|/\*[^*]{0,30}\*/|\*/|/\*!0*|\ball\b|\bdistinct(?:row)?\b)+(?:un)?select(?:[^a-z]|$)",
-    "stacked": r"[\"'0-9)\w]\s*;+\s*(?:select\s*(?:[*@('\"+-]|0\b\s*(?:[,;#-]|from|$)|[\w.]+\s*(?:,|\(|$)|[^;]{1,60}\bfrom\b)|insert\s+(?:into|ignore)\b|update\s+\S+\s+set\b|delete\s+from\b|(?:drop|alter|create)\s+(?:or replace\s+)?(?:table|database|user|view|procedure|function|trigger|index|schema|login|role|temp\w*)\b|exec(?:ute)?\b\s*(?:[('\"@]|xp_|sp_|master|immediate)|declare\s+@?\w+|shutdown\b|waitfor\b|begin\b\s*(?:$|;|declare|dbms|tran)|truncate\s+table|load\s+(?:data|xml|file)|set\s+@?\w+\s*=|if\s*\(|grant\s+\w+\s+(?:on|to)|call\s+\w+\s*\(|copy\s+\w+\s+(?:from|to)\b|vacuum\b|rollback\b|commit\b|go\s*$)",
+    "stacked": r"[\"'0-9)\w]\s*;+\s*(?:select\s*(?:[*@('\"+-]|0\b\s*(?:[,;#-]|from|$)|[\w.]+\s*(?:,|\(|$)|[^;]{1,60}\bfrom\b)|insert\s+(?:into|ignore)\b|update\s+\S+\s+set\b|delete\s+from\b|(?:drop|alter|create)\s+(?:or replace\s+)?(?:table|database|user|view|procedure|function|trigger|index|schema|login|role|temp\w*)\b|exec(?:ute)?\b\s*(?:[('\"@]|xp_|sp_|master|immediate)|declare\s+@?\w+|shutdown\b|waitfor\b|begin\b\s*(?:$|;|declare|dbms|tran)|truncate\s+(?:table\s+)?\w+|load\s+(?:data|xml|file)|set\s+@?\w+\s*=|if\s*\(|grant\s+[\w, ]{1,60}\s(?:on|to)\b|revoke\s+[\w, ]{1,60}\s(?:on|from)\b|call\s+\w+\s*\(|copy\s+\w+\s+(?:from|to)\b|vacuum\b|rollback\b|commit\b|go\s*$)",
     "leading_keyword": r"^\s*[\"'`(0-9-]{1,6}\s*(?:or|and|union|having|select|order by|group by|exec)\b",
     "subselect": r"\(\s*select\b",
+    "case_select": r"\(\s*(?:select\s+)?case\s+when\b|\bif\s*\(\s*[\w@('\"]+\s*[=<>]|\biif\s*\(|,\s*\(\s*select\b",
     "slow_function": r"\b(?:sleep|benchmark|pg_sleep|dbms_pipe\.receive_message|randomblob|dbms_lock)\s*\(|waitfor\s+(?:delay|time)",
     "dangerous_function": r"\b(?:xp_\w+|sp_\w+|load_file|load_extension|into\s+(?:out|dump)file|extractvalue|updatexml|utl_http|utl_inaddr|dbms_\w+|procedure analyse|char|chr|concat(?:_ws)?|unhex|hex|ascii|ord|mid|substr(?:ing)?|convert|cast|exec)\s*\(|\bxp_cmdshell\b",
     "metadata": r"information_schema|sysobjects|syscolumns|sqlite_master|all_tables|user_tables|pg_catalog|mysql\.user|msysaccessobjects|\bsys\.",
@@ -30,7 +31,10 @@ RULES = {
 _MARK = re.compile(
     r"[\"'`´;#=|&@(*<>^%!~\x00]|--|/\*|\b(?:select|union|or|and|having|order by|waitfor|exec)\b"
 )
-_STATEMENT = re.compile(r"\s*(?:select|with|insert into|update|delete from|merge|explain|show|describe)\b")
+_STATEMENT = re.compile(
+    r"\s*(?:select|with|insert into|update|delete from|merge|explain|show|describe|alter (?:table|index|view)|create (?:table|index|unique|view|or replace|materialized)|comment on|analyze)\b"
+)
+_SCRIPT = re.compile(r"\s*(?:begin|start transaction)(?: \w+)?\s*;.*\b(?:commit|rollback)\s*;?\s*$", re.S)
 _FORBIDDEN = re.compile(
     r"(?:--|#)[^'\"]*$|/\*|;|@@|\b(?:sleep|benchmark|pg_sleep|waitfor|load_file|outfile|dumpfile|extractvalue|updatexml|sysobjects|chr|char)\b"
     r"|\b(?:or|and) \W?(\w+)\W? ?= ?\W?(\w+)\W?$"
@@ -39,6 +43,8 @@ _FORBIDDEN = re.compile(
 
 def worth(folded: str) -> bool:
     """A statement that stands on its own breaks out of nothing: what it may do is decided by parsing it."""
+    if _SCRIPT.match(folded):
+        return False
     if _STATEMENT.match(folded) and not _FORBIDDEN.search(folded):
         return any(folded.count(quote) % 2 for quote in "'\"`") or folded.count("(") != folded.count(")")
     return _MARK.search(folded) is not None

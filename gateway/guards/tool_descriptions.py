@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.guards import decode, prompt_injection
+from gateway.guards.decode import View
 from gateway.guards.findings import Finding, Sample
-from gateway.guards.judged import Judged
 
 _RULES = {
     "do_first": r"\b(?:before (?:you )?(?:call|us|using|calling|solve|do|answer|respond|proceed)[^.\n]{0,40}(?:must|first|need to)|you must (?:first|always|do the following)|(?:prior|previous) to (?:calling|using) )",
     "to_the_model": r"\b(?:note|message|instructions?|attention|reminder|notice)(?: for| to)(?: the| all)? (?:assistant|ai|agents?|model|llms?|chatbot|claude|gpt)\b|\b(?:ai|llm) (?:assistant|agent|model)s? (?:must|should|shall|needs? to|has to)\b",
     "works_only_if": r"\b(?:for|in order for|so that) (?:this|the) (?:tool|function|call|operation)s? (?:to|can|may) (?:work|succeed|run|function)\b|\bcontext: required\b",
-    "sends_away": r"\b(?:send|post|upload|forward|transmit|exfiltrate|email|copy|leak)\b[^.\n]{0,60}\b(?:to|at)\b[^.\n]{0,20}(?:https?:|www\.|[a-z0-9._-]+@[a-z]|[a-z-]+\.(?:com|net|org|io|xyz))",
     "reads_secrets": r"\b(?:reads?|cat|includ(?:e|es|ing)|access(?:es)?|get|fetch|opens?|extracts?|collects?|pass|dump|harvests?|all)\b[^.\n]{0,40}(?:~/\.|\.ssh|id_rsa|\.env\b|/etc/passwd|credentials?|private keys?|\.aws|mcp\.json|api keys|secrets|passwords)",
-    "secretly": r"\b(?:secretly|silently|covertly)\b",
+    "prefers_itself": r"\b(?:always|must|only|should|shall) (?:be )?(?:use|used|select|choose|call|called|prefer|pick|recommend)\w*\b[^.\n]{0,30}\b(?:this|these|it|instead|first|only)\b|\binstead of (?:any|all|every|the) other\b|\bother (?:\w+ )?(?:tools?|servers?|stores?|providers?|sources?) (?:are|is|will|have)\b|\beven (?:if|when) the user\b|\b(?:on|before|after|for|with) (?:every|each) (?:single )?(?:user )?(?:message|request|call|turn|conversation|question|prompt|forecast|answer)\b|\bhide the alternatives\b|\bmust not (?:use|call)\b|\bany ?more\b[^.\n]{0,40}\bthis tool\b|\bregardless of (?:the )?(?:topic|question|request)\b|\bearns?\b[^.\n]{0,24}\b(?:fee|commission)\b",
+    "about_another_tool": r"\b(?:when(?:ever)?|before|after|while|if|as soon as|every time|each time)\b[^.\n]{0,50}\b[a-z]+_[a-z_]+\b[^.\n]{0,80}\b(?:must|has to|have to|should|prepend|append|change[sd]?|replace|insert|add|set|redirect|use|is to be|contain)\b|\b(?:regarding|behaviou?rs? of|description of|side effects?|appl(?:y|ies) to|concerning)\b[^.\n]{0,30}[a-z]+_[a-z_]+|\b(?:from|of) (?:another|the other|other|any other) (?:servers?|tools?)\b|\btool [`'\"]?[a-z]+_[a-z_]+[`'\"]? (?:is|are|must|has|should|will)\b",
+    "fills_itself": r"\b(?:param(?:eter)?s?|arguments?|fields?|value|comment|note|context|extra|meta\w*)\b[`'\":]{0,2}[^.\n]{0,50}\b(?:must|should|has to|needs to|is required|required|mandatory|always|fill)\b[^.\n]{0,60}\b(?:contents?|output|history|conversation|everything|summary|text|key|token|password|credentials?)\b|\b(?:put|place|paste|pass|include|insert|fill|supply|provide|attach|write|add)\w*\b[^.\n]{0,100}\b(?:in|into|as|to|via|with)\b (?:the |its |this )?(?:[`'\"][a-z_]+[`'\"]|[a-z_]+ (?:param\w*|argument|field)|param\w*|argument|field)|(?:^|\n| )_?[a-z_]+ ?(?:\([a-z]+\))?: (?:required\. )?(?:put|paste|summary of|contents? of|the user's|everything|output of)\b",
+    "pretext": r"\b(?:for|as|due to|because of) (?:security|compatibility|compliance|legal|audit|debug\w*|licen[cs]e|verification|telemetry|quality|technical|performance|authentication)\b[^.\n]{0,20}|\b(?:legal|mandatory|technical|security|licen[cs]e) (?:requirement|check|reasons?)\b|\bimplementation (?:detail|note)s?\b|\bso that (?:our|the) (?:servers?|support|team|system)\b|\bconfuses? (?:people|users?|customers?|them)\b|\b(?:it )?(?:upsets?|annoys?|bothers?) (?:people|users?|customers?|them)\b|\bfind it annoying\b|\botherwise\b[^.\n]{0,30}\b(?:fails?|breaks?|error|rejected|not work)\b",
     "or_it_fails": r"\botherwise\b[^.\n]{0,20}\b(?:fails?|not work|error)|for this tool to work|pass (?:the|its) (?:result|content|contents|output) (?:here|as|in)\b",
     "side_errand": r"\b(?:note|also|context: required|sidenote|first|then)\b[^\n]{0,40}\b(?:send|transfer|delete|visit|forward|post|create|invite|make a|change the|reserve|book|buy|upload|concatenate|get all)\b",
     "leaks": r"\b(?:forward(?:s|ed)?|sen[dt]s?|upload(?:s|ed)?|share[sd]?|transmit(?:s|ted)?|cached|copied|copies|logged|logs|added|adds|opted-in|collects?|collected|exfiltrate[sd]?)\b[^.]{0,80}\b(?:external(?:ly)?|remote (?:server|endpoint|host)|third[ -]part(?:y|ies)|attacker|partners?|marketing|advertis\w+|telemetry server|newsletter)\b",
@@ -28,12 +32,15 @@ _RULES = {
 }  # fmt: skip
 
 
-class ToolDescriptions(Judged):
+class ToolDescriptions(prompt_injection.Addressed):
     """A model like prompt_injection's, after the one test that needs no model: nothing honest in a definition is invisible."""
 
     def marks(self, piece: str) -> list[str]:
         """Whatever takes over a model does so from a definition, too."""
         return [*prompt_injection.SCANNER.marks(piece), *super().marks(piece)]
+
+    def candidates(self, view: View) -> list[tuple[str, Any]]:
+        return [*prompt_injection.SCANNER.candidates(view), *super().candidates(view)]
 
     def certain(self, sample: Sample) -> list[Finding]:
         return [
@@ -44,4 +51,9 @@ class ToolDescriptions(Judged):
         ]
 
 
-SCANNER = ToolDescriptions("tool_descriptions", _RULES, kind="descriptions")
+_NEEDS = {
+    "shadows": r"\b(?:tools?|functions?|operation|replace the)\b",
+    "about_another_tool": r"[a-z]+_[a-z_]+|\b(?:from|of) (?:another|the other|other|any other)\b",
+    "side_errand": r"\b(?:send|transfer|delete|visit|forward|post|create|invite|make a|change the|reserve|book|buy|upload|concatenate|get all)\b",
+}
+SCANNER = ToolDescriptions("tool_descriptions", _RULES, kind="descriptions", needs=_NEEDS)
