@@ -102,6 +102,17 @@ _ISSUERS = re.compile(r"4|5[0-8]|6|3[0-9]|2(?:2[2-9]|[3-6]|7[01]|720)|1800|2131|
 
 
 def _card(value: str, before: str, after: str) -> Judged:
+    """A card's number, also where a date or a code of three figures follows it."""
+    for shorter in (value, *_CARD_AND_MORE.findall(value)):
+        if found := _one_card(shorter, before, after):
+            return found
+    return None
+
+
+_CARD_AND_MORE = re.compile(r"^(\d{4}(?:[ .-]?\d{4}){3}|\d{4}[ -]?\d{6}[ -]?\d{5})[ .-]")
+
+
+def _one_card(value: str, before: str, after: str) -> Judged:
     digits = re.sub(r"\D", "", value)
     word = bool(shapes.CARD_WORD.search(before) or shapes.CARD_WORD.search(after))
     if (

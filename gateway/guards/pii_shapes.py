@@ -78,7 +78,7 @@ NUMBERED = re.compile(
 )
 
 PHONE_WORD = re.compile(
-    r"(?i)\b(?:phone|tele(?:phone|fon|fono|pono)?|téléphone|teléfono|telefone|telefoon|tel|mobile?|móvil|portable|handy|gsm|cell(?:ular)?|celular|call(?:ed|ing)?|fax|sms|text(?:ed)? me|whatsapp|signal|viber|contact|dial|desk|office|cep|hotline|ring"
+    r"(?i)(?:телефон|тел\.|電話|电话|전화|τηλ)|\b(?:phone|tele(?:phone|fon|fono|pono)?|téléphone|teléfono|telefone|telefoon|tel|mobile?|móvil|portable|handy|gsm|cell(?:ular)?|celular|call(?:ed|ing)?|fax|sms|text(?:ed)? me|whatsapp|signal|viber|contact|dial|desk|office|cep|hotline|ring"
     r"|(?:us|uk|cn|br|israeli|international|my|your|his|her|registered)(?: [a-z]{2,12})? (?:number|one|no)|(?:answering|reach(?:ed)?|messages?) (?:me |us |him |her |them )?(?:at|to|on)|registered|office)\b"
 )
 CARD_WORD = re.compile(

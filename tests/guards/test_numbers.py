@@ -51,6 +51,8 @@ WRITTEN_OTHERWISE = [
     "SSN 536\u201190\u20114399",
     "٤١١١١١١١١١١١١١١١",
     "jane [at] mail-provider [dot] net",
+    "paid with 4111 1111 1111 1111 08/27 123",
+    "номер телефона (040) 92254814",
     "jane dot doe at mail-provider dot net",
 ]
 
