@@ -6,6 +6,7 @@ a thing twice, or in another spelling, is refused.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from gateway import body as bodies
 from gateway import endpoints
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest
-from gateway.known import Known
+from gateway.known import MOST
 from gateway.types import Receive, Scope
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -79,13 +80,20 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     compact = 1 + sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
     if len(body) != compact and not _whole(bytes(body), fields):
         raise BadRequest("the request body holds a key twice, or a key with escaped quotes")
-    if True in map(_misspelt.__getitem__, fields):
-        key = next(key for key in fields if _misspelt[key])
-        raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
+    if not _spelt.issuperset(fields):
+        _check_spelling(fields)
     return fields
 
 
-_misspelt: Known[str, bool] = Known(lambda key: key not in _READ and key.lower() in _READ)
+_spelt: set[str] = set()  # keys that were checked
+
+
+def _check_spelling(keys: Collection[str]) -> None:
+    for key in keys:
+        if key not in _READ and key.lower() in _READ:
+            raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
+    if len(_spelt) < MOST:
+        _spelt.update(keys)
 
 
 def _whole(text: bytes, fields: dict[str, msgspec.Raw]) -> bool:
