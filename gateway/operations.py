@@ -75,7 +75,8 @@ def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     try:
         fields = _members(body)
     except _BROKEN as error:
-        raise BadRequest(f"the request body is not a JSON object: {error}") from None
+        said = f"is not a JSON object: {error}" if len(body) else "is empty; a JSON object is expected"
+        raise BadRequest(f"the request body {said}") from None
     # The length of these members written without a space: a body of this length can hold nothing else.
     compact = 1 + sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
     if len(body) != compact and not _whole(bytes(body), fields):
@@ -108,7 +109,7 @@ def _value(fields: dict[str, msgspec.Raw], key: str, kind: type) -> Any:
     try:
         return _scalars[kind](raw)
     except _BROKEN as error:
-        raise BadRequest(f"{key}: {error}") from None
+        raise BadRequest(f"{key}: {error}".replace(" | null", "")) from None
 
 
 def _mcp(body: bytes) -> Operation:

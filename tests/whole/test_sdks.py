@@ -175,6 +175,9 @@ BAD_BODIES = {
 }
 
 
+SAID = {"empty": "the request body is empty", "a number as model": "model: Expected `str`, got `int`"}
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses"])
 @pytest.mark.parametrize("case", BAD_BODIES)
 async def test_bad_bodies_are_a_clear_400_and_the_next_request_is_served(
@@ -186,6 +189,7 @@ async def test_bad_bodies_are_a_clear_400_and_the_next_request_is_served(
         error = refused.json()["error"]
         assert error["type"] == "invalid_request_error"
         assert "Traceback" not in refused.text
+        assert SAID.get(case, "") in error["message"]
         good = await client.post(
             "/v1/messages",
             json={"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]},
