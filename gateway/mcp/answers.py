@@ -31,7 +31,7 @@ class Reader:
         return await self.whole(response)
 
     async def whole(self, response: Response) -> Message:
-        body = await (response.read() if response.arrived else self._rest(response))
+        body = response.take() if response.arrived else await self._rest(response)
         try:
             message = jsonrpc.read_upstream(body)
         except ValueError:
