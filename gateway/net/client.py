@@ -47,7 +47,7 @@ class Response(Protocol):
 
     @property
     def arrived(self) -> bool:
-        """All of it is here, read or not: `read` need not wait."""
+        """All of it is here, read or not: `take` gives the rest."""
 
     def take(self) -> bytes:
         """What of the body is here and was not read yet, b"" where nothing is."""

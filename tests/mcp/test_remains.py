@@ -29,9 +29,12 @@ class Whole:
         self.headers: Headers = [(b"content-type", b"application/json")]
         self.body = body
 
-    async def chunk(self) -> bytes:
+    def take(self) -> bytes:
         body, self.body = self.body, b""
         return body
+
+    async def chunk(self) -> bytes:
+        return self.take()
 
     async def read(self, limit: int = READ_LIMIT) -> bytes:
         return await self.chunk()
