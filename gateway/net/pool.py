@@ -70,7 +70,6 @@ class Pool:
         parts = connections.encode(method, target, headers, body)
         connection = connections.idle()
         while True:
-            fresh = connection is None
             if connection is None:
                 connection = await connections.open(timeouts.connect)
             exchange = connection.ask(parts, timeouts, no_body=method == "HEAD")
@@ -79,8 +78,9 @@ class Pool:
                     await exchange.more(timeouts.first_byte)
                 return exchange
             except UpstreamClosed as error:
-                # The server closed the idle connection while it was taken up again. A fresh one cannot have that fate.
-                if error.sent or fresh:
+                # The server closed the idle connection while it was taken up again. A fresh one cannot have that fate; one
+                # that another request has just handed over can.
+                if error.sent:
                     raise
                 connection = None
             except BaseException:

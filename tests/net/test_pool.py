@@ -394,6 +394,26 @@ async def test_at_the_limit_a_request_waits_for_a_connection() -> None:
         await pool.close()
 
 
+async def test_a_connection_that_is_closed_while_it_is_handed_over_costs_nobody_an_answer() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        started.set()
+        await go.wait()
+        peer.writer.write(answer(b"ok"))
+
+    started, go = asyncio.Event(), asyncio.Event()
+    pool = Pool(settings=Settings(limit=1), proxies=NO_PROXIES)
+    async with upstream(script) as up:
+        first = asyncio.create_task(fetch(pool, up.url))
+        await started.wait()
+        others = [asyncio.create_task(fetch(pool, up.url)) for _ in range(3)]
+        await asyncio.sleep(0)
+        go.set()
+        assert await asyncio.gather(first, *others) == [b"ok"] * 4
+        assert [len(peer.requests) for peer in up.peers] == [1] * 4
+        await pool.close()
+
+
 async def test_who_waits_too_long_for_a_connection_is_told_and_the_others_go_on() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
