@@ -67,31 +67,11 @@ class LLMApp:
         self._late = Late(GRACE)
         self._recall: Recall | None = None
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call, method = Call.of(scope), scope["method"]
         endpoint = call.endpoint
-        if method == "HEAD" or call.path.endswith("/api/hello"):
-            return _hello(method, send)
-        if endpoint is None:
-            return refusals.send_refusal(call, refusals.invalid(_unknown(call.path), status=404), send)
-        wanted = "GET" if endpoint.method in _LISTS else "POST"
-        if method != wanted:
-            return refusals.send_refusal(call, _wrong_method(method, wanted), send)
-        if wanted == "GET":
-            return self._models(call, endpoint, send)
-        return self._serve(call, endpoint, scope, receive, send)
-
-    def _recalled(self) -> Recall:
-        """Made with the first request that needs it: it brings Gemini's whole dialect along."""
-        if self._recall is None:
-            from gateway.llm.dialects.gemini.recall import Recall
-
-            self._recall = Recall()
-        return self._recall
-
-    async def _serve(
-        self, call: Call, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+        if endpoint is None or method != "POST" or endpoint.method in _LISTS:
+            return await self._without_model(call, method, send)
         op = call.operation or await operations.of(call, scope, receive)
         query = passing.query(scope["query_string"]) if scope.get("query_string") else ""
         inquiry = Inquiry(call, op, endpoint, call.body or b"", scope["headers"], query, self._recalled)
@@ -114,6 +94,26 @@ class LLMApp:
                 raise
         finally:
             relay.settle()
+
+    def _without_model(self, call: Call, method: str, send: Send) -> Awaitable[None]:
+        """The answer to a request that asks none."""
+        endpoint = call.endpoint
+        if method == "HEAD" or call.path.endswith("/api/hello"):
+            return _hello(method, send)
+        if endpoint is None:
+            return refusals.send_refusal(call, refusals.invalid(_unknown(call.path), status=404), send)
+        wanted = "GET" if endpoint.method in _LISTS else "POST"
+        if method != wanted:
+            return refusals.send_refusal(call, _wrong_method(method, wanted), send)
+        return self._models(call, endpoint, send)
+
+    def _recalled(self) -> Recall:
+        """Made with the first request that needs it: it brings Gemini's whole dialect along."""
+        if self._recall is None:
+            from gateway.llm.dialects.gemini.recall import Recall
+
+            self._recall = Recall()
+        return self._recall
 
     async def _relay(self, inquiry: Inquiry, relay: Relay) -> None:
         candidates = self.table.candidates(inquiry.call, inquiry.op)

@@ -7,10 +7,13 @@ import json
 from typing import Any
 
 import pytest
+import uvicorn
 
 from gateway.call import Call, Operation
 from gateway.llm.app import LLMApp
+from gateway.llm.providers import Provider
 from gateway.llm.routes import ModelRule, Target
+from gateway.llm.signing import Unsigned
 from gateway.policies import Policies
 from gateway.refusals import Refusal
 from gateway.types import Receive, Scope, Send
@@ -32,6 +35,14 @@ from tests.net.upstream import Peer, answer, repeat
 
 JSON = b"content-type: application/json\r\n"
 OK = repeat(answer(MESSAGE, headers=JSON))
+
+
+async def test_a_server_takes_it_for_an_asgi_app_of_today() -> None:
+    signer = Unsigned()
+    provider = Provider(name="m", base_url="http://localhost", dialects=("anthropic",), signer=signer)
+    config = uvicorn.Config(LLMApp(providers={"m": provider}), log_config=None)
+    config.load()
+    assert config.interface == "asgi3"
 
 
 @pytest.mark.parametrize(
