@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-K = TypeVar("K")
+Name = str | bytes
+K = TypeVar("K", bound=Name | tuple[Name | None, ...])
 V = TypeVar("V")
-MOST = 4096  # whoever invents names does not fill the memory
+# Whoever invents names does not fill the memory.
+MOST = 4096
+LONGEST = 256  # bytes or characters of a name that is kept
 
 
 class Known(dict[K, V]):
@@ -20,6 +23,10 @@ class Known(dict[K, V]):
 
     def __missing__(self, key: K) -> V:
         found = self._find(key)
-        if len(self) < MOST:
+        if len(self) < MOST and _length(key) <= LONGEST:
             self[key] = found
         return found
+
+
+def _length(key: Name | tuple[Name | None, ...]) -> int:
+    return sum(len(part or "") for part in key) if isinstance(key, tuple) else len(key)

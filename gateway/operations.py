@@ -15,7 +15,7 @@ from gateway import body as bodies
 from gateway import endpoints
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest
-from gateway.known import MOST
+from gateway.known import LONGEST, MOST
 from gateway.types import Receive, Scope
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -37,7 +37,7 @@ async def of(call: Call, scope: Scope, receive: Receive) -> Operation:
     the body is none of the dialect's."""
     data = call.body if call.body is not None else await bodies.read(scope, receive)
     if call.operation is None:
-        if call.endpoint is not None and "content-encoding" in call.headers:
+        if data and call.endpoint is not None and "content-encoding" in call.headers:
             bodies.readable(call)
         call.operation = _read(call.endpoint, call.verb, data)
     return call.operation
@@ -93,7 +93,7 @@ def _check_spelling(keys: Collection[str]) -> None:
     for key in keys:
         if key not in _READ and key.lower() in _READ:
             raise BadRequest(f"{key}: unknown field; did you mean {key.lower()}?")
-    if len(_spelt) < MOST:
+    if len(_spelt) + len(keys) <= MOST and max(map(len, keys)) <= LONGEST:
         _spelt.update(keys)
 
 
