@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.errors import ConfigError
 from gateway.stores import lines, rows
 
 _END = 2**63 - 1
+_FAR = 1e10  # seconds
 _ALL = "1"
 _NAMES = ", ".join(lines.SHARED)
 _SAID = ", ".join(f"calls * {name} AS {name}" for name in lines.SAID)
@@ -22,7 +24,7 @@ LEAVE = "DELETE FROM circumstances WHERE period < ?"  # of which no record is le
 
 
 def span(since: float, until: float) -> tuple[int, int]:
-    return lines.micros(since), lines.micros(until) if until < 1e10 else _END
+    return lines.micros(min(since, _FAR)), lines.micros(until) if until < _FAR else _END
 
 
 def source(table: str, which: str = _ALL, *, session: bool = False) -> str:
@@ -64,7 +66,9 @@ def records(
     values = [*bounds, *values]
     if before:
         at, _, id_ = before.partition("#")
-        which, values = f"{which} AND (at, id) < (?, ?)", [*values, int(at), id_]
+        if not at.isdecimal():
+            raise ConfigError(f"{before!r} is no position of a record")
+        which, values = f"{which} AND (at, id) < (?, ?)", [*values, min(int(at), _END), id_]
     # A cross join is made in this order.
     query = f"""SELECT {lines.READ} FROM records CROSS JOIN circumstances USING (circumstance)
 WHERE at >= ? AND at < ? AND {which} ORDER BY at DESC, id DESC LIMIT ?"""  # noqa: S608

@@ -7,6 +7,7 @@ stays at most LINGER seconds for company. After `kill -9` the file holds exactly
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 import time
@@ -111,7 +112,7 @@ class Writer:
             if job.loop is not None and job.future is not None:
                 loops.setdefault(job.loop, []).append((job.future, result))
         for loop, answers in loops.items():
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # a loop may be closed at any moment; the others go on
                 loop.call_soon_threadsafe(_resolve, answers, error)
 
 

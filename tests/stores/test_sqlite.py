@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import StoreError
+from gateway.errors import ConfigError, StoreError
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
 from gateway.stores import open_store, rows
@@ -290,3 +290,20 @@ async def test_records_past_their_time_leave_when_new_ones_come(tmp_path: Path, 
 async def test_a_directory_that_is_not_there_is_a_store_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot open"):
         SqliteStore(str(tmp_path / "nowhere" / "gateway.db"))
+
+
+@pytest.mark.parametrize("before", ["abc", "#", "1e3#x"])
+async def test_what_is_no_position_of_a_record_is_refused(store: Store, before: str) -> None:
+    with pytest.raises(ConfigError, match="no position of a record"):
+        await store.records(before=before)
+
+
+async def test_behind_a_position_that_no_clock_tells_stands_every_record(store: Store) -> None:
+    await store.append([FULL])
+    assert await store.records(before="1" * 30 + "#x") == [FULL]
+
+
+async def test_a_time_far_beyond_all_calendars_has_no_records(store: Store) -> None:
+    await store.append([FULL])
+    assert await store.records(since=1e14, until=2e14) == []
+    assert await store.usage(since=1e14, until=1e14 + 60) == []
