@@ -107,8 +107,8 @@ class ToolCosts:
                     self._came += size
 
     def _work(self, batch: list[Waiting]) -> None:
+        self._went += sum(len(waiting.body) for waiting in batch)  # whatever becomes of them
         for waiting in batch:
-            self._went += len(waiting.body)
             prompt = self._reader.read(waiting.body, waiting.conversation)
             if prompt is not None:
                 self._add(prompt, waiting)
