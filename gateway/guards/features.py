@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Literal
 
 from gateway.guards.shell_words import COMMANDS, WORDS
@@ -19,16 +19,19 @@ Feature = int | str | tuple[str, ...]
 @dataclass(frozen=True, slots=True)
 class Kind:
     tokens: Callable[[str], list[str]]
-    features: Callable[[str, list[str]], set[Feature]]
+    each: Callable[[str, list[str]], Iterator[Feature]]
     width: int  # characters of a segment
     lines: bool  # whether line breaks mean something
     sparing: int  # in a text longer than this, a segment that no rule marks is not scored
 
+    def features(self, text: str, tokens: list[str]) -> set[Feature]:
+        return set(self.each(text, tokens))
+
 
 class Cut:
-    """A folded text in half-overlapping segments. Each half is read once; a segment's features are its two halves'."""
+    """A folded text in half-overlapping segments. A segment's features are its two halves'."""
 
-    __slots__ = ("_halves", "_marked", "_tokens", "bounds", "kind", "text")
+    __slots__ = ("_marked", "_tokens", "bounds", "kind", "text")
 
     def __init__(self, text: str, kind: Kind) -> None:
         self.text = text
@@ -36,7 +39,6 @@ class Cut:
         self.bounds = tuple(segments(len(text), kind.width))
         self._marked = f"\x02{text}\x03"  # so that a piece can say that it begins or ends the text
         self._tokens: dict[int, list[str]] = {}
-        self._halves: dict[int, set[Feature]] = {}
 
     def piece(self, index: int) -> str:
         start, end = self.bounds[index]
@@ -48,14 +50,12 @@ class Cut:
             found = self._tokens[index] = self.kind.tokens(self._half(index))
         return found
 
-    def half(self, index: int) -> set[Feature]:
-        found = self._halves.get(index)
-        if found is None:
-            found = self._halves[index] = self.kind.features(self._half(index), self.tokens(index))
-        return found
+    def half(self, index: int) -> Iterator[Feature]:
+        """Its features one by one, some more than once: a model keeps few of them."""
+        return self.kind.each(self._half(index), self.tokens(index))
 
     def features(self, index: int) -> set[Feature]:
-        return self.half(index) | self.half(index + 1)
+        return {*self.half(index), *self.half(index + 1)}
 
     def _half(self, index: int) -> str:
         step = self.kind.width // 2
@@ -75,28 +75,20 @@ def segments(size: int, width: int) -> Iterator[tuple[int, int]]:
 _WORD = re.compile(r"[a-z0']+|[^\sa-z0']")
 
 
-def prose(text: str, words: list[str]) -> set[Feature]:
+def prose(text: str, words: list[str]) -> Iterator[Feature]:
     """Four bytes in a row, words, and pairs of words."""
-    found: set[Feature] = set(words)
-    found.update(pairwise(words))
-    for each in _grams(text, "I"):
-        found.update(each)
-    return found
+    return chain(words, pairwise(words), *_grams(text, "I"))
 
 
 _TOKEN = re.compile(r"[a-z_@][a-z0_]*|0+|--+|/\*|\*/|\|\||&&|\$\(|\$\{|[<>!=]+|\s+|.")
 
 
-def payload(text: str, tokens: list[str]) -> set[Feature]:
+def payload(text: str, tokens: list[str]) -> Iterator[Feature]:
     """Two and four bytes in a row, and one to four tokens in a row with names and numbers reduced to their kind."""
     shapes = list(map(_shape, tokens))
-    found: set[Feature] = set(shapes)
-    found.update(pairwise(shapes))
-    found.update(zip(shapes, shapes[1:], shapes[2:], strict=False))
-    found.update(zip(shapes, shapes[1:], shapes[2:], shapes[3:], strict=False))
-    for each in (*_grams(text, "H"), *_grams(text, "I")):
-        found.update(each)
-    return found
+    three = zip(shapes, shapes[1:], shapes[2:], strict=False)
+    four = zip(shapes, shapes[1:], shapes[2:], shapes[3:], strict=False)
+    return chain(shapes, pairwise(shapes), three, four, *_grams(text, "H"), *_grams(text, "I"))
 
 
 def _grams(text: str, code: Literal["H", "I"]) -> Iterator[list[int]]:

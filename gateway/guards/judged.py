@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
-
-import re2
 
 from gateway.guards import model
 from gateway.guards.decode import View
@@ -14,14 +13,12 @@ from gateway.guards.features import Cut
 from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.patterns import Patterns
 
-TOGETHER = 4  # rules: their automaton would have states by the ten thousand
-
 
 class Judged:
     """`rules` are RE2 expressions over folded text; the weights of the same name say what they are worth.
 
-    `needs` are what a rule cannot match without, said shortly: a rule that begins with a common word and holds gaps makes an
-    automaton grow on every text, and is only looked for where its need is there. `kind` says what the model reads. `worth` says which texts are worth its time: one without a sign of an attack is skipped.
+    `kind` says what the model reads. `worth` says which texts are worth its time: one without a sign of an attack is skipped.
+    `needs` are what else must stand in a long text for a rule to be looked for in its pieces.
     """
 
     def __init__(
@@ -32,16 +29,18 @@ class Judged:
         kind: str,
         worth: Callable[[str], bool] = bool,
         needs: Mapping[str, str] | None = None,
+        by_words: bool = False,
     ) -> None:
         self.name = name
         self.worth = worth
         self._rules = rules
-        self._needs = needs or {}
+        self._needs = {rule: re.compile(need, re.A) for rule, need in (needs or {}).items()}
         self.kind = kind
+        self._by_words = by_words
 
     @cached_property
     def patterns(self) -> Patterns:
-        return Patterns(self._rules, together=TOGETHER)
+        return Patterns(self._rules, by_words=self._by_words)
 
     @cached_property
     def linear(self) -> model.Linear:
@@ -82,19 +81,11 @@ class Judged:
         if self.name not in view.matching:
             text = view.folded
             view.matching[self.name] = [
-                (name, self._whole.get(name, rule))
-                for name, rule in self._quick.matching(text)
-                if name not in self._whole or self._whole[name].search(text)
+                (name, rule)
+                for name, rule in self.patterns.matching(text)
+                if name not in self._needs or self._needs[name].search(text)
             ]
         return view.matching[self.name]
-
-    @cached_property
-    def _quick(self) -> Patterns:
-        return Patterns({**self._rules, **self._needs}, together=TOGETHER)
-
-    @cached_property
-    def _whole(self) -> dict[str, Any]:
-        return {name: re2.compile(self._rules[name]) for name in self._needs}
 
     def marks(self, piece: str) -> list[str]:
         """What speaks for an attack in this piece; the model weighs it."""

@@ -49,12 +49,12 @@ class Linear:
     floor: float
 
     @cached_property
-    def known(self) -> frozenset[Feature]:
-        return frozenset(self.weights)
+    def _weighed(self) -> _Weights:
+        return _Weights(self.weights)
 
     @cached_property
-    def words(self) -> frozenset[Feature]:
-        return frozenset(self.gate)
+    def _gated(self) -> _Weights:
+        return _Weights(self.gate)
 
     def highest(self, cut: Cut, marks: Marks) -> Segment:
         sparing = len(cut.text) > cut.kind.sparing
@@ -62,8 +62,8 @@ class Linear:
             return Segment(0.0)
         best, where = -math.inf, (0, 0)
         spoke: list[str] = []
-        full = _Known(self.known, self.weights, cut.half)
-        gate = _Known(self.words, self.gate, cut.tokens)
+        full = _Known(self._weighed, cut.half)
+        gate = _Known(self._gated, cut.tokens)
         for index, bounds in enumerate(cut.bounds):
             named = marks(cut.piece(index))
             spoken = self.spoken(named)
@@ -85,30 +85,37 @@ class Linear:
         return sum([self.marks.get(name, 0.0) for name in named])
 
 
+class _Weights:
+    """What pieces weigh, by their numbers: sets of small numbers are joined and summed far sooner than sets of pieces."""
+
+    __slots__ = ("number", "weight")
+
+    def __init__(self, weights: dict[Feature, float]) -> None:
+        self.number: Callable[[Feature], Any] = dict(zip(weights, range(len(weights)), strict=True)).get
+        self.weight = list(weights.values()).__getitem__
+
+
 class _Known:
     """The features of a text that one model knows, half by half."""
 
-    __slots__ = ("_half", "_halves", "_known", "_weight")
+    __slots__ = ("_half", "_halves", "_number", "_weight")
 
-    def __init__(
-        self,
-        known: frozenset[Feature],
-        weights: dict[Feature, float],
-        half: Callable[[int], Iterable[Feature]],
-    ) -> None:
-        self._known = known
-        self._weight = weights.__getitem__
+    def __init__(self, weights: _Weights, half: Callable[[int], Iterable[Feature]]) -> None:
+        self._number = weights.number
+        self._weight = weights.weight
         self._half = half
-        self._halves: dict[int, frozenset[Feature]] = {}
+        self._halves: dict[int, set[int]] = {}
 
     def weight(self, index: int) -> float:
         known = self._of(index) | self._of(index + 1)
         return sum(map(self._weight, known)) / math.sqrt(len(known)) if known else 0.0
 
-    def _of(self, index: int) -> frozenset[Feature]:
+    def _of(self, index: int) -> set[int]:
         found = self._halves.get(index)
         if found is None:
-            found = self._halves[index] = self._known.intersection(self._half(index))
+            numbers = set(map(self._number, self._half(index)))
+            numbers.discard(None)
+            found = self._halves[index] = numbers
         return found
 
 

@@ -1,4 +1,4 @@
-"""Many linear-time patterns in one pass: one google-re2 set says which match, and only those are searched for their place.
+"""Many linear-time patterns in one pass: google-re2 says which could match, and only those are searched for their place.
 
 Most bodies hold nothing that any pattern is looking for, and a `Sieve` can say so of a whole one without taking it apart.
 """
@@ -55,38 +55,46 @@ def fault(pattern: str) -> str | None:
 class Patterns:
     """`Patterns({"name": r"expression"})`. Expressions follow RE2: no look-around, no back-references.
 
-    `together` of them share an automaton. The more do, the quicker it reads, but the longer it takes to grow on its first texts.
+    Of many, `by_words` tells in one pass which words of the expressions a text holds, and tries an expression only where its
+    own are there: an automaton of them all would have states by the ten thousand, and grow for long. The rest share one.
     """
 
-    def __init__(self, rules: Mapping[str, str], *, together: int = 1024) -> None:
-        options = _options()
+    def __init__(self, rules: Mapping[str, str], *, by_words: bool = False) -> None:
         self.names = tuple(rules)
-        self._together = together
-        self._sets = [re2.Set.SearchSet(options) for _ in range(0, len(rules), together)]
-        self._each = []
-        wrong = []
+        options, wrong = _options(), []
+        self._words = re2.Filter() if by_words else None
+        self._each: list[Any] = []
         for name, pattern in rules.items():
             try:
-                self._each.append(re2.compile(pattern, options))
-                self._sets[(len(self._each) - 1) // together].Add(pattern)
-            except re2.error as error:
-                wrong.append(f"{name}: {pattern!r} is no RE2 pattern: {_said(error)}")
+                self._each.append(
+                    self._words.Add(pattern, options) if self._words else re2.compile(pattern, options)
+                )
+            except re2.error:
+                wrong.append(f"{name}: {fault(pattern)}")
         if wrong:
             raise ConfigError("\n".join(wrong))
-        for each in self._sets:
-            each.Compile()
+        self._wordless = list(range(len(rules)))
+        if self._words:
+            self._words.Compile()
+            self._each = list(map(self._words.re, self._wordless))
+            self._wordless = self._words.Match("", potential=True) or []
+        self._set = re2.Set.SearchSet(options)
+        for index in self._wordless:
+            self._set.Add(rules[self.names[index]])
+        self._set.Compile()
         self.joinable = not any(_edged(pattern) for pattern in rules.values())
+
+    def _told(self, data: bytes) -> tuple[list[int], list[int]]:
+        """The indices of the rules that match, and of those that may, for their words are there."""
+        certain = [self._wordless[found] for found in self._set.Match(data) or ()] if self._wordless else []
+        perhaps = self._words.Match(data, potential=True) or () if self._words else ()
+        return certain, [index for index in perhaps if index not in self._wordless]
 
     def which(self, text: str) -> list[int]:
         """The indices of the rules that match somewhere."""
-        if len(self._sets) == 1:
-            return self._sets[0].Match(text) or []
         data = text.encode("utf-8", "surrogatepass")
-        return [
-            index * self._together + found
-            for index, each in enumerate(self._sets)
-            for found in each.Match(data) or ()
-        ]
+        certain, perhaps = self._told(data)
+        return sorted(certain + [index for index in perhaps if self._each[index].search(data)])
 
     def none_in(self, texts: Sequence[str]) -> bool:
         """Whether certainly nothing matches in any of these: one pass over all of them, which prompts rarely go beyond."""
@@ -101,11 +109,9 @@ class Patterns:
 
     def find(self, text: str) -> Iterator[Hit]:
         """Every hit, rule by rule. The next search begins where a hit's group ends, so what surrounds it may serve twice."""
-        which = self.which(text)
-        if not which:
-            return
         data = text.encode("utf-8", "surrogatepass")
-        for index in sorted(which):
+        certain, perhaps = self._told(data)
+        for index in sorted(certain + perhaps):
             yield from self._search(index, data, plain=len(data) == len(text))
 
     def _search(self, index: int, data: bytes, *, plain: bool) -> Iterator[Hit]:

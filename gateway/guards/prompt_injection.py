@@ -96,10 +96,4 @@ class PromptInjection(Addressed):
 
 
 LEAST_HIDDEN = 8  # characters: a word and a half
-NEEDS = {
-    "gives_private": rf"{_PRIVATE}|~/|/etc/",
-    "gives_away": r"https?:|www\.|[a-z0-9._-]@[a-z]|[a-z0-9-]\.(?:com|net|org|io|xyz|ru|example|test)\b",
-    "prompt_theft": r"\b(?:prompts?|messages?|instructions?|polic(?:y|ies)|configurations?|guidelines|directives|rules|configuration|text|words|lines?|everything|password|passphrase|secret key|flag)\b",
-    "switches_mode": r"\b(?:mode|persona|character|from now on|bound|limited|restricted|constrained|disregards?|declines?|matter|chatgpt|gpt|claude|bing|assistant|i (?:direct|order|command|instruct))\b",
-}  # fmt: skip
-SCANNER = PromptInjection("prompt_injection", RULES, kind="prose", needs=NEEDS)
+SCANNER = PromptInjection("prompt_injection", RULES, kind="prose", by_words=True)

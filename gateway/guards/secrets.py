@@ -24,16 +24,13 @@ from gateway.guards.patterns import Patterns
 _RULES = {**shapes.PREFIXED, **shapes.STRUCTURED, "address": shapes.ADDRESS, **shapes.ASSIGNED}
 
 
-TOGETHER = 20  # rules: fewer make more passes, more an automaton that grows for long
-
-
 class Secrets:
     name = "secrets"
     threshold = 0.5
 
     @cached_property
     def _patterns(self) -> Patterns:
-        return Patterns(_RULES, together=TOGETHER)
+        return Patterns(_RULES, by_words=True)
 
     def scan(self, sample: Sample) -> list[Finding]:
         return [finding for view in sample.views for finding in self._view(view)]

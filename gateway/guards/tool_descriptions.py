@@ -53,7 +53,5 @@ class ToolDescriptions(prompt_injection.Addressed):
 
 _NEEDS = {
     "shadows": r"\b(?:tools?|functions?|operation|replace the)\b",
-    "about_another_tool": r"[a-z]+_[a-z_]+|\b(?:from|of) (?:another|the other|other|any other)\b",
-    "side_errand": r"\b(?:send|transfer|delete|visit|forward|post|create|invite|make a|change the|reserve|book|buy|upload|concatenate|get all)\b",
 }
-SCANNER = ToolDescriptions("tool_descriptions", _RULES, kind="descriptions", needs=_NEEDS)
+SCANNER = ToolDescriptions("tool_descriptions", _RULES, kind="descriptions", needs=_NEEDS, by_words=True)
