@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Generator
 from typing import Any
 
+from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from gateway.types import App, Headers, Message, Receive, Scope, Send
@@ -35,26 +36,22 @@ class Joining:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         cycle: RequestResponseCycle = send.__self__  # type: ignore[attr-defined]  # its bound method
-        answer = Answer(cycle, asyncio.get_running_loop())
+        answer = Answer(cycle)
         try:
             await self.app(scope, receive, answer)
         finally:
             answer.flush()
 
 
-class Answer:
+class Answer(Struct, eq=False):
     """The `send` of one request: uvicorn's own, for apps that keep to ASGI (lower-case names, one start, one end).
 
     A head waits for what is written next. That of a stream waits no longer than this turn of the loop: where it is silent at
     first, it goes out alone. The cycle does not know of it: as a circle they and the whole request would live until a collection.
     """
 
-    __slots__ = ("_cycle", "_head", "_loop")
-
-    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
-        self._cycle = cycle
-        self._loop = loop
-        self._head = b""
+    _cycle: RequestResponseCycle
+    _head: bytes = b""
 
     def __call__(self, message: Message) -> Awaitable[None]:
         cycle = self._cycle
@@ -90,7 +87,7 @@ class Answer:
             headers.append((b"transfer-encoding", b"chunked"))
         self._head = _head(status, headers)
         if cycle.chunked_encoding:  # otherwise its end is in sight
-            self._loop.call_soon(self.flush)
+            asyncio.get_running_loop().call_soon(self.flush)
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
         cycle = self._cycle
