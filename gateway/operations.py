@@ -19,6 +19,7 @@ from gateway.known import LONGEST, MOST
 from gateway.types import Receive, Scope
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+LONGEST_MODEL = 2048  # prices, traces and the ledger keep names
 # Nobody is owed tokens, and nobody has more of them than a number holds exactly.
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _scalars: dict[type, Any] = {
@@ -63,6 +64,8 @@ def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
     model = endpoint.model or _value(fields, "model", str)
     if not model:
         raise BadRequest("model: field required")
+    if len(model) > LONGEST_MODEL:
+        raise BadRequest(f"model: a name of more than {LONGEST_MODEL} characters")
     stream = endpoint.stream or ("stream" in fields and bool(_value(fields, "stream", bool)))
     limit = 0
     if not _LIMITS.isdisjoint(fields):

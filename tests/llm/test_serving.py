@@ -45,6 +45,14 @@ async def test_a_server_takes_it_for_an_asgi_app_of_today() -> None:
     assert config.interface == "asgi3"
 
 
+async def test_a_name_of_a_model_that_is_none_is_refused_before_anybody_keeps_it() -> None:
+    async with gateway(OK) as gw:
+        asked = {**REQUEST, "model": "m" * 3000}
+        reply = await gw.drive.post("/v1/messages", asked, headers=ANTHROPIC)
+        assert (reply.status, len(reply.body) < 300) == (400, True)
+        assert gw.ups[0].requests == []
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/gemini", "/gemini/", "/api/hello", "/v1/messages", "/gemini/api/hello"]
 )
