@@ -92,7 +92,12 @@ class Writer:
         except Exception as error:  # whatever one job's values are, the thread goes on
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            self._failed(batch, StoreError(f"the SQLite store failed: {error}"))
+            if len(batch) == 1 or isinstance(error, sqlite3.OperationalError):
+                return self._failed(batch, StoreError(f"the SQLite store failed: {error}"))
+            for (
+                job
+            ) in batch:  # the file is in order: what one job's values are is no reason to fail the others
+                self._commit(connection, [job])
             return
         self._answer(list(zip(batch, results, strict=True)), None)
 

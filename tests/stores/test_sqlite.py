@@ -12,7 +12,7 @@ from gateway.errors import ConfigError, StoreError
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
 from gateway.stores import open_store, rows
-from gateway.stores.protocols import Store
+from gateway.stores.protocols import Store, Taken
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.writer import Writer
 from tests.stores.contention import ROOT, contend
@@ -203,6 +203,17 @@ async def test_a_job_that_fails_ends_no_other(tmp_path: Path) -> None:
         await writer.do(lambda connection: connection.execute("SELECT ?", (2**80,)))
     assert await writer.do(lambda connection: 7) == 7
     writer.close()
+
+
+async def test_values_that_no_file_can_hold_fail_nobody_who_writes_at_the_same_time(store: Store) -> None:
+    bad = record(1, user="\ud800")
+    good, failed, taken = await asyncio.gather(
+        store.append([record(2)]), store.append([bad]), store.take("e", [requests()]), return_exceptions=True
+    )
+    assert (good, isinstance(failed, StoreError)) == (None, True)
+    assert isinstance(taken, Taken)
+    assert not taken.denied
+    assert [each.id for each in await store.records()] == ["rec_2"]
 
 
 async def test_circumstances_leave_when_no_record_of_their_time_is_left(tmp_path: Path, clock: Clock) -> None:
