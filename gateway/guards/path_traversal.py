@@ -160,16 +160,20 @@ def canonical(text: str) -> str:
     """One spelling: bytes unquoted until nothing changes, look-alikes as what they stand for, `/` only."""
     for _ in range(4):
         before = text
-        text = shapes.BYTE.sub(lambda m: chr(int(m[1], 16)), text)
+        if "0x" in text or "0X" in text or "\\" in text:
+            text = shapes.BYTE.sub(lambda m: chr(int(m[1], 16)), text)
         if "&#" in text:
             text = html.unescape(text)
-        text = shapes.WIDE.sub(lambda m: chr(int(m[1], 16)), text)
-        text = shapes.OCTAL.sub(lambda m: chr(int(m[1], 8)), text)
+        if "%" in text or "\\" in text:
+            text = shapes.WIDE.sub(lambda m: chr(int(m[1], 16)), text)
+            text = shapes.OCTAL.sub(lambda m: chr(int(m[1], 8)), text)
         if "%" in text:
             text = unquote_to_bytes(text).decode("utf-8", "replace")
         if text == before:
             break
-    text = shapes.BARE.sub("/", shapes.GAPS.sub("", text).translate(shapes.SLASHES))
+    text = shapes.GAPS.sub("", text).translate(shapes.SLASHES)
+    if ".." in text:
+        text = shapes.BARE.sub("/", text)
     return text if text.isascii() else unicodedata.normalize("NFKC", text).translate(shapes.SLASHES)
 
 
