@@ -120,9 +120,9 @@ class _Endpoint:
                     self.url, data={k: v for k, v in form.items() if v}, headers=headers
                 )
         except httpx.TimeoutException:
-            raise UpstreamTimeout(f"the token endpoint {self.url} does not answer") from None
+            raise UpstreamTimeout("its token endpoint does not answer") from None
         except httpx.HTTPError as error:
-            raise UpstreamError(f"the token endpoint {self.url} cannot be reached ({type(error).__name__})") from None  # fmt: skip
+            raise UpstreamError(f"its token endpoint cannot be reached ({type(error).__name__})") from None
         return self._access(response, started)
 
     def _access(self, response: httpx.Response, started: float) -> Access:
@@ -134,7 +134,7 @@ class _Endpoint:
         if response.status_code != 200 or not isinstance(token, str) or not token.isprintable():
             said = answer.get("error") if isinstance(answer, dict) else None
             why = f": {said}" if isinstance(said, str) and said.isidentifier() else ""
-            raise UpstreamError(f"the token endpoint {self.url} answers {response.status_code}{why}")
+            raise UpstreamError(f"its token endpoint answers {response.status_code}{why}")
         seconds = answer.get("expires_in")
         life = float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else LIFETIME
         return Access(token, started + life - min(MARGIN, life / 2), started + life)

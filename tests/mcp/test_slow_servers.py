@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.call import Call, Principal
+from gateway.identity.upstream import ClientCredentials
 from gateway.mcp.app import MCPApp
 from gateway.mcp.http import HttpUpstream
 from gateway.mcp.peer import Peer
@@ -198,6 +200,26 @@ async def test_no_client_is_told_where_a_server_is() -> None:
     assert "127.0.0.1" in (await app.status())[0].error  # the operator is
     await app.close()
     await pool.close()
+
+
+@pytest.mark.parametrize(("status", "said"), [(400, "answers 400: invalid_client"), (0, "cannot be reached")])
+async def test_no_client_is_told_where_the_credential_of_a_server_comes_from(status: int, said: str) -> None:
+    async def endpoint(request: httpx.Request) -> httpx.Response:
+        if not status:
+            raise httpx.ConnectError("refused by 10.0.0.7")
+        return httpx.Response(status, json={"error": "invalid_client"})
+
+    auth = ClientCredentials(
+        token_url="https://idp.internal.example/token",
+        client_id="gw",
+        client_secret="s3cret",
+        transport=httpx.MockTransport(endpoint),
+    )
+    async with serving(Scripted([tool("t")]), auth=auth) as app:
+        listed = (await Modern(app).ask("tools/list"))["result"]
+        told = json.dumps([listed, await Modern(app).call("t")])
+        assert said in listed["_meta"]["gateway/missing"][0]["reason"]
+        assert not any(word in told for word in ("internal.example", "10.0.0.7", "s3cret"))
 
 
 async def test_who_a_server_turns_away_takes_it_from_nobody_else() -> None:
