@@ -1,25 +1,29 @@
-"""Days that are over, added up once: a question about a year reads a few hundred rows a day less than it would record by record.
+"""Days that are over, added up once: a question about a year reads what they came to, and not record by record.
 
-A day's sums hold every group but the session; smaller tables hold those of what was called, of who called, and of users or agents alone. All
-have the columns of a record, so that the same question can be put to any. A record that comes late opens its day again.
+A row of a table of sums is one sort of call on one day; what a sort is (user, model, outcome and so on) stands once, in `sorts`. `days`
+tells all groups apart but the session; smaller tables tell apart what was called, who called and which way, and users or agents alone.
+Rows lie by month and sort: a filter reads those of its sorts only, and a day is written to few pages. A table has rows of exactly the days in `closed`; a record that comes late opens
+its day again. See docs/decisions/0809.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.metering.record import Record
 from gateway.stores import lines, questions, rows
-from gateway.stores.protocols import GROUPS
 
 DAY = 86_400
 SETTLED = 3600  # seconds after its end that a day counts as over
 WORTH = 2 * DAY  # what is shorter is added up record by record
+LEASE = 60  # seconds that a process has for one day, before another takes it over
 
+_FAR = 1e10  # seconds
 _SUMS = rows.SUMS
+_NAMES = (*lines.SHARED, *rows.JOINED)
 _CALLS = (
     "kind",
     "method",
@@ -31,93 +35,174 @@ _CALLS = (
     "tool",
     "outcome",
     "policy",
-    "day",
     "findings",
 )
-_PEOPLE = ("user", "principal", "agent", "project", "kind", "day", "team", "label")
-# The tables from the smallest on, each with the groups that its rows tell apart. What is no column stands in `row`.
+_PEOPLE = ("user", "principal", "agent", "project", "kind", "team", "label")
+# The tables from the smallest on, each with the groups that its sorts tell apart beside the day. Labels stand in `row`.
 KEPT = {
-    "days_of_agents": frozenset(("agent", "project", "day")),
-    "days_of_users": frozenset(("user", "team", "day")),
+    "days_of_agents": frozenset(("agent", "project")),
+    "days_of_users": frozenset(("user", "team")),
     "days_of_calls": frozenset(_CALLS),
     "days_of_people": frozenset(_PEOPLE),
+    "days_of_ways": frozenset((*_PEOPLE, "route", "provider", "outcome", "policy")),
     "days": frozenset((*_CALLS, *_PEOPLE)),
 }
 _TIME = attrgetter("at")
-_MEMBERS = {"label": "labels", "team": "groups", "findings": "findings"}
+_FIGURES = 2 + len(_NAMES)  # from there on
 
 
-def _table(name: str) -> str:
-    columns = ", ".join([f"{group} TEXT" for group in GROUPS] + [f"{sum_} NUMERIC" for sum_ in _SUMS])
-    return f"CREATE TABLE IF NOT EXISTS {name} (at INTEGER, row TEXT, {columns})"
+def _whole(table: str, kept: frozenset[str]) -> str:
+    """The query for a day's sums in a table that keeps these groups."""
+    names = {name: questions.column(name, "records") if name in kept else "''" for name in _NAMES}
+    said = [f"'{name}', {value}" for name, value in names.items() if name in kept]
+    said += ["'labels', json_extract(row, '$.labels')"] if "label" in kept else []
+    told = [f"{value} AS {name}" for name, value in names.items()]
+    figures = [f"SUM({name}) AS {name}" for name in _SUMS]
+    return f"""SELECT sorts.sort, found.* FROM (SELECT json_object({", ".join(said)}) AS text, {", ".join([*told, *figures])}
+FROM {questions.source("records")} GROUP BY text) AS found
+LEFT JOIN sorts ON sorts.kept = '{table}' AND sorts.row = found.text ORDER BY sorts.sort"""  # noqa: S608
 
 
-def _select(kept: Container[str], table: str) -> str:
-    """What stands in `table` from one time to another, as rows of a table that keeps these groups."""
-    members = [member for group, member in _MEMBERS.items() if group in kept]
-    brief = ", ".join(f"'{member}', json_extract(row, '$.{member}')" for member in members)
-    columns = ", ".join(group if group in kept else "''" for group in GROUPS)
-    groups = ", ".join(["brief", *(group for group in GROUPS if group in kept)])
-    sums = ", ".join(f"SUM({sum_})" for sum_ in _SUMS)
-    source = questions.source(table)
-    return f"SELECT ?, json_object({brief}) AS brief, {columns}, {sums} FROM {source} GROUP BY {groups}"  # noqa: S608
-
-
-NAMES = (*KEPT, "closed")
+_NUMBERS = ", ".join(f"{name} NUMERIC" for name in _SUMS)
+NAMES = (*KEPT, "sorts", "closed", "closing")
 TABLES = (
-    *map(_table, KEPT),
-    *(f"CREATE INDEX IF NOT EXISTS {name}_at ON {name} (at)" for name in KEPT),
-    "CREATE TABLE IF NOT EXISTS closed (at INTEGER PRIMARY KEY)",
+    f"CREATE TABLE sorts (sort INTEGER PRIMARY KEY, kept TEXT, row TEXT, {', '.join(f'{name} TEXT' for name in _NAMES)}, UNIQUE (kept, row))",
+    "CREATE TABLE closed (at INTEGER PRIMARY KEY)",
+    "CREATE TABLE closing (file INTEGER PRIMARY KEY, until INTEGER)",
+    *(
+        f"CREATE TABLE {name} (period INTEGER, sort INTEGER, at INTEGER, {_NUMBERS}, PRIMARY KEY (period, sort, at)) WITHOUT ROWID"
+        for name in KEPT
+    ),
 )
-_WHOLE = _select(KEPT["days"], "records")
-_SMALLER = [f"INSERT INTO {name} {_select(kept, 'days')}" for name, kept in KEPT.items() if name != "days"]
-_INSERT = f"INSERT INTO days VALUES ({', '.join('?' * (2 + len(GROUPS) + len(_SUMS)))})"  # noqa: S608
+_WHOLE = {name: _whole(name, kept) for name, kept in KEPT.items()}
+_LEARN = f"INSERT OR IGNORE INTO sorts VALUES (NULL, ?, {', '.join('?' * (1 + len(_NAMES)))})"  # noqa: S608
+_KNOWN = "SELECT sort FROM sorts WHERE kept = ? AND row = ?"
+_ADD = {name: f"INSERT INTO {name} VALUES (?, ?, ?, {', '.join('?' * len(_SUMS))})" for name in KEPT}  # noqa: S608
 _COUNT = "SELECT COUNT(*) FROM records WHERE at >= ? AND at < ?"
+_GONE = "SELECT at FROM closed WHERE at < ?"
+_FIRST = "SELECT MIN(at) FROM records"
+_CLAIM = """INSERT INTO closing VALUES (0, ?) ON CONFLICT (file) DO UPDATE SET until = excluded.until WHERE until <= ?"""
+
+
+def stand(connection: sqlite3.Connection) -> bool:
+    """Whether the tables are there, and of this shape."""
+    found = connection.execute("SELECT sql FROM sqlite_master")
+    return set(TABLES) <= {sql for (sql,) in found}
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Anew: what is in them can be made again."""
+    for name in NAMES:
+        connection.execute(f"DROP TABLE IF EXISTS {name}")
+    for table in TABLES:
+        connection.execute(table)
 
 
 def table(names: Iterable[str]) -> str | None:
     """The smallest that tells all these groups apart."""
-    asked = {"label" if name.startswith("label.") else name for name in names}
+    asked = {"label" if name.startswith("label.") else name for name in names} - {"day"}
     return next((name for name, kept in KEPT.items() if asked <= kept), None)
 
 
-def whole(since: float, until: float, names: Iterable[str], *, now: float, kept: float) -> range:
-    """The days (since the epoch) within a question's time that can be answered by their sums."""
-    if until - since <= WORTH or table(names) is None:
-        return range(0)
-    last = int(min(until, now - SETTLED) // DAY)
-    first = int(-(-max(since, now - kept) // DAY))
-    return range(first, max(first, last))
+def parts(
+    connection: sqlite3.Connection, since: float, until: float, names: Iterable[str]
+) -> list[tuple[str, float, float]]:
+    """Which table answers, from when to when: sums for the days that are closed, records for all else."""
+    summed = table(names)
+    first, last = (min(max(moment, 0.0), _FAR) for moment in (since, until))
+    closed = _closed(connection, range(int(-(-first // DAY)), int(last // DAY)))
+    if not closed or summed is None or until - since <= WORTH:
+        return [("records", since, until)]
+    edges = [since, *(float(edge * DAY) for day in closed for edge in (day, day + 1)), until]
+    between = [
+        ("records", begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True) if begin < end
+    ]
+    return [(summed, float(closed[0] * DAY), float((closed[-1] + 1) * DAY)), *between]
 
 
-def open_(connection: sqlite3.Connection, days: range) -> list[int]:
-    """Those of them that were not added up yet."""
-    bounds = (_at(days.start), _at(days.stop))
-    found = connection.execute("SELECT at FROM closed WHERE at >= ? AND at < ?", bounds)
-    closed = {at for (at,) in found}
-    return [day for day in days if _at(day) not in closed]
+def _closed(connection: sqlite3.Connection, days: range) -> list[int]:
+    found = connection.execute(
+        "SELECT at FROM closed WHERE at >= ? AND at < ? ORDER BY at", (_at(days.start), _at(days.stop))
+    )
+    return [at // lines.DAY for (at,) in found]
 
 
-def whole_of(day: int) -> tuple[str, Sequence[int]]:
-    """The query for a day's sums. It reads every record, so it is no work for the connection that writes."""
-    return _WHOLE, _bounds(day)
+def open_(connection: sqlite3.Connection, *, now: float, oldest: float) -> int | None:
+    """The newest day that is over and not yet added up, of those whose records are all still there."""
+    (first,) = connection.execute(_FIRST).fetchone()
+    if first is None:
+        return None
+    days = range(max(first // lines.DAY, int(-(-oldest // DAY))), int((now - SETTLED) // DAY))
+    closed = frozenset(_closed(connection, days))
+    return next((day for day in reversed(days) if day not in closed), None)
 
 
-def close(connection: sqlite3.Connection, day: int, found: Sequence[Sequence[Any]], *, oldest: float) -> None:
-    """Keeps the sums of a day, unless a record came meanwhile; forgets the days of which records have left."""
-    at, *span = _bounds(day)
-    (records,) = connection.execute(_COUNT, span).fetchone()
-    if records != sum(line[2 + len(GROUPS)] for line in found):
+class Claim(NamedTuple):
+    day: int
+    until: int  # the second when another process may take it over
+
+
+def claim(connection: sqlite3.Connection, *, now: float, oldest: float) -> Claim | None:
+    """A day to add up. One process at a time has one."""
+    day = open_(connection, now=now, oldest=oldest)
+    until = int(now) + LEASE
+    if day is None or not connection.execute(_CLAIM, (until, int(now))).rowcount:
+        return None
+    return Claim(day, until)
+
+
+class Found(NamedTuple):
+    """What a day comes to."""
+
+    sums: Mapping[
+        str, list[Sequence[Any]]
+    ]  # for each table the sorts' numbers, texts and groups, and what they came to
+    unused: frozenset[int]  # sorts that no day has any more
+
+
+def read(connection: sqlite3.Connection, day: int, *, oldest: float) -> Found:
+    """It reads every record, so this is no work for the connection that writes."""
+    connection.execute("BEGIN")  # all of one moment
+    bounds = (_at(day), _at(day + 1))
+    sums = {name: connection.execute(query, bounds).fetchall() for name, query in _WHOLE.items()}
+    used = {line[0] for those in sums.values() for line in those}
+    return Found(sums, _unused(connection, lines.micros(oldest)) - used)
+
+
+def _unused(connection: sqlite3.Connection, oldest: int) -> frozenset[int]:
+    if not connection.execute(_GONE, (oldest,)).fetchall():
+        return frozenset()
+    found: set[int] = set()
+    for name in KEPT:
+        query = f"SELECT sort FROM sorts WHERE kept = ? EXCEPT SELECT sort FROM {name} WHERE at >= ?"  # noqa: S608
+        found.update(sort for (sort,) in connection.execute(query, (name, oldest)))
+    return frozenset(found)
+
+
+def close(connection: sqlite3.Connection, claim: Claim, found: Found, *, oldest: float) -> None:
+    """Keeps the sums of a day, unless a record came or left meanwhile; forgets the days of which records have left."""
+    at = _at(claim.day)
+    if not connection.execute("DELETE FROM closing WHERE until = ?", (claim.until,)).rowcount:
         return
-    _forget(connection, "at = ? OR at < ?", (at, lines.micros(oldest)))
-    connection.executemany(_INSERT, found)
-    for smaller in _SMALLER:
-        connection.execute(smaller, _bounds(day))
+    (records,) = connection.execute(_COUNT, (at, _at(claim.day + 1))).fetchone()
+    if records != sum(line[_FIGURES] for line in found.sums["days"]):
+        return
+    for name, those in found.sums.items():
+        numbered = [
+            (at // lines.PERIOD, line[0] or _learnt(connection, name, line), at, *line[_FIGURES:])
+            for line in those
+        ]
+        connection.executemany(_ADD[name], numbered)
     connection.execute("INSERT INTO closed VALUES (?)", (at,))
+    for (left,) in connection.execute(_GONE, (lines.micros(oldest),)).fetchall():
+        _forget(connection, left)
+    connection.executemany("DELETE FROM sorts WHERE sort = ?", [(sort,) for sort in found.unused])
 
 
-def _bounds(day: int) -> Sequence[int]:
-    return _at(day), _at(day), _at(day + 1)
+def _learnt(connection: sqlite3.Connection, table: str, line: Sequence[Any]) -> int:
+    connection.execute(_LEARN, (table, *line[1:_FIGURES]))
+    number: int = connection.execute(_KNOWN, (table, line[1])).fetchone()[0]
+    return number
 
 
 def reopen(connection: sqlite3.Connection, records: Sequence[Record], *, now: float) -> None:
@@ -126,23 +211,15 @@ def reopen(connection: sqlite3.Connection, records: Sequence[Record], *, now: fl
     if min(map(_TIME, records), default=now) >= today * DAY:
         return
     for day in {int(record.at // DAY) for record in records} - {int(today)}:
-        _forget(connection, "at = ?", (_at(day),))
+        _forget(connection, _at(day))
 
 
-def _forget(connection: sqlite3.Connection, which: str, values: Sequence[int]) -> None:
-    for name in NAMES:
-        connection.execute(f"DELETE FROM {name} WHERE {which}", values)  # noqa: S608
+def _forget(connection: sqlite3.Connection, at: int) -> None:
+    if connection.execute("DELETE FROM closed WHERE at = ?", (at,)).rowcount:
+        for name in KEPT:
+            which = "period = ? AND at = ?"
+            connection.execute(f"DELETE FROM {name} WHERE {which}", (at // lines.PERIOD, at))  # noqa: S608
 
 
 def _at(day: int) -> int:
     return day * lines.DAY
-
-
-def parts(since: float, until: float, names: Iterable[str], days: range) -> list[tuple[str, float, float]]:
-    """Which table answers, from when to when."""
-    summed = table(names)
-    if not days or summed is None:
-        return [("records", since, until)]
-    first, last = float(days.start * DAY), float(days.stop * DAY)
-    edges = [("records", begin, end) for begin, end in ((since, first), (last, until)) if begin < end]
-    return [(summed, first, last), *edges]

@@ -31,7 +31,6 @@ _TABLES = (
         {_SAID}, UNIQUE (period, row, estimated))""",
     f"""CREATE TABLE IF NOT EXISTS records (at INTEGER, id TEXT, circumstance INTEGER, session TEXT, {_TOKENS}, usd REAL, own BLOB,
         PRIMARY KEY (at, id)) WITHOUT ROWID""",
-    *days.TABLES,
 )
 
 
@@ -45,7 +44,7 @@ def create(connection: sqlite3.Connection) -> None:
     """Several workers may start at once, on a file that is not there yet."""
     connection.execute(f"PRAGMA busy_timeout = {UPGRADE * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
-    if _version(connection) < VERSION:
+    if _version(connection) < VERSION or not days.stand(connection):
         connection.execute("BEGIN IMMEDIATE")
         with connection:  # all of it, or nothing
             _upgrade(connection, _version(connection))
@@ -63,10 +62,10 @@ def _upgrade(connection: sqlite3.Connection, found: int) -> None:
     earlier = 0 < found < VERSION
     if earlier:
         connection.execute("ALTER TABLE records RENAME TO earlier")
-        for name in days.NAMES:  # made again when somebody asks
-            connection.execute(f"DROP TABLE IF EXISTS {name}")
     for table in _TABLES:
         connection.execute(table)
+    if not days.stand(connection):
+        days.create(connection)
     if earlier:
         _copy(connection)
     connection.execute(f"PRAGMA user_version = {VERSION}")

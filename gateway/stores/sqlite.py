@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ from gateway.errors import StoreError
 from gateway.limits import bucket
 from gateway.metering.record import Record
 from gateway.stores import KEPT, days, lines, questions, rows, schema
+from gateway.stores.closing import Closing
 from gateway.stores.protocols import Item, Take, Taken, Total
 from gateway.stores.writer import Writer
 
@@ -50,6 +52,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the SQLite store {path}: {error}") from error
         self._writer = Writer(lambda: schema.connect(path))
+        self.closing = Closing(self._beside, self._writer.do, retention=retention, clock=clock)
         self._sweep_at = self._prune_at = 0.0
         self._known: lines.Known = {}
 
@@ -151,6 +154,7 @@ class SqliteStore:
             return learnt
 
         lines.learn(self._known, await self._writer.do(work))
+        self.closing.wake()
 
     def _prune(self, connection: sqlite3.Connection, now: float) -> None:
         if now < self._prune_at:
@@ -165,27 +169,15 @@ class SqliteStore:
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None
     ) -> Sequence[Total]:
         names = rows.checked((*by, *(where or ())))
-        whole = days.whole(since, until, names, now=self._clock(), kept=self._retention)
-        await self._close(whole)
-        found: list[tuple[Any, ...]] = []
-        for table, first, last in days.parts(since, until, names, whole):
-            found += await self._read(*questions.totals(table, first, last, by, where))
-        return rows.summed(found, len(by))
 
-    async def _close(self, whole: range) -> None:
-        """Adds up those days that nobody has added up yet, one at a time, so that no write waits for long."""
-        oldest = self._clock() - self._retention
-        try:
-            waiting = days.open_(self._reader, whole)
-        except sqlite3.Error as error:
-            raise StoreError(f"the SQLite store failed: {error}") from error
-        for day in waiting:
-            found = await self._read(*days.whole_of(day))
+        def work(connection: sqlite3.Connection) -> Sequence[Total]:
+            connection.execute("BEGIN")  # no day is closed or opened meanwhile
+            found: list[tuple[Any, ...]] = []
+            for table, first, last in days.parts(connection, since, until, names):
+                found += connection.execute(*questions.totals(table, first, last, by, where))
+            return rows.summed(found, len(by))
 
-            def work(connection: sqlite3.Connection, day: int = day, found: Sequence[Any] = found) -> None:
-                days.close(connection, day, found, oldest=oldest)
-
-            await self._writer.do(work)
+        return await self._beside(work)
 
     async def records(
         self,
@@ -200,21 +192,25 @@ class SqliteStore:
         return [lines.read(line) for line in await self._read(query, values)]
 
     async def close(self) -> None:
+        await self.closing.close()
         await asyncio.to_thread(self._writer.close)
         self._reader.close()
 
     async def _read(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
-        """A read that may be long: beside the event loop, on a connection of its own."""
+        def work(connection: sqlite3.Connection) -> Sequence[Any]:
+            return connection.execute(query, values).fetchall()
 
-        def work() -> Sequence[Any]:
-            connection = schema.connect(self._path)
-            try:
-                return connection.execute(query, values).fetchall()
-            finally:
-                connection.close()
+        return await self._beside(work)
+
+    async def _beside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Reads that may be long: beside the event loop, on a connection of their own."""
+
+        def connected() -> T:
+            with closing(schema.connect(self._path)) as connection:
+                return work(connection)
 
         try:
-            return await asyncio.to_thread(work)
+            return await asyncio.to_thread(connected)
         except sqlite3.Error as error:
             raise StoreError(f"the SQLite store failed: {error}") from error
 
