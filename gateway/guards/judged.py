@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -18,7 +17,7 @@ class Judged:
     """`rules` are RE2 expressions over folded text; the weights of the same name say what they are worth.
 
     `kind` says what the model reads. `worth` says which texts are worth its time: one without a sign of an attack is skipped.
-    `needs` are what else must stand in a long text for a rule to be looked for in its pieces.
+    `by_words` and `needs` are those of `Patterns`.
     """
 
     def __init__(
@@ -34,13 +33,13 @@ class Judged:
         self.name = name
         self.worth = worth
         self._rules = rules
-        self._needs = {rule: re.compile(need, re.A) for rule, need in (needs or {}).items()}
+        self._needs = needs
         self.kind = kind
         self._by_words = by_words
 
     @cached_property
     def patterns(self) -> Patterns:
-        return Patterns(self._rules, by_words=self._by_words)
+        return Patterns(self._rules, by_words=self._by_words, needs=self._needs)
 
     @cached_property
     def linear(self) -> model.Linear:
@@ -79,12 +78,7 @@ class Judged:
 
     def candidates(self, view: View) -> list[tuple[str, Any]]:
         if self.name not in view.matching:
-            text = view.folded
-            view.matching[self.name] = [
-                (name, rule)
-                for name, rule in self.patterns.matching(text)
-                if name not in self._needs or self._needs[name].search(text)
-            ]
+            view.matching[self.name] = self.patterns.matching(view.folded)
         return view.matching[self.name]
 
     def marks(self, piece: str) -> list[str]:

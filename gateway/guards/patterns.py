@@ -6,7 +6,7 @@ Most bodies hold nothing that any pattern is looking for, and a `Sieve` can say 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,9 +57,12 @@ class Patterns:
 
     Of many, `by_words` tells in one pass which words of the expressions a text holds, and tries an expression only where its
     own are there: an automaton of them all would have states by the ten thousand, and grow for long. The rest share one.
+    `needs` says shorter, of a rule whose words are in every text, what it cannot match without.
     """
 
-    def __init__(self, rules: Mapping[str, str], *, by_words: bool = False) -> None:
+    def __init__(
+        self, rules: Mapping[str, str], *, by_words: bool = False, needs: Mapping[str, str] | None = None
+    ) -> None:
         self.names = tuple(rules)
         options, wrong = _options(), []
         self._words = re2.Filter() if by_words else None
@@ -78,17 +81,20 @@ class Patterns:
             self._words.Compile()
             self._each = list(map(self._words.re, self._wordless))
             self._wordless = self._words.Match("", potential=True) or []
-        self._set = re2.Set.SearchSet(options)
-        for index in self._wordless:
-            self._set.Add(rules[self.names[index]])
-        self._set.Compile()
+        self._set = _together([rules[self.names[index]] for index in self._wordless])
+        self._needing = [self.names.index(name) for name in needs or ()]
+        self._needs = _together((needs or {}).values())
         self.joinable = not any(_edged(pattern) for pattern in rules.values())
 
     def _told(self, data: bytes) -> tuple[list[int], list[int]]:
         """The indices of the rules that match, and of those that may, for their words are there."""
         certain = [self._wordless[found] for found in self._set.Match(data) or ()] if self._wordless else []
         perhaps = self._words.Match(data, potential=True) or () if self._words else ()
-        return certain, [index for index in perhaps if index not in self._wordless]
+        barred = set(self._wordless)
+        if not barred.issuperset(perhaps) and self._needing:
+            barred.update(self._needing)
+            barred.difference_update([self._needing[found] for found in self._needs.Match(data) or ()])
+        return certain, [index for index in perhaps if index not in barred]
 
     def which(self, text: str) -> list[int]:
         """The indices of the rules that match somewhere."""
@@ -131,6 +137,14 @@ class Patterns:
                 return
 
 
+def _together(patterns: Iterable[str]) -> Any:
+    found = re2.Set.SearchSet(_options())
+    for pattern in patterns:
+        found.Add(pattern)
+    found.Compile()
+    return found
+
+
 class Sieve:
     """`Sieve([r"expression"]).passes(text)`, of a JSON text as orjson writes it: True where certainly no string of it matches.
 
@@ -139,10 +153,7 @@ class Sieve:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._set = re2.Set.SearchSet(_options())
-        for pattern in patterns:
-            self._set.Add(pattern)
-        self._set.Compile()
+        self._set = _together(patterns)
 
     def passes(self, text: bytes) -> bool:
         if not (len(text) < FEW or _wordy(text)):

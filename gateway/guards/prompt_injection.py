@@ -96,4 +96,12 @@ class PromptInjection(Addressed):
 
 
 LEAST_HIDDEN = 8  # characters: a word and a half
-SCANNER = PromptInjection("prompt_injection", RULES, kind="prose", by_words=True)
+NEEDS = {
+    "addresses_model": r"ais?\b|llm|model|assistant|agent|bots?\b|automated|coding |copilot|summari[sz]er",
+    "gives_away": r"https?:|www\.|[a-z0-9._-]@[a-z]|[a-z0-9-]\.(?:com|net|org|io|xyz|ru|example|test)\b",
+    "gives_private": rf"{_PRIVATE}|~/|/etc/",
+    "delimiter": RULES["delimiter"],
+    "conceals": r"\b(?:not|don't|never|without|no need to|avoid|nor|neither) (?:ever |to )?(?:mention|tell|inform|reveal|notif|alert|disclos|show|display|report|discuss|explain|warn|ask|list|bring|let|say|talk|print|log|refer)|\bkeep|\b(?:must|should|has to|shall|to) (?:stay|remain|be kept|not be)\b|\bwithout (?:approval|confirm|consent|notice|the )|\bas if nothing|\bomit |\b(?:skip|disable)|\bden(?:y|ying) |\bleave|\b(?:silent|covert|secret)ly|\(do not ",
+    "repeats_above": r"\b(?:everything|text|words|lines?|messages?|conversation|content|word for word|verbatim)\b[^.\n]{0,24}\b(?:above|before|prior|so far|previous|back to me|word for word|verbatim|in the (?:system|prompt))\b|\babove (?:text|words|message|prompt)\b|(?:beginning|starting) with ",
+}  # fmt: skip
+SCANNER = PromptInjection("prompt_injection", RULES, kind="prose", by_words=True, needs=NEEDS)

@@ -8,7 +8,7 @@ from gateway.guards import decode, prompt_injection
 from gateway.guards.decode import View
 from gateway.guards.findings import Finding, Sample
 
-_RULES = {
+RULES = {
     "do_first": r"\b(?:before (?:you )?(?:call|us|using|calling|solve|do|answer|respond|proceed)[^.\n]{0,40}(?:must|first|need to)|you must (?:first|always|do the following)|(?:prior|previous) to (?:calling|using) )",
     "to_the_model": r"\b(?:note|message|instructions?|attention|reminder|notice)(?: for| to)(?: the| all)? (?:assistant|ai|agents?|model|llms?|chatbot|claude|gpt)\b|\b(?:ai|llm) (?:assistant|agent|model)s? (?:must|should|shall|needs? to|has to)\b",
     "works_only_if": r"\b(?:for|in order for|so that) (?:this|the) (?:tool|function|call|operation)s? (?:to|can|may) (?:work|succeed|run|function)\b|\bcontext: required\b",
@@ -51,7 +51,12 @@ class ToolDescriptions(prompt_injection.Addressed):
         ]
 
 
-_NEEDS = {
-    "shadows": r"\b(?:tools?|functions?|operation|replace the)\b",
-}
-SCANNER = ToolDescriptions("tool_descriptions", _RULES, kind="descriptions", needs=_NEEDS, by_words=True)
+NEEDS = {
+    "about_another_tool": r"[a-z]_[a-z_]|\b(?:from|of) (?:another|the other|other|any other) ",
+    "prefers_itself": r"\b(?:always|must|only|should|shall) (?:be )?(?:use|select|choose|call|prefer|pick|recommend)|\binstead of |\bother (?:\w+ )?(?:tools?|servers?|stores?|providers?|sources?) |\beven (?:if|when) |\b(?:on|before|after|for|with) (?:every|each) |\bhide the |\bmust not |\bany ?more\b|\bregardless of |\bearns?\b",
+    "fills_itself": r"\b(?:contents?|output|history|conversation|everything|summary|text|key|token|password|credentials?)\b|\b(?:in|into|as|to|via|with) (?:the |its |this )?(?:[`'\"][a-z_]+[`'\"]|(?:[a-z_]+ )?(?:param|argument|field))|: (?:required\. )?(?:put|paste|the user's)",
+    "shadows": r"(?:tools?|functions?|operation)\b[^\n]{0,40}\b(?:always|must|first|call this|use this|execute this|this tool)\b|\breplace the ",
+    "do_first": r"\b(?:before (?:you )?(?:call|us|solve|do|answer|respond|proceed)|you must |(?:prior|previous) to )",
+    "runs_shell": RULES["runs_shell"],
+}  # fmt: skip
+SCANNER = ToolDescriptions("tool_descriptions", RULES, kind="descriptions", by_words=True, needs=NEEDS)
