@@ -45,7 +45,11 @@ class ClientGone(GatewayError):
 
 
 class UpstreamError(GatewayError):
-    pass
+    """`plain` is what a client may know of it: nothing of where the upstream is."""
+
+    def __init__(self, message: str, *, plain: str = "") -> None:
+        super().__init__(message)
+        self.plain = plain or message
 
 
 class UpstreamTimeout(UpstreamError):
@@ -55,8 +59,8 @@ class UpstreamTimeout(UpstreamError):
 class UpstreamClosed(UpstreamError):
     """`sent` is False when no byte of the request can have been acted upon, so it may be sent again."""
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, sent: bool = True, plain: str = "") -> None:
+        super().__init__(message, plain=plain)
         self.sent = sent
 
 

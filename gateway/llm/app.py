@@ -192,8 +192,8 @@ def _refusal(error: UpstreamError | Refused | BadRequest) -> Refusal:
         info = error.info
         return Refusal(info.status, info.type, info.message, retry_after=info.retry_after)
     if isinstance(error, UpstreamTimeout):
-        return Refusal(504, "timeout_error", str(error))
-    return Refusal(502, "api_error", str(error))
+        return Refusal(504, "timeout_error", error.plain)
+    return Refusal(502, "api_error", error.plain)
 
 
 def _unknown(path: str) -> str:

@@ -115,9 +115,9 @@ def _refusal(error: Exception) -> Refusal:
         case BadRequest():
             return refusals.invalid(str(error), status=error.status)
         case UpstreamTimeout():
-            return Refusal(504, "timeout_error", str(error))
+            return Refusal(504, "timeout_error", error.plain)
         case UpstreamError():
-            return Refusal(502, "api_error", str(error))
+            return Refusal(502, "api_error", error.plain)
         case StoreUnusable():
             return refusals.overloaded(f"the gateway's store is not set up: {error}")
         case StoreError():

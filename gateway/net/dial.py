@@ -55,9 +55,11 @@ async def dial(
                 return await _through(proxy, origin, make, tls)
             return await _straight(proxy or origin, make, tls)
     except TimeoutError:
-        raise UpstreamTimeout(f"no connection to {origin.host} within {timeout:g} s") from None
+        text = f"no connection to {origin.host} within {timeout:g} s"
+        raise UpstreamTimeout(text, plain=f"no connection to the upstream within {timeout:g} s") from None
     except OSError as error:
-        raise UpstreamClosed(f"no connection to {origin.host}: {error}", sent=False) from error
+        text = f"no connection to {origin.host}: {error}"
+        raise UpstreamClosed(text, sent=False, plain="the upstream cannot be reached") from error
 
 
 async def _straight(to: Origin | Proxy, make: Callable[[], P], tls: Callable[[], ssl.SSLContext]) -> P:

@@ -114,7 +114,8 @@ def _translated() -> Iterator[None]:
     except (httpx.TimeoutException, TimeoutError) as error:
         raise UpstreamTimeout(f"the upstream was silent for too long ({type(error).__name__})") from error
     except (httpx.ConnectError, httpx.ProxyError) as error:
-        raise UpstreamClosed(f"no connection: {error}", sent=False) from error
+        plain = "the upstream cannot be reached"
+        raise UpstreamClosed(f"no connection: {error}", sent=False, plain=plain) from error
     except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
         raise UpstreamClosed(f"the upstream broke off: {error}") from error
     except (httpx.HTTPError, httpx.StreamError) as error:

@@ -184,7 +184,8 @@ class Connections:
         finally:
             self._dialling -= 1
         if connection.transport.is_closing():
-            raise UpstreamClosed(f"{self._origin.host} closed the connection at once", sent=False)
+            text = "the upstream closed the connection at once"
+            raise UpstreamClosed(f"{text}: {self._origin.host}", sent=False, plain=text)
         self._all.add(connection)
         return connection
 
@@ -200,7 +201,8 @@ class Connections:
         except BaseException as error:
             self._forgo(turn)
             if isinstance(error, TimeoutError):
-                raise UpstreamTimeout(f"all connections to {self._origin.host} are busy") from None
+                text = "all connections to the upstream are busy"
+                raise UpstreamTimeout(f"{text}: {self._origin.host}", plain=text) from None
             raise
 
     def _forgo(self, turn: asyncio.Future[Connection | None]) -> None:

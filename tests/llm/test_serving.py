@@ -10,10 +10,11 @@ import pytest
 import uvicorn
 
 from gateway.call import Call, Operation
+from gateway.compose import Route, compose
 from gateway.llm.app import LLMApp
-from gateway.llm.providers import Provider
 from gateway.llm.routes import ModelRule, Target
-from gateway.llm.signing import Unsigned
+from gateway.net.pool import Pool
+from gateway.net.proxies import NO_PROXIES
 from gateway.policies import Policies
 from gateway.refusals import Refusal
 from gateway.types import Receive, Scope, Send
@@ -29,6 +30,7 @@ from tests.llm.gateways import (
     STREAM_HEAD,
     chunk,
     gateway,
+    provider,
     streaming,
 )
 from tests.net.upstream import Peer, answer, repeat
@@ -38,9 +40,7 @@ OK = repeat(answer(MESSAGE, headers=JSON))
 
 
 async def test_a_server_takes_it_for_an_asgi_app_of_today() -> None:
-    signer = Unsigned()
-    provider = Provider(name="m", base_url="http://localhost", dialects=("anthropic",), signer=signer)
-    config = uvicorn.Config(LLMApp(providers={"m": provider}), log_config=None)
+    config = uvicorn.Config(LLMApp(providers={"one": provider("one", "http://localhost")}), log_config=None)
     config.load()
     assert config.interface == "asgi3"
 
@@ -316,6 +316,16 @@ async def test_only_models_that_the_caller_may_use_are_listed() -> None:
 
 
 def test_the_pool_is_the_client_where_none_is_given() -> None:
-    from tests.llm.gateways import provider
-
     assert LLMApp(providers={"one": provider("one", "http://127.0.0.1:9")}).catalog is not None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_no_client_is_told_where_a_provider_is(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
+    pool = Pool(proxies=NO_PROXIES)
+    app = LLMApp(providers={"one": provider("one", "http://127.0.0.1:9", retries=0)}, client=pool)
+    asked = {**REQUEST, "stream": stream}
+    reply = await Driver(compose([Route("/", app)])).post("/v1/messages", asked, headers=ANTHROPIC)
+    assert reply.status == 502
+    assert reply.json["error"]["message"] == "the upstream cannot be reached"
+    assert "127.0.0.1" in caplog.text  # the operator is
+    await pool.close()
