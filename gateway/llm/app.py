@@ -47,7 +47,8 @@ class LLMApp:
                                                       dialects=("anthropic",), signer=KeySigner("x-api-key", key))})
 
     `models` are the rules that say which provider serves which model, needed where there are several; `client` is the
-    upstream client (`Pool()`); `limit` bounds a request's body; a translated stream gets a ping after `silence`. Errors are raised: put `AccessMiddleware` around it.
+    upstream client (`Pool()`); a translated stream gets a ping after `silence`. Errors are raised: put `AccessMiddleware`
+    around it.
     """
 
     def __init__(
