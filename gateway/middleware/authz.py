@@ -73,11 +73,8 @@ class AuthzMiddleware:
                 refused = refusals.invalid(str(error), status=error.status)
             if refused is not None:
                 return await refusals.send_refusal(call, refused, send)
-            await self.app(
-                scope,
-                receive if self.defer else receive if type(receive) is Replay else Replay(call, receive),
-                send,
-            )
+            told = self.defer or type(receive) is Replay
+            await self.app(scope, receive if told else Replay(call, receive), send)
         finally:
             if switches is not None:
                 switches.end(call)
