@@ -105,11 +105,11 @@ def table(names: Iterable[str]) -> str | None:
 
 
 def parts(
-    connection: sqlite3.Connection, since: float, until: float, names: Iterable[str]
+    connection: sqlite3.Connection, since: float, until: float, names: Iterable[str], *, oldest: float = 0.0
 ) -> list[tuple[str, float, float]]:
-    """Which table answers, from when to when: sums for the days that are closed, records for all else."""
+    """Which table answers, from when to when: sums for the days that are closed and not older, records for all else."""
     summed = table(names)
-    first, last = (min(max(moment, 0.0), _FAR) for moment in (since, until))
+    first, last = (min(max(moment, oldest, 0.0), _FAR) for moment in (since, until))
     closed = _closed(connection, range(int(-(-first // DAY)), int(last // DAY)))
     if not closed or summed is None or until - since <= WORTH:
         return [("records", since, until)]

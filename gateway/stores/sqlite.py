@@ -172,8 +172,9 @@ class SqliteStore:
 
         def work(connection: sqlite3.Connection) -> Sequence[Total]:
             connection.execute("BEGIN")  # no day is closed or opened meanwhile
+            oldest = self._clock() - self._retention
             found: list[tuple[Any, ...]] = []
-            for table, first, last in days.parts(connection, since, until, names):
+            for table, first, last in days.parts(connection, since, until, names, oldest=oldest):
                 found += connection.execute(*questions.totals(table, first, last, by, where))
             return rows.summed(found, len(by))
 
