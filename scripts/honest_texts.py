@@ -7,7 +7,6 @@ import pathlib
 import random
 import re
 import sysconfig
-from collections.abc import Mapping, Sequence
 
 
 def documentation(limit: int) -> list[str]:
@@ -98,58 +97,4 @@ def questions(limit: int) -> list[str]:
         for name in "ABC":
             form = form.replace("{" + name + "}", chance.choice(words))
         found.append(form.replace("{n}", str(chance.randint(2, 20))))
-    return found
-
-
-_TYPED = (
-    "{pm} install {A}", "{pm} ci && {pm} run {task}", "{pm} run {task} -- --{A}", "git {git}", "git add -A && git commit -m \"{A} {B}\" && git push", "git {git} && {pm} run {task}", "cd {A} && make {task}", "make {task} | tee {A}.log",
-    "docker compose up -d", "docker compose logs -f {A}", "docker build -t {A}:{n} . && docker push {A}:{n}", "docker run --rm -it -p {n}00:{n}00 {A}", "docker ps | grep {A}", "kubectl get pods -n {A} | grep {B}", "kubectl logs -f deploy/{A} --tail={n}",
-    "kubectl apply -f {A}.yaml && kubectl rollout status deploy/{A}", "terraform init && terraform plan -out {A}.tfplan", "pytest -q tests/{A} -k {B}", "python -m {A} --{B} {n}", "python3 -m venv .venv && . .venv/bin/activate", "cargo build --release && cargo test",
-    "go build ./... && go test ./...", "go test ./... | tee {A}.txt", "tar czf {A}.tgz {B}/ && ls -lh {A}.tgz", "tar xf {A}.tar.gz -C {B}", "grep -rn \"{A}\" {B}/ | wc -l", "grep -v {A} {B}.txt | sort | uniq -c", "find . -name \"*.{ext}\" | xargs grep {A}", "find {A} -type f | head -{n}",
-    "ps aux | grep {A}", "cat {A}.{ext} | jq .{B}", "cat {A}.log | tail -{n}", "curl -s localhost:{n}00/{A} | jq .", "curl -sSfL https://example.com/{A}.tgz -o {A}.tgz", "ls -la {A} | head", "ls {A} && ls {B}", "mkdir -p {A}/{B} && cp {C}.{ext} {A}/{B}/", "rm -rf {A}/ && mkdir {A}",
-    "RUN apt-get update && apt-get install -y {A} && rm -rf /var/lib/apt/lists/*", "RUN {pm} install && {pm} run {task}", "sudo apt-get update && sudo apt-get install -y lib{A}-dev", "sudo systemctl restart {A} && journalctl -u {A} -f", "systemctl status {A}; journalctl -u {A} -n {n}", "\t$(CC) $(CFLAGS) -o $@ $<",
-    "\t@{pm} run {task} && echo {A}", "{A}: {B}\n\t$(MAKE) -C {C} {task}", "- run: {pm} ci && {pm} run {task}", "      - run: make {task}", "export {A}={n} && {pm} run {task}", "for f in *.{ext}; do echo $f; done", "if [ -f {A}.{ext} ]; then make {task}; fi", "test -d {A} || mkdir {A}", "wc -l {A}.{ext} | sort -n",
-    "ssh {A}@{B}.internal 'systemctl status {C}'", "rsync -av {A}/ {B}/ && echo done", "psql -d {A} -c \"select count(*) from {B}\"", "sed -i 's/{A}/{B}/' {C}.{ext}", "awk '{{print ${n}}}' {A}.txt | sort -u", "poetry add {A} && poetry run pytest", "uv sync && uv run pytest -q", "echo \"{A}\" >> {B}.txt", "time make {task} 2>&1 | tail -{n}",
-)  # fmt: skip
-_TYPED_WORDS = {
-    "pm": ("npm", "pnpm", "yarn", "bun", "pip", "uv", "brew"), "task": ("build", "test", "lint", "dev", "start", "clean", "deploy", "check", "format"), "ext": ("py", "js", "ts", "json", "yaml", "log", "txt", "csv", "go"),
-    "git": ("status", "pull --rebase", "checkout -b {A}", "log --oneline | head -{n}", "diff {A} {B}", "stash && git pull", "fetch --all; git status", "rebase -i HEAD~{n}", "push origin {A}", "commit -am \"{A} {B}\" && git push", "diff --stat | tail -1"),
-}  # fmt: skip
-
-
-def commands(limit: int) -> list[str]:
-    """Command lines that developers type, in files and fields: whole ones, that break out of nothing."""
-    return _filled(_TYPED, limit, 4, _TYPED_WORDS)
-
-
-_QUERIES = (
-    "SELECT {A}, {B} FROM {C} WHERE {A} = {n}", "SELECT count(*) FROM {A} GROUP BY {B} HAVING count(*) > {n}", "SELECT * FROM {A} WHERE {B} = '{C}' OR {B} = 'x' ORDER BY {A} LIMIT {n}", "ALTER TABLE {A} ADD COLUMN {B} varchar({n}) DEFAULT '{C}'", "CREATE INDEX {A}_{B} ON {A} ({B}, {C})",
-    "CREATE TABLE {A} (id int PRIMARY KEY, {B} text NOT NULL, {C} numeric({n}, 2) DEFAULT 0)", "BEGIN; UPDATE {A} SET {B} = {B} - {n} WHERE id = {m}; UPDATE {A} SET {B} = {B} + {n} WHERE id = {k}; COMMIT;", "INSERT INTO {A} ({B}, {C}) VALUES ('{A}', {n}), ('{B}', {m})", "UPDATE {A} SET {B} = '{C}' WHERE id IN ({n}, {m})",
-    "SELECT a.{A}, b.{B} FROM {A} a LEFT JOIN {B} b ON a.id = b.{A}_id WHERE b.{C} IS NULL", "with {A} as (select * from {B}) select {C} from {A}", "feat: drop table {A}; select {B} from {C}", "fix: order by {A} and group by {B}", "docs: {A} or {B} = {n}", "{A}={n}&{B}={m}&or={k}", "/api/v{n}/{A}?where={B}%3D%27{C}%27&order=asc",
-    "/{A}?filter={B} eq '{C}' and {A} gt {n}", "https://example.com/{A}?select={B},{C}&{A}=eq.{n}&order={B}.desc", "{{\"op\": \"select\", \"from\": \"{A}\", \"where\": {{\"id\": {n}}}, \"or\": [{{\"{B}\": {m}}}]}}", "{{\"query\": {{\"bool\": {{\"must\": [{{\"match\": {{\"{A}\": \"{B}\"}}}}]}}}}}}", "/* {A} {B} */ .{C} {{ order: {n}; }}",
-    ".{A} > .{B} {{ content: '{C}'; }}", "{A}='{B}' or {A}='{C}'", "{A}=\"{B}\" and {C}>{n}", "status:open label:{A} -author:{B} or {C}", "don't {A}() in the {B}", "// {A}'s {B}; see {C}", "assert {A} == '{B}' or {C} is None", "if ({A} == '{B}' && {C} > {n}) {{ return; }}", "{A} = {B} or '{C}'", "where {A} and {B} or not {C}", "sleep({n})  # {A} {B}",
-    "print('{A}', \"{B}\"); // {C}", "{A} union {B}: select all from the list", "|{A}|{B}|\n|---|---|\n|{n}|{m}|", "#{A}-{n}; {B}", "({A} = {n} or {B} = {m}) and {C}", "{A} -- {B} {C}", "-- {A} {B}\nSELECT {C} FROM {A};", "GRANT SELECT ON {A} TO {B}", "explain analyze select {A} from {B}",
-)  # fmt: skip
-
-
-def queries(limit: int) -> list[str]:
-    """Statements, filters, addresses and code with the words of SQL, as they stand in files and fields."""
-    return _filled(_QUERIES, limit, 5, {})
-
-
-def _filled(forms: Sequence[str], limit: int, seed: int, others: Mapping[str, Sequence[str]]) -> list[str]:
-    chance = random.Random(seed)
-    words = sorted({w for text in documentation(800) for w in re.findall(r"[a-z]{3,10}", text)})
-    found = []
-    for index in range(limit):
-        form = forms[index % len(forms)]
-        for name, choices in others.items():
-            while "{" + name + "}" in form:
-                form = form.replace("{" + name + "}", chance.choice(choices), 1)
-        for name in "ABC":
-            form = form.replace("{" + name + "}", chance.choice(words))
-        for name in "nmk":
-            form = form.replace("{" + name + "}", str(chance.randint(1, 99)))
-        form = form.replace("{{", "{").replace("}}", "}")
-        found.append(form.lower() if chance.random() < 0.2 else form)
     return found
