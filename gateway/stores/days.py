@@ -179,6 +179,12 @@ def _unused(connection: sqlite3.Connection, oldest: int) -> frozenset[int]:
     return frozenset(found)
 
 
+def learn(connection: sqlite3.Connection, found: Found) -> None:
+    """The sorts that no day had before. They may stand without a day, so this can be a write of its own."""
+    for name, those in found.sums.items():
+        connection.executemany(_LEARN, [(name, *line[1:_FIGURES]) for line in those if line[0] is None])
+
+
 def close(connection: sqlite3.Connection, claim: Claim, found: Found, *, oldest: float) -> None:
     """Keeps the sums of a day, unless a record came or left meanwhile; forgets the days of which records have left."""
     at = _at(claim.day)
@@ -189,7 +195,7 @@ def close(connection: sqlite3.Connection, claim: Claim, found: Found, *, oldest:
         return
     for name, those in found.sums.items():
         numbered = [
-            (at // lines.PERIOD, line[0] or _learnt(connection, name, line), at, *line[_FIGURES:])
+            (at // lines.PERIOD, line[0] or _number(connection, name, line[1]), at, *line[_FIGURES:])
             for line in those
         ]
         connection.executemany(_ADD[name], numbered)
@@ -199,9 +205,8 @@ def close(connection: sqlite3.Connection, claim: Claim, found: Found, *, oldest:
     connection.executemany("DELETE FROM sorts WHERE sort = ?", [(sort,) for sort in found.unused])
 
 
-def _learnt(connection: sqlite3.Connection, table: str, line: Sequence[Any]) -> int:
-    connection.execute(_LEARN, (table, *line[1:_FIGURES]))
-    number: int = connection.execute(_KNOWN, (table, line[1])).fetchone()[0]
+def _number(connection: sqlite3.Connection, table: str, text: str) -> int:
+    number: int = connection.execute(_KNOWN, (table, text)).fetchone()[0]
     return number
 
 

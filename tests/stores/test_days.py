@@ -114,6 +114,7 @@ def _turn(file: sqlite3.Connection, reader: sqlite3.Connection, now: float) -> N
     if claim is not None:
         found = days.read(reader, claim.day, oldest=0)
         reader.execute("COMMIT")
+        days.learn(file, found)
         days.close(file, claim, found, oldest=0)
 
 
@@ -167,6 +168,8 @@ async def test_of_two_processes_one_adds_a_day_up(store: SqliteStore, path: Path
         assert second.day == first.day
         found = days.read(other, second.day, oldest=0)
         other.execute("COMMIT")
+        days.learn(one, slow)
+        days.learn(other, found)
         for _ in range(2):
             days.close(one, first, slow, oldest=0)  # too late
             days.close(other, second, found, oldest=0)
@@ -186,6 +189,7 @@ async def test_a_record_that_comes_while_its_day_is_added_up_is_not_lost(
         found = days.read(reader, claim.day, oldest=0)
         reader.execute("COMMIT")
         await store.append([record(3, at=NOON - DAY)])
+        days.learn(file, found)
         days.close(file, claim, found, oldest=0)
         assert closed(path) == []
         _turn(file, reader, NOON)
