@@ -71,5 +71,5 @@ class Closing:
             return False
         found = await self._read(lambda connection: days.read(connection, claim.day, oldest=oldest))
         await self._write(lambda connection: days.learn(connection, found))
-        await self._write(lambda connection: days.close(connection, claim, found, oldest=oldest))
+        await self._write(lambda connection: days.close(connection, claim, found))
         return True

@@ -2,8 +2,8 @@
 
 A row of a table of sums is one sort of call on one day; what a sort is (user, model, outcome and so on) stands once, in `sorts`. `days`
 tells all groups apart but the session; smaller tables tell apart what was called, who called and which way, and users or agents alone.
-Rows lie by month and sort: a filter reads those of its sorts only, and a day is written to few pages. A table has rows of exactly the days in `closed`; a record that comes late opens
-its day again. See docs/decisions/0809.
+Rows lie by month and sort: a filter reads those of its sorts only, and a day is written to few pages. A table
+has rows of exactly the days in `closed`; a record that comes late opens its day again. See docs/decisions/0809.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ _LEARN = f"INSERT OR IGNORE INTO sorts VALUES (NULL, ?, {', '.join('?' * (1 + le
 _KNOWN = "SELECT sort FROM sorts WHERE kept = ? AND row = ?"
 _ADD = {name: f"INSERT INTO {name} VALUES (?, ?, ?, {', '.join('?' * len(_SUMS))})" for name in KEPT}  # noqa: S608
 _COUNT = "SELECT COUNT(*) FROM records WHERE at >= ? AND at < ?"
-_GONE = "SELECT at FROM closed WHERE at < ?"
+_GONE = (
+    "SELECT at FROM closed WHERE at < ? ORDER BY at LIMIT 2"  # few, however much shorter the retention became
+)
 _FIRST = "SELECT MIN(at) FROM records"
 _CLAIM = """INSERT INTO closing VALUES (0, ?) ON CONFLICT (file) DO UPDATE SET until = excluded.until WHERE until <= ?"""
 
@@ -157,7 +159,8 @@ class Found(NamedTuple):
     sums: Mapping[
         str, list[Sequence[Any]]
     ]  # for each table the sorts' numbers, texts and groups, and what they came to
-    unused: frozenset[int]  # sorts that no day has any more
+    gone: Sequence[int]  # days of which records have left
+    unused: Sequence[int]  # sorts that no other day has
 
 
 def read(connection: sqlite3.Connection, day: int, *, oldest: float) -> Found:
@@ -165,18 +168,20 @@ def read(connection: sqlite3.Connection, day: int, *, oldest: float) -> Found:
     connection.execute("BEGIN")  # all of one moment
     bounds = (_at(day), _at(day + 1))
     sums = {name: connection.execute(query, bounds).fetchall() for name, query in _WHOLE.items()}
+    gone = [at for (at,) in connection.execute(_GONE, (lines.micros(oldest),))]
     used = {line[0] for those in sums.values() for line in those}
-    return Found(sums, _unused(connection, lines.micros(oldest)) - used)
+    return Found(sums, gone, [sort for sort in _only(connection, gone) if sort not in used])
 
 
-def _unused(connection: sqlite3.Connection, oldest: int) -> frozenset[int]:
-    if not connection.execute(_GONE, (oldest,)).fetchall():
-        return frozenset()
-    found: set[int] = set()
+def _only(connection: sqlite3.Connection, gone: Sequence[int]) -> list[int]:
+    """The sorts that no day has after these, which are the oldest."""
+    if not gone:
+        return []
+    found: list[int] = []
     for name in KEPT:
-        query = f"SELECT sort FROM sorts WHERE kept = ? EXCEPT SELECT sort FROM {name} WHERE at >= ?"  # noqa: S608
-        found.update(sort for (sort,) in connection.execute(query, (name, oldest)))
-    return frozenset(found)
+        query = f"SELECT sort FROM sorts WHERE kept = ? EXCEPT SELECT sort FROM {name} WHERE at > ?"  # noqa: S608
+        found += [sort for (sort,) in connection.execute(query, (name, gone[-1]))]
+    return found
 
 
 def learn(connection: sqlite3.Connection, found: Found) -> None:
@@ -185,7 +190,7 @@ def learn(connection: sqlite3.Connection, found: Found) -> None:
         connection.executemany(_LEARN, [(name, *line[1:_FIGURES]) for line in those if line[0] is None])
 
 
-def close(connection: sqlite3.Connection, claim: Claim, found: Found, *, oldest: float) -> None:
+def close(connection: sqlite3.Connection, claim: Claim, found: Found) -> None:
     """Keeps the sums of a day, unless a record came or left meanwhile; forgets the days of which records have left."""
     at = _at(claim.day)
     if not connection.execute("DELETE FROM closing WHERE until = ?", (claim.until,)).rowcount:
@@ -200,7 +205,7 @@ def close(connection: sqlite3.Connection, claim: Claim, found: Found, *, oldest:
         ]
         connection.executemany(_ADD[name], numbered)
     connection.execute("INSERT INTO closed VALUES (?)", (at,))
-    for (left,) in connection.execute(_GONE, (lines.micros(oldest),)).fetchall():
+    for left in found.gone:
         _forget(connection, left)
     connection.executemany("DELETE FROM sorts WHERE sort = ?", [(sort,) for sort in found.unused])
 

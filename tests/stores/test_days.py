@@ -115,7 +115,7 @@ def _turn(file: sqlite3.Connection, reader: sqlite3.Connection, now: float) -> N
         found = days.read(reader, claim.day, oldest=0)
         reader.execute("COMMIT")
         days.learn(file, found)
-        days.close(file, claim, found, oldest=0)
+        days.close(file, claim, found)
 
 
 ASKED = [[], ["user"], ["model", "day"], ["team"], ["label.cost.center", "user"], ["outcome", "policy"], ["findings", "agent"]]  # fmt: skip
@@ -171,8 +171,8 @@ async def test_of_two_processes_one_adds_a_day_up(store: SqliteStore, path: Path
         days.learn(one, slow)
         days.learn(other, found)
         for _ in range(2):
-            days.close(one, first, slow, oldest=0)  # too late
-            days.close(other, second, found, oldest=0)
+            days.close(one, first, slow)  # too late
+            days.close(other, second, found)
         assert closed(path) == [-1]
         assert (await asked(store))[0].calls == 3
 
@@ -190,7 +190,7 @@ async def test_a_record_that_comes_while_its_day_is_added_up_is_not_lost(
         reader.execute("COMMIT")
         await store.append([record(3, at=NOON - DAY)])
         days.learn(file, found)
-        days.close(file, claim, found, oldest=0)
+        days.close(file, claim, found)
         assert closed(path) == []
         _turn(file, reader, NOON)
     assert closed(path) == [-1]
