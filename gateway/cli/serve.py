@@ -17,6 +17,7 @@ from typing import Any
 from gateway.app import Gateway, Reloader, Running
 from gateway.cli import listening
 from gateway.config.build import build
+from gateway.config.build_policies import prepare
 from gateway.config.load import Loaded, load
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
@@ -69,7 +70,9 @@ async def serve_file(args: argparse.Namespace) -> None:
     resources = Resources()
 
     def read() -> Loaded:
-        return load(args.config)
+        loaded = load(args.config)
+        prepare(loaded.data)
+        return loaded
 
     async def rebuild() -> Running:
         return build(await asyncio.to_thread(read), resources)
