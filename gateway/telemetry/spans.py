@@ -19,6 +19,7 @@ from gateway.telemetry.w3c import new_span_id, new_span_ids
 
 INTERNAL, SERVER, CLIENT = 1, 2, 3
 SHAPES = 2048  # of each kind that are remembered
+LONGEST_PATH = 1024  # characters: what is remembered must not be as long as callers like
 _VERDICTS = ("allowed", "flagged", "masked", "would_block", "blocked")
 _GRAVITY = {"allow": 0, "audit": 1, "mask": 2, "would_refuse": 3, "refuse": 4}
 Masked = Callable[[Any], Any]
@@ -128,10 +129,11 @@ def verdict(verdicts: Sequence[Verdict]) -> str:
 
 def _request(ended: Ended, said: str) -> Span:
     first = ended.records[0]
-    named = f"{ended.dialect} {ended.route or ended.path}"
+    path = ended.path[:LONGEST_PATH]
+    named = f"{ended.dialect} {ended.route or path}"
     user = first.user or first.principal
     shape = _request_shape(named, ended.route, ended.status, ended.ip, ended.dialect, said, user, first.agent)
-    own: dict[str, Value] = {"url.path": ended.path, **_session(first.session)}
+    own: dict[str, Value] = {"url.path": path, **_session(first.session)}
     if ended.error:
         own["error.type"] = ended.error
     if said != _VERDICTS[0]:

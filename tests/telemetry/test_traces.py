@@ -66,6 +66,13 @@ def test_a_call_joins_the_clients_trace_and_has_a_span_for_itself_its_policies_a
     assert receiver.span("auth").end_time_unix_nano - receiver.span("auth").start_time_unix_nano == 1000
 
 
+def test_a_path_without_end_makes_no_span_without_end(receiver: Receiver, http: OtlpHttp) -> None:
+    told(http, model_call(path="/" + "x" * 60_000, route=""))
+    (request,) = [span for span in receiver.spans if span.name.startswith("anthropic")]
+    assert len(request.name) < 1100
+    assert len(str(attributes(request)["url.path"])) == 1024
+
+
 def test_an_operation_has_a_span_of_its_own_though_its_record_names_the_requests(
     receiver: Receiver, http: OtlpHttp
 ) -> None:
