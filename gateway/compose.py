@@ -124,7 +124,8 @@ def compose(
     ready: Callable[[], Awaitable[str]] = _alive,
     flush: Callable[[], Awaitable[None]] | None = None,
 ) -> App:
-    """The whole gateway as one ASGI app. `phases`: somebody shows where a call's time went. `flush` is awaited at the end of each request, before the app returns."""
+    """The whole gateway as one ASGI app. `phases`: somebody shows where a call's time went. `flush` is awaited at the end of
+    each request, before the app returns."""
     alive = Status(_alive)
     paths: dict[str, App] = {"/healthz": alive, "/health": alive, "/readyz": Status(ready), **(fixed or {})}
     router = Router(routes, fixed=paths)

@@ -49,7 +49,8 @@ class AccessMiddleware:
     """Gives every request its `Call` and every end its observers.
 
     `AccessMiddleware(app, observers=[AccessLog(LineWriter())])`; a `tracer` among them also hears of the beginning. `bound`
-    is how large a body may be. With `phases` each call notes where its time went, for observers that show it. `flush` is awaited after the observers, where nothing can be left for later.
+    is how large a body may be. With `phases` each call notes where its time went, for observers that show it.
+    `flush` is awaited after the observers, where nothing can be left for later.
     """
 
     def __init__(
