@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from gateway.known import Known
 from gateway.limits.demand import Rule, Share
 from gateway.refusals import Refusal
@@ -34,13 +32,8 @@ UPSTREAMS: Known[bytes, bool] = Known(
 )
 
 
-class Standing(msgspec.Struct, frozen=True, gc=False):
-    """One limit of the caller after this call took its part; `used` is a share of 1."""
-
-    rule: Rule
-    left: float
-    used: float
-    resets: float
+# One limit of the caller after this call took its part: how much of 1 is used, what is left.
+Standing = tuple[float, float, Share]
 
 
 def refusal(share: Share, retry_after: float, now: float) -> Refusal:
@@ -92,16 +85,21 @@ def headers(dialect: str, parts: Sequence[Part], now: float) -> list[Header]:
     found: list[Header] = []
     if names is None:
         return found
-    for unit, standing in _tightest(parts).items():
+    for unit, (used, left, share) in _tightest(parts).items():
         if unit in names:
-            rule, left = standing.rule, standing.left
+            rule = share.rule
             limit, remaining, reset = names[unit]
             full = (rule.burst - left) / rule.rate if left < rule.burst else 0.0
             end = _moment(int(now + full)) if names is _ANTHROPIC else b"%.3fs" % full
-            found += ((limit, b"%d" % rule.burst), (remaining, b"%d" % left), (reset, end))
+            found += ((limit, _whole(rule.burst)), (remaining, b"%d" % left), (reset, end))
         elif names is _ANTHROPIC:
-            found += _unified(standing)
+            found += _unified(used, share)
     return found
+
+
+@lru_cache(1024)
+def _whole(amount: float) -> bytes:
+    return b"%d" % amount
 
 
 @lru_cache(64)  # calls of the same second end in the same one
@@ -109,9 +107,9 @@ def _moment(seconds: int) -> bytes:
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
 
 
-def _unified(budget: Standing) -> list[Header]:
+def _unified(used: float, budget: Share) -> list[Header]:
     """The spend of the fullest budget. The client warns where a threshold is named."""
-    used, reset = min(0.99, budget.used), f"{budget.resets:.0f}"
+    used, reset = min(0.99, used), f"{budget.resets:.0f}"
     surpassed = max((level for level in budget.rule.warn if used * 100 >= level), default=None)
     status = "allowed" if surpassed is None else "allowed_warning"
     found = {
@@ -132,11 +130,8 @@ def _tightest(parts: Sequence[Part]) -> dict[str, Standing]:
     found: dict[str, Standing] = {}
     for part in parts:
         for share in part.shares:
-            rule = share.rule
-            if rule.unit == "concurrency":
-                continue
-            left, unit = part.left[rule.name], rule.unit
-            used = 1 - left / rule.burst
-            if unit not in found or used > found[unit].used:
-                found[unit] = Standing(rule, left, used, share.resets)
+            rule, left = share.rule, part.left[share.limit]
+            used, unit = 1 - left / rule.burst, rule.unit
+            if unit != "concurrency" and (unit not in found or used > found[unit][0]):
+                found[unit] = used, left, share
     return found

@@ -113,7 +113,7 @@ def _told(take: Take, room: int) -> float:
     """Room in the limit's own unit: a budget's as it is, whole requests and tokens."""
     if room <= 0:
         return 0.0
-    return room / MICRO if take.since else float(int(room * take.rate / MICRO))
+    return room / MICRO if take.since else int(room * take.rate / MICRO)
 
 
 def believed(value: int | Places | None, now: int) -> Places:

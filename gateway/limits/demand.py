@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gateway.errors import ConfigError
 from gateway.limits import rules
 from gateway.limits.bucket import Take
-from gateway.limits.keys import ABSENT, NONE, Key
+from gateway.limits.keys import ABSENT, NONE, OF_CALLER, Key, compile_plain
 from gateway.limits.rules import Budget, Failure, Limit, Period, Unit
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST_KEY = 200  # characters; a longer one is known by its digest
 EVERYBODY = "everybody"
+USED = ("tokens", "usd")  # what is only known when a call is over
 _TAKEN = frozenset({"pk", "sk", "expires"})
 
 
@@ -38,25 +39,28 @@ class Rule(Struct, frozen=True):
     uncharged: frozenset[str]  # the methods that count only because `when` names them
     on_failure: Failure
     warn: tuple[float, ...]
-    fixed: Take | None  # what one request takes, where that is always the same
 
 
-class Share(Struct, frozen=True, gc=False):
-    """One rule's part in what is taken from an entity."""
+class Share(Take, frozen=True, gc=False, kw_only=True):
+    """What one rule takes from an entity."""
 
     rule: Rule
-    take: Take
     resets: float = 0.0  # of a budget: when its period ends
 
 
 class Group(Struct, frozen=True):
-    """Rules with the same key: what they take from one entity is one write. `always`: their shares, where nothing has to be
-    worked out for a call."""
+    """Rules with the same key: what they take from one entity is one write."""
 
-    name: str
     key: Key | None
+    prefix: str  # of its entities' names
     rules: tuple[Rule, ...]
-    always: tuple[Share, ...] | None
+    fixed: Mapping[str, Share]  # by rule: what is the same for every call
+    always: tuple[Share, ...] | None  # where nothing has to be worked out for a call
+
+    @property
+    def of_caller(self) -> bool:
+        """Whether the same caller's calls always take the same."""
+        return self.always is not None and (self.key is None or self.key in OF_CALLER)
 
 
 Demand = dict[str, Sequence[Share]]
@@ -80,12 +84,17 @@ def grouped(found: Iterable[Rule]) -> tuple[Group, ...]:
     by_key: dict[str, list[Rule]] = {}
     for rule in found:
         by_key.setdefault(rule.group, []).append(rule)
-    return tuple(Group(name, each[0].key, tuple(each), _always(each)) for name, each in by_key.items())
+    return tuple(_group(name, each) for name, each in by_key.items())
 
 
-def _always(found: Sequence[Rule]) -> tuple[Share, ...] | None:
-    shares = tuple(Share(rule, rule.fixed) for rule in found if rule.fixed is not None and rule.when is None)
-    return shares if len(shares) == len(found) else None
+def _group(name: str, found: Sequence[Rule]) -> Group:
+    fixed = {
+        rule.name: Share(rule.name, rule.rate, rule.burst, 1, rule=rule)
+        for rule in found
+        if rule.unit == "requests"
+    }
+    always = len(fixed) == len(found) and all(rule.when is None for rule in found)
+    return Group(found[0].key, f"{name}=", tuple(found), fixed, tuple(fixed.values()) if always else None)
 
 
 def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:
@@ -111,26 +120,21 @@ def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:
         frozenset(method for method in _UNCHARGED if f'"{method}"' in when or f"'{method}'" in when),
         item.on_failure,
         warn,
-        Take(name, rate, burst, 1) if unit == "requests" else None,
     )
 
 
 def own(limits: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
     """The limits that a virtual key carries itself: `{requests: 120, per: 60}`, `{usd: 50, per: month}`."""
     found = [Budget(**each) if "usd" in each else Limit(**each) for each in limits]
-    return tuple(_rule(_named(each), _whole) for each in found)
+    return tuple(_rule(_named(each), compile_plain) for each in found)
 
 
 def _named(item: Limit | Budget) -> Limit | Budget:
     return replace(item, key="principal.id", name=f"the key's own {item.title()}")
 
 
-def _whole(text: str) -> Key:
-    return lambda call, op: call.principal.id
-
-
 def counts(rule: Rule, call: Call, op: Operation) -> bool:
-    if rule.fixed is None and rule.unit != "concurrency" and op.kind != "llm":
+    if rule.unit in USED and op.kind != "llm":
         return False  # tokens and dollars are of models
     if not op.charged and op.method not in rule.uncharged:
         return False
@@ -152,18 +156,18 @@ def entities(group: Group, call: Call, op: Operation) -> Sequence[str]:
     except Exception:
         value = None
     if type(value) is str and 0 < len(value) <= LONGEST_KEY:
-        return (f"{group.name}={value}",)
+        return (group.prefix + value,)
     if value is ABSENT:
         return ()
     if isinstance(value, (list, tuple, set, frozenset)):
-        return tuple(dict.fromkeys(_entity(group.name, member) for member in value)) or (
-            _entity(group.name, None),
+        return tuple(dict.fromkeys(_entity(group.prefix, member) for member in value)) or (
+            _entity(group.prefix, None),
         )
-    return (_entity(group.name, value),)
+    return (_entity(group.prefix, value),)
 
 
-def _entity(group: str, value: Any) -> str:
+def _entity(prefix: str, value: Any) -> str:
     text = NONE if value is None or value == "" else str(value)
     if len(text) > LONGEST_KEY:
         text = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{group}={text}"
+    return prefix + text

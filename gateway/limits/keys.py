@@ -37,6 +37,9 @@ _NAMES: dict[str, Key] = {
     "mcp.tool.target": lambda call, op: op.server if op.subject == "tool" else ABSENT,
     "mcp.tool.server": lambda call, op: op.server if op.subject == "tool" else ABSENT,
 }
+OF_CALLER = [
+    _NAMES[name] for name in ("principal.id", "principal.name", "principal.kind", "principal.groups")
+]
 # Compiled when a configuration has such a key: a cold start mostly has none.
 _HEADER = r"""^request\.headers\[["']([A-Za-z0-9-]+)["']\]$"""
 _CLAIM = r"^(?:jwt|key)(?:\.[A-Za-z_][A-Za-z0-9_]*)+$"

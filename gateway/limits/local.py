@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from gateway.limits import bucket
-from gateway.limits.bucket import Take, Taken
+from gateway.limits.bucket import MICRO, Take, Taken, decide
 
 SWEEP = 4096  # entities more than at the last sweep
 
@@ -17,13 +17,14 @@ class LocalBuckets:
         self._sweep_at = SWEEP
 
     def take(self, entity: str, takes: Sequence[Take]) -> Taken:
-        now = int(self._clock() * bucket.MICRO)
-        state = self._entities.get(entity, {})
-        taken = bucket.decide(state, takes, now)
-        if not state and not taken.denied:
+        now = int(self._clock() * MICRO)
+        state = self._entities.get(entity)
+        taken = decide(state or {}, takes, now)
+        if state is not None:
+            state.update(taken.changes)
+        elif not taken.denied:
             self._sweep(now)
-            self._entities[entity] = state
-        state.update(taken.changes)
+            self._entities[entity] = taken.changes
         return taken
 
     def settle(self, entity: str, takes: Sequence[Take]) -> None:

@@ -15,8 +15,8 @@ from gateway.call import Verdict
 from gateway.errors import Refused, StoreError
 from gateway.limits import answers, demand, estimate, keys, rules
 from gateway.limits.breaker import Breaker
-from gateway.limits.bucket import Take, Taken
-from gateway.limits.demand import Demand, Group, Rule, Share
+from gateway.limits.bucket import Taken
+from gateway.limits.demand import USED, Demand, Group, Rule, Share
 from gateway.limits.local import LocalBuckets
 from gateway.limits.outputs import Outputs
 from gateway.limits.reservation import Held, Part
@@ -26,12 +26,13 @@ from gateway.metering.prices import Prices
 from gateway.metering.usage import Usage
 
 if TYPE_CHECKING:
-    from gateway.call import Call, Operation
+    from gateway.call import Call, Operation, Principal
     from gateway.refusals import Refusal
     from gateway.stores.protocols import Buckets
 
 log = logging.getLogger("gateway.limits")
 WARNED = 10_000  # warnings remembered, so that each is given once
+CALLERS = 4096  # whose demand is remembered, where nothing but the caller decides it
 
 
 class RateLimiter:
@@ -58,14 +59,15 @@ class RateLimiter:
     ) -> None:
         self.rules = demand.compiled(limits, budgets, compile)
         self._groups = demand.grouped(self.rules)
-        self._learns = any(rule.unit in ("tokens", "usd") for rule in self.rules)
-        self._warns = any(rule.warn for rule in self.rules) or spend is not None
+        # Whether some limit needs to know what models use.
+        self.learns = any(rule.unit in USED for rule in self.rules)
         self.prices = prices or Prices()
         self.outputs = Outputs()
         self.counters: Counter[str] = Counter()
         self._spend = spend
         self._store = store
-        self._local = LocalBuckets(clock)
+        self._here: LocalBuckets | None = getattr(store, "local", None)
+        self._local = LocalBuckets(clock)  # stand in for a store that does not answer
         self._instances = instances
         self._enforce = enforce
         self.now = clock
@@ -74,31 +76,56 @@ class RateLimiter:
         self._warned: dict[tuple[str, str, float], float] = {}
         self._routes: dict[str, tuple[str, str]] = {}
         self._owned: dict[str, tuple[Any, tuple[Group, ...]]] = {}
+        self._callers: dict[int, tuple[Principal, Demand]] = {}
         self._periods: dict[rules.Period, tuple[float, float]] = {}
+
+    def at_once(self, call: Call, op: Operation) -> Held | None:
+        """`reserve` where nothing has to be waited for; None where something has."""
+        here = self._here
+        if here is None or (self._spend is not None and op.kind == "llm" and self._spend.stale()):
+            return None
+        held = Held(self, call, op)
+        try:
+            for entity, shares in self._demand(held).items():
+                taken = here.take(entity, shares)
+                if taken.denied:
+                    self._deny(call, shares, taken)
+                else:
+                    held.parts.append(Part(entity, shares, taken.remaining))
+        except BaseException:
+            for part in held.parts:
+                here.settle(part.entity, part.back())
+            raise
+        if held.owes:
+            self._warn(held)
+        return held
 
     async def reserve(self, call: Call, op: Operation) -> Held:
         """Takes from every bucket that counts the operation, or from none and raises Refused."""
-        held = Held(self, call, op)
         if self._spend is not None and op.kind == "llm" and self._spend.stale():
             await self._spend.fresh()
+        if (held := self.at_once(call, op)) is not None:
+            return held
+        held = Held(self, call, op)
         try:
             for entity, shares in self._demand(held).items():
                 if self._breaker.failures and not self._breaker.allows():
                     self.counters["store_skipped"] += 1
                     self._stand_in(held, entity, shares)
                     continue
-                takes = [share.take for share in shares]
                 try:
-                    taken = await self._store.take(entity, takes)
+                    taken = await self._store.take(entity, shares)
                 except StoreError as error:
                     self._unanswered(error)
                     self._stand_in(held, entity, shares)
                 else:
                     self._breaker.failures = 0
-                    self._taken(held, Part(entity, shares, takes, taken.remaining, False), taken)
+                    self._taken(held, Part(entity, shares, taken.remaining), taken)
         except BaseException:
             await held.undo()
             raise
+        if held.owes:
+            self._warn(held)
         return held
 
     def _unanswered(self, error: StoreError) -> None:
@@ -108,18 +135,18 @@ class RateLimiter:
 
     def _stand_in(self, held: Held, entity: str, shares: Sequence[Share]) -> None:
         """Buckets of this process, while the store does not answer."""
-        shares = self._open(held.call, shares)
-        takes = [self._share(share.take) for share in shares]
-        taken = self._local.take(entity, takes)
-        self._taken(held, Part(entity, shares, takes, taken.remaining, True), taken)
+        shares = [self._smaller(share) for share in self._open(held.call, shares)]
+        taken = self._local.take(entity, shares)
+        self._taken(held, Part(entity, shares, taken.remaining, local=True), taken)
 
     def _taken(self, held: Held, part: Part, taken: Taken) -> None:
         if taken.denied:
-            refusal = answers.refusal(_denied(part.shares, taken), taken.retry_after, self.now())
-            return self._refuse(held.call, refusal)
-        held.parts.append(part)
-        if self._warns:
-            self._warn(part.entity, part.shares, taken)
+            self._deny(held.call, part.shares, taken)
+        else:
+            held.parts.append(part)
+
+    def _deny(self, call: Call, shares: Sequence[Share], taken: Taken) -> None:
+        self._refuse(call, answers.refusal(_denied(shares, taken), taken.retry_after, self.now()))
 
     def _open(self, call: Call, shares: Sequence[Share]) -> list[Share]:
         """The shares that a local bucket may stand in for. Raises Refused for those that fail closed."""
@@ -131,9 +158,9 @@ class RateLimiter:
         self.counters["failed_open"] += len(opened)
         return opened
 
-    def _share(self, take: Take) -> Take:
+    def _smaller(self, share: Share) -> Share:
         part = self._instances
-        return replace(take, rate=take.rate / part, burst=max(1.0, take.burst / part))
+        return replace(share, rate=share.rate / part, burst=max(1.0, share.burst / part))
 
     def _refuse(self, call: Call, refusal: Refusal) -> None:
         action = "refuse" if self._enforce else "would_refuse"
@@ -143,24 +170,38 @@ class RateLimiter:
             raise Refused(refusal)
 
     def _demand(self, held: Held) -> Demand:
-        call, op = held.call, held.op
-        found: Demand = {}
-        key, groups = call.principal.key, self._groups
+        who, op, spend = held.call.principal, held.op, self._spend
+        if spend is not None and not (spend.known and op.kind == "llm" and op.charged):
+            spend = None
+        known = self._callers.get(id(who))
+        if known is not None and known[0] is who and op.charged and spend is None:
+            return known[1]
+        key, groups = who.key, self._groups
         if key is not None and key.get("limits"):
             groups = (*self._own(key), *groups)
-        for group in groups:
-            shares = group.always if group.always is not None and op.charged else self._shares(group, held)
-            if shares:
-                for entity in demand.entities(group, call, op):
-                    found[entity] = [*found[entity], *shares] if entity in found else shares
-        if self._spend is not None and self._spend.known and op.kind == "llm" and op.charged:
-            for rule, entity in self._spend.rules(call):
+        found = self._counted(groups, held)
+        if spend is not None:
+            self.learns = True
+            for rule, entity in spend.rules(held.call):
                 found[entity] = [*found.get(entity, ()), self._share_of(rule, held)]
+        elif op.charged and all(group.of_caller for group in groups):
+            if len(self._callers) >= CALLERS:
+                self._callers.clear()
+            self._callers[id(who)] = who, found
+        return found
+
+    def _counted(self, groups: Iterable[Group], held: Held) -> Demand:
+        found: Demand = {}
+        for group in groups:
+            shares = group.always if group.always and held.op.charged else self._shares(group, held)
+            if shares:
+                for entity in demand.entities(group, held.call, held.op):
+                    found[entity] = [*found[entity], *shares] if entity in found else shares
         return found
 
     def _shares(self, group: Group, held: Held) -> Sequence[Share]:
         counting = [rule for rule in group.rules if demand.counts(rule, held.call, held.op)]
-        return [self._share_of(rule, held) for rule in counting]
+        return [group.fixed.get(rule.name) or self._share_of(rule, held) for rule in counting]
 
     def _own(self, key: Mapping[str, Any]) -> tuple[Group, ...]:
         """The rules of a virtual key that carries limits of its own."""
@@ -169,7 +210,7 @@ class RateLimiter:
             if len(self._owned) >= WARNED:
                 self._owned.clear()
             known = self._owned[key["id"]] = (key["limits"], demand.grouped(demand.own(key["limits"])))
-            self._warns = self._learns = True
+            self.learns = True
         return known[1]
 
     def _prompt(self, held: Held) -> int:
@@ -179,50 +220,46 @@ class RateLimiter:
         return held.prompt
 
     def _share_of(self, rule: Rule, held: Held) -> Share:
-        if rule.fixed is not None:
-            return Share(rule, rule.fixed)
         held.owes = True
         if rule.unit == "concurrency":
             slot = f"{held.call.id}.{next(self._numbers)}"
-            return Share(rule, Take(rule.name, 0.0, rule.burst, 1, slot=slot))
+            return Share(rule.name, 0.0, rule.burst, 1, slot=slot, rule=rule)
         op, tokens = held.op, self._prompt(held)
         output = 0 if op.method == "embeddings" else self.outputs.expect(op.model, op.max_tokens)
         if rule.per is None:
-            return Share(rule, Take(rule.name, rule.rate, rule.burst, tokens + output))
+            return Share(rule.name, rule.rate, rule.burst, tokens + output, rule=rule)
         provider, model = self._routes.get(op.model, ("", op.model))
         usd = self.prices.estimate(Usage(input=tokens, output=output), model=model, provider=provider)
         start, end = self._period(rule.per)
-        return Share(rule, Take(rule.name, 0.0, rule.burst, usd, since=start), end)
+        return Share(rule.name, 0.0, rule.burst, usd, since=start, rule=rule, resets=end)
 
-    def _warn(self, entity: str, shares: Sequence[Share], taken: Taken) -> None:
-        for share in shares:
-            rule, resets = share.rule, share.resets
-            if not rule.warn:
-                continue
-            used = 100 * (1 - taken.remaining[rule.name] / rule.burst)
-            level = max((level for level in rule.warn if used >= level), default=None)
-            if level is not None and self._warned.get((entity, rule.name, level)) != resets:
-                if len(self._warned) >= WARNED:
-                    self._warned.clear()
-                self._warned[entity, rule.name, level] = resets
-                self.counters[f"warned:{rule.name}"] += 1
-                log.warning("%s: %.0f %% of %s is used", entity, used, rule.name)
+    def _warn(self, held: Held) -> None:
+        for part in held.parts:
+            for share in part.shares:
+                if share.rule.warn:
+                    self._warn_of(part.entity, share, part.left[share.limit])
 
-    @property
-    def learns(self) -> bool:
-        """Whether some limit needs to know how much models are used."""
-        return self._learns or (self._spend is not None and bool(self._spend.known))
+    def _warn_of(self, entity: str, share: Share, left: float) -> None:
+        rule, resets = share.rule, share.resets
+        used = 100 * (1 - left / rule.burst)
+        level = max((level for level in rule.warn if used >= level), default=None)
+        if level is not None and self._warned.get((entity, rule.name, level)) != resets:
+            if len(self._warned) >= WARNED:
+                self._warned.clear()
+            self._warned[entity, rule.name, level] = resets
+            self.counters[f"warned:{rule.name}"] += 1
+            log.warning("%s: %.0f %% of %s is used", entity, used, rule.name)
 
     @property
     def settling_waits(self) -> bool:
         return getattr(self._store, "settle_waits", False)
 
-    async def charge(self, entity: str, takes: list[Take], *, local: bool) -> None:
+    async def charge(self, entity: str, shares: Sequence[Share], *, local: bool) -> None:
         """What a reservation settles. A store that does not answer leaves it at what was reserved."""
         if local:
-            return self._local.settle(entity, takes)
+            return self._local.settle(entity, shares)
         try:
-            await self._store.settle(entity, takes)
+            await self._store.settle(entity, shares)
         except StoreError as error:
             self.counters["settle_errors"] += 1
             log.warning("the store did not settle %s: %s", entity, error)
@@ -247,10 +284,8 @@ class RateLimiter:
 
 def _denied(shares: Sequence[Share], taken: Taken) -> Share:
     """The limit to name: of several budgets that are spent, the one that resets last."""
-    denied = next(share for share in shares if share.rule.name == taken.denied)
+    denied = next(share for share in shares if share.limit == taken.denied)
     if denied.rule.per is None:
         return denied
-    spent = (
-        share for share in shares if share.rule.per and taken.remaining[share.rule.name] < share.take.cost
-    )
+    spent = (share for share in shares if share.rule.per and taken.remaining[share.limit] < share.cost)
     return max((denied, *spent), key=lambda share: share.resets)

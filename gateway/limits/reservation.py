@@ -10,16 +10,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.limits import answers
-from gateway.limits.bucket import Take
+from gateway.limits.demand import USED, Share
 
 if TYPE_CHECKING:
     from gateway.call import Call, Operation
-    from gateway.limits.demand import Share
     from gateway.limits.policy import RateLimiter
     from gateway.metering.usage import Usage
     from gateway.types import Message
-
-_USED = ("tokens", "usd")
 
 
 class Part(Struct, frozen=True, gc=False):
@@ -27,9 +24,12 @@ class Part(Struct, frozen=True, gc=False):
 
     entity: str
     shares: Sequence[Share]
-    takes: list[Take]  # those of the shares, smaller where this process stands in for the store
     left: Mapping[str, float]
-    local: bool
+    local: bool = False  # from this process' own buckets, which stood in for the store
+
+    def back(self) -> list[Share]:
+        """What gives all of it back."""
+        return [replace(share, cost=share.cost if share.slot else -share.cost) for share in self.shares]
 
 
 class Held(Struct):
@@ -56,7 +56,7 @@ class Held(Struct):
     @property
     def waits_for_usage(self) -> bool:
         """Whether what is settled depends on what was used."""
-        return self.owes and any(share.rule.unit in _USED for part in self.parts for share in part.shares)
+        return self.owes and any(share.rule.unit in USED for part in self.parts for share in part.shares)
 
     async def settle(self, usage: Usage | None, usd: float | None) -> None:
         """Charge what was used instead of what was reserved; without usage nothing was."""
@@ -70,9 +70,9 @@ class Held(Struct):
         due = []
         for part in self.parts:
             owed = [
-                replace(take, cost=take.cost if take.slot else _used(share, usage, usd) - take.cost)
-                for share, take in zip(part.shares, part.takes, strict=True)
-                if share.rule.fixed is None
+                replace(share, cost=share.cost if share.slot else _used(share, usage, usd) - share.cost)
+                for share in part.shares
+                if share.rule.unit != "requests"
             ]
             if owed:
                 due.append(self.limiter.charge(part.entity, owed, local=part.local))
@@ -82,11 +82,9 @@ class Held(Struct):
     async def undo(self) -> None:
         """Give everything back: a later limit said no, and the operation does not happen."""
         self.settled = True
-        due = []
-        for part in self.parts:
-            back = [replace(take, cost=take.cost if take.slot else -take.cost) for take in part.takes]
-            due.append(self.limiter.charge(part.entity, back, local=part.local))
-        await self._all(due)
+        await self._all(
+            [self.limiter.charge(part.entity, part.back(), local=part.local) for part in self.parts]
+        )
 
     async def _all(self, charges: list[Coroutine[Any, Any, None]]) -> None:
         """Every charge is made, even if the request is cancelled in the middle of it."""

@@ -125,7 +125,6 @@ def rule(limit: Document) -> Rule:
         uncharged=frozenset(),
         on_failure="closed",
         warn=WARN,
-        fixed=None,
     )
 
 

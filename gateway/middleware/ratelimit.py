@@ -87,7 +87,7 @@ class RateLimitMiddleware:
         started = call.timed and time.perf_counter_ns()
         try:
             operation = call.operation or await operations.of(call, scope, receive)
-            held = await self.limiter.reserve(call, operation)
+            held = self.limiter.at_once(call, operation) or await self.limiter.reserve(call, operation)
         except (BadRequest, Refused) as error:
             return await refusals.send_refusal(call, _refusal(error), send)
         if started:

@@ -21,7 +21,7 @@ class MemoryStore:
 
     def __init__(self, *, clock: Callable[[], float] = time.time, ledger_limit: int = LEDGER_LIMIT) -> None:
         self._clock = clock
-        self._buckets = LocalBuckets(clock)
+        self.local = LocalBuckets(clock)
         self._documents: dict[str, dict[str, tuple[Item, float]]] = {}
         self._order: list[str] = []
         self._records: dict[str, Record] = {}
@@ -29,15 +29,15 @@ class MemoryStore:
         self._ledger_limit = ledger_limit
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
-        return self._buckets.take(entity, takes)
+        return self.local.take(entity, takes)
 
     async def settle(self, entity: str, takes: Sequence[Take]) -> None:
-        self._buckets.settle(entity, takes)
+        self.local.settle(entity, takes)
 
     async def buckets(
         self, *, prefix: str = "", after: str = "", limit: int = 1000
     ) -> Sequence[tuple[str, Mapping[str, Any]]]:
-        found = (item for item in self._buckets.states() if item[0].startswith(prefix) and item[0] > after)
+        found = (item for item in self.local.states() if item[0].startswith(prefix) and item[0] > after)
         return list(islice(found, limit))
 
     async def get(self, kind: str, key: str) -> Item | None:

@@ -50,7 +50,7 @@ GROUPS = ("user", "principal", "agent", "project", "session", "kind", "method", 
 
 class Buckets(Protocol):
     """A store whose `settle` waits for the network says so by `settle_waits = True`: then settlements are made side by side,
-    and go on when the request is cancelled."""
+    and go on when the request is cancelled. One whose buckets are in this process has them as `local`: nobody waits for those."""
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
         """All of them or none, in one write. Raises StoreError."""
