@@ -32,10 +32,6 @@ UPSTREAMS: Known[bytes, bool] = Known(
 )
 
 
-# One limit of the caller after this call took its part: how much of 1 is used, what is left.
-Standing = tuple[float, float, Share]
-
-
 def refusal(share: Share, retry_after: float, now: float) -> Refusal:
     rule = share.rule
     if rule.per is not None:
@@ -85,15 +81,15 @@ def headers(dialect: str, parts: Sequence[Part], now: float) -> list[Header]:
     found: list[Header] = []
     if names is None:
         return found
-    for unit, (used, left, share) in _tightest(parts).items():
-        if unit in names:
-            rule = share.rule
-            limit, remaining, reset = names[unit]
+    for share, left in _tightest(parts):
+        rule = share.rule
+        if rule.unit in names:
+            limit, remaining, reset = names[rule.unit]
             full = (rule.burst - left) / rule.rate if left < rule.burst else 0.0
             end = _moment(int(now + full)) if names is _ANTHROPIC else b"%.3fs" % full
             found += ((limit, _whole(rule.burst)), (remaining, b"%d" % left), (reset, end))
-        elif names is _ANTHROPIC:
-            found += _unified(used, share)
+        elif rule.unit == "usd" and names is _ANTHROPIC:
+            found += _unified(share, left)
     return found
 
 
@@ -107,9 +103,9 @@ def _moment(seconds: int) -> bytes:
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
 
 
-def _unified(used: float, budget: Share) -> list[Header]:
+def _unified(budget: Share, left: float) -> list[Header]:
     """The spend of the fullest budget. The client warns where a threshold is named."""
-    used, reset = min(0.99, used), f"{budget.resets:.0f}"
+    used, reset = min(0.99, 1 - left / budget.rule.burst), f"{budget.resets:.0f}"
     surpassed = max((level for level in budget.rule.warn if used * 100 >= level), default=None)
     status = "allowed" if surpassed is None else "allowed_warning"
     found = {
@@ -125,13 +121,12 @@ def _unified(used: float, budget: Share) -> list[Header]:
     return [(f"anthropic-ratelimit-{name}".encode(), value.encode()) for name, value in found.items()]
 
 
-def _tightest(parts: Sequence[Part]) -> dict[str, Standing]:
-    """Of each unit that clients know."""
-    found: dict[str, Standing] = {}
-    for part in parts:
-        for share in part.shares:
-            rule, left = share.rule, part.left[share.limit]
-            used, unit = 1 - left / rule.burst, rule.unit
-            if unit != "concurrency" and (unit not in found or used > found[unit][0]):
-                found[unit] = used, left, share
-    return found
+def _tightest(parts: Sequence[Part]) -> Sequence[tuple[Share, float]]:
+    """Of each unit, what is used most, and what is left of it."""
+    part = parts[0]
+    if len(parts) == 1 and len(part.shares) == 1:
+        share = part.shares[0]
+        return [(share, part.left[share.limit])]
+    every = [(share, part.left[share.limit]) for part in parts for share in part.shares]
+    every.sort(key=lambda each: each[1] / each[0].rule.burst, reverse=True)
+    return list({share.rule.unit: (share, left) for share, left in every}.values())

@@ -136,20 +136,25 @@ def decide(state: State, takes: Sequence[Take], now: int, skew: int = 0) -> Take
             held[take.slot] = now + int(take.hold * MICRO)
             changes[name], remaining[name] = held, take.burst - len(held)
             continue
-        origin = take.origin if since else now
-        span = take.tau if since or not skew else take.tau - min(skew, take.tau // 5)
-        tat: int = state.get(name, origin)  # type: ignore[assignment]
-        if tat < origin:
-            tat = origin
-        changes[name] = moved = tat + take.inc
-        room = origin + span - moved
-        if room < 0 and (since or tat > origin):
+        origin, span = take.origin if since else now, take.tau
+        if skew and not since:
+            span -= min(skew, span // 5)
+        ahead: int = state.get(name, origin) - origin  # type: ignore[operator]
+        if ahead < 0:
+            ahead = 0
+        used = ahead + take.inc
+        changes[name], room = origin + used, span - used
+        if room < 0 and (since or ahead):
             denied = denied or name
-            retry = retry if since else max(retry, wait(tat, terms(take, now, skew)) / MICRO)
-        remaining[name] = _told(take, room)
-    if not denied:
-        return Taken("", 0.0, remaining, changes)
-    return Taken(denied, retry, {take.limit: left(take, state.get(take.limit), now, skew) for take in takes})
+            retry = retry if since else max(retry, wait(origin + ahead, terms(take, now, skew)) / MICRO)
+        remaining[name] = 0.0 if room <= 0 else room / MICRO if since else int(room * take.rate / MICRO)
+    if denied:
+        return Taken(denied, retry, _untouched(state, takes, now, skew))
+    return Taken("", 0.0, remaining, changes)
+
+
+def _untouched(state: State, takes: Sequence[Take], now: int, skew: int) -> dict[str, float]:
+    return {take.limit: left(take, state.get(take.limit), now, skew) for take in takes}
 
 
 def settled(state: State, takes: Sequence[Take]) -> dict[str, int | Places]:

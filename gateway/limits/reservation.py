@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.limits import answers
+from gateway.limits.answers import UPSTREAMS
 from gateway.limits.demand import USED, Share
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ class Held(Struct):
             return
         own = answers.headers(self.call.dialect, self.parts, self.limiter.now())
         if own:
-            shared = answers.UPSTREAMS
-            kept = [item for item in message.get("headers", ()) if not shared[item[0]]]
+            kept = [item for item in message.get("headers", ()) if not UPSTREAMS[item[0]]]
             message["headers"] = kept + own
 
     @property
