@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ import orjson
 
 from gateway.errors import ConfigError
 from gateway.guards import evaluate, registry
+from gateway.guards.findings import Finding
+from gateway.guards.inspection import Inspection
+from gateway.guards.memory import Memory
+from gateway.guards.rules import Rule
+from gateway.guards.strings import Piece
 
 
 def add_parser(commands: Any) -> None:
@@ -30,10 +36,22 @@ def add_parser(commands: Any) -> None:
     one.add_argument(
         "--scanner", action="append", default=[], metavar="NAME", help="only this one (may be repeated)"
     )
+    one.add_argument(
+        "--argument",
+        default="",
+        metavar="NAME",
+        help="read it as a tool's argument of this name: `sql` is parsed as a statement, `command` as a command line",
+    )
     one.add_argument("--threshold", type=float, help="instead of the shipped thresholds")
     one.add_argument("--json", action="store_true", help="one JSON list of findings")
     one.set_defaults(
-        run=lambda args: scan(args.file, scanners=args.scanner, threshold=args.threshold, as_json=args.json)
+        run=lambda args: scan(
+            args.file,
+            scanners=args.scanner,
+            argument=args.argument,
+            threshold=args.threshold,
+            as_json=args.json,
+        )
     )
     many = actions.add_parser(
         "eval",
@@ -47,13 +65,23 @@ def add_parser(commands: Any) -> None:
     many.set_defaults(run=lambda args: measure(args.folder, as_json=args.json))
 
 
-def scan(file: str, *, scanners: list[str], threshold: float | None = None, as_json: bool = False) -> int:
+def scan(
+    file: str,
+    *,
+    scanners: list[str],
+    argument: str = "",
+    threshold: float | None = None,
+    as_json: bool = False,
+) -> int:
     names = tuple(map(registry.canonical, scanners)) or registry.NAMES
     if wrong := [name for name in names if name not in registry.NAMES]:
         raise ConfigError(f"no scanner is called {wrong[0]}; there are {', '.join(registry.NAMES)}")
     text = _read(file)
-    thresholds = None if threshold is None else dict.fromkeys(names, threshold)
-    found = registry.scan(text, names, thresholds=thresholds)
+    if argument:
+        found = _in_argument(argument, text, names, threshold)
+    else:
+        thresholds = None if threshold is None else dict.fromkeys(names, threshold)
+        found = registry.scan(text, names, thresholds=thresholds)
     if as_json:
         print(orjson.dumps([finding.as_json() for finding in found]).decode())
         return 1 if found else 0
@@ -66,6 +94,14 @@ def scan(file: str, *, scanners: list[str], threshold: float | None = None, as_j
     if not found:
         print("nothing fires")
     return 1 if found else 0
+
+
+def _in_argument(name: str, text: str, names: tuple[str, ...], threshold: float | None) -> list[Finding]:
+    inspection = Inspection(
+        [Rule(each, scanner=each, threshold=threshold) for each in names], memory=Memory()
+    )
+    hits = inspection.hits([Piece("arguments", (name,), text)], deadline=math.inf)
+    return [hit.finding for hit in hits]
 
 
 def _read(file: str) -> str:

@@ -227,7 +227,10 @@ GUARD = Object(
         "request": Key(ListOf(GUARD_RULE), "prompts"),
         "response": Key(ListOf(GUARD_RULE), "answers"),
         "discovery": Key(ListOf(GUARD_RULE), "tool definitions"),
-        "invocation": Key(ListOf(GUARD_RULE), "tool arguments"),
+        "invocation": Key(
+            ListOf(GUARD_RULE),
+            "tool arguments; `sql` and the like are parsed as statements, `command` as command lines",
+        ),
         "result": Key(ListOf(GUARD_RULE), "tool results"),
         "budget": Key(Duration(), "the time that one inspection may take"),
         "key": Key(Secret(), "what every instance shares, so that masks are the same on each of them"),

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gateway.guards import decode, registry, sql_arguments, strings
+from gateway.guards import command_arguments, decode, registry, sql_arguments, strings
+from gateway.guards.commands import rules as commands
 from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.memory import Memory
 from gateway.guards.patterns import Patterns, Sieve
@@ -53,6 +54,11 @@ class Inspection:
         for rule in scanners:
             registry.ready(rule.scanner)
         self.hidden = next((rule for rule in rules if rule.scanner == HIDDEN), None)
+        self._of_commands = [
+            rule for rule in self._scanners["arguments"] if rule.scanner == "command_injection"
+        ]
+        if self._of_commands:
+            commands.judge("true")  # its patterns are compiled now, not in somebody's request
 
     def sieve(self) -> Sieve | None:
         """Of bodies in which nothing here fires and nothing stays unread; None where more than patterns has to run."""
@@ -71,9 +77,21 @@ class Inspection:
         quiet = self._patterns.none_in([piece.text for piece in pieces])
         if quiet and not self.scans:  # invisible characters are all that could still be found
             pieces = [piece for piece in pieces if not piece.text.isascii()] if self.hidden else []
-        return [hit for piece in pieces for hit in self._piece(piece, deadline, quiet=quiet)]
+        lines = self._command_lines(pieces)
+        by_right = frozenset([piece.path for piece, _ in lines])
+        hits = [
+            hit
+            for piece in pieces
+            for hit in self._piece(piece, deadline, quiet=quiet, command=piece.path in by_right)
+        ]
+        return [*hits, *(hit for piece, text in lines for hit in self._command(piece, text, deadline))]
 
-    def _piece(self, piece: Piece, deadline: float, *, quiet: bool) -> Iterator[Hit]:
+    def _command_lines(self, pieces: list[Piece]) -> list[tuple[Piece, str]]:
+        if not self._of_commands:
+            return []
+        return command_arguments.lines([piece for piece in pieces if piece.place == "arguments"])
+
+    def _piece(self, piece: Piece, deadline: float, *, quiet: bool, command: bool) -> Iterator[Hit]:
         if time.perf_counter() > deadline:
             raise Overrun
         if self.hidden is not None and self.hidden.covers(piece.place):
@@ -88,6 +106,8 @@ class Inspection:
         for rule in scanners:
             if statement and rule.scanner in SQL_SCANNERS:
                 yield from self._sql(rule, piece)
+                continue
+            if command and rule.scanner == "command_injection":
                 continue
             for finding in self._scanned(rule.scanner, text, deadline):
                 if finding.score >= _least(rule):
@@ -113,6 +133,14 @@ class Inspection:
         ):
             excerpt = f"the statement {why}: {shown(piece.text, 0, len(piece.text))}"
             yield Hit(rule, piece, Finding("sql_injection", "statement", 0, len(piece.text), 1.0, excerpt))
+
+    def _command(self, piece: Piece, line: str, deadline: float) -> Iterator[Hit]:
+        if time.perf_counter() > deadline:
+            raise Overrun
+        if why := commands.judge(line):
+            said = f"a command line that {why.replace('_', ' ')}: {shown(line, 0, len(line))}"
+            for rule in self._of_commands:
+                yield Hit(rule, piece, Finding("command_injection", why, 0, len(piece.text), 1.0, said))
 
     def _scanned(self, scanner: str, text: _Text, deadline: float) -> tuple[Finding, ...]:
         known = self._memory.get(scanner, text.digest)

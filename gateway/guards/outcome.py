@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.call import Call, Verdict
 from gateway.errors import Refused
+from gateway.guards.commands.rules import REMEDIES
 from gateway.guards.findings import shown
 from gateway.guards.inspection import Hit
 from gateway.guards.placeholders import Placeholders
@@ -32,7 +33,7 @@ def place(piece: Piece) -> str:
 
 def refusal(rule: Rule, what: str, where: str) -> Refusal:
     """Names rule, finding and remedy; never quotes what was found, for the reader may be a model."""
-    remedy = REMEDY.get(rule.scanner, OTHERWISE)
+    remedy = REMEDIES.get(what) or REMEDY.get(rule.scanner, OTHERWISE)
     said = (
         rule.message or f"Refused by the guard's rule {rule.name!r}: {what} in {where}. What to do: {remedy}."
     )
