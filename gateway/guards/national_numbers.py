@@ -1,247 +1,151 @@
-"""The numbers that states give to people, patients and taxpayers: how they are written, and how they prove themselves.
+"""The numbers that states give to people, patients and taxpayers: how they are written, and by what they are told.
 
-A number of figures alone is told from any other by its checksum only where that leaves next to no chance (a date inside, two
-check digits); where it leaves one chance in ten, a word must stand near, or the groups in which it is written.
+Figures are told from any others by their check only where that leaves next to no chance (a date inside, two check digits), or
+by the groups in which they are issued. Where one chance in fifty is left, such figures must be all that a field holds; where it
+is one in ten, a word must stand near.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from gateway.guards.checksums import date, luhn, verhoeff, weighted
+from gateway.guards import national_checks as check
+from gateway.guards.checksums import iso7064, luhn, verhoeff
+from gateway.guards.national_checks import Check, dated, keyed
 
-
-def spanish(text: str) -> bool:
-    """NIF and NIE: the letter is the number modulo 23."""
-    plain = text.upper().replace("-", "")
-    number = plain[:-1].translate(str.maketrans("XYZ", "012"))
-    return number.isdigit() and "TRWAGMYFPDXBNJZSQVHLCKE"[int(number) % 23] == plain[-1]
+NOTHING, FIELD, WORD = range(3)  # what figures need beside their check
 
 
-def finnish(text: str) -> bool:
-    digits = text[:6] + text[7:10]
-    return (
-        date(text[4:6], text[2:4], text[:2])
-        and "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(digits) % 31] == text[10].upper()
-    )
+@dataclass(frozen=True, slots=True)
+class Number:
+    name: str
+    shapes: str  # the figures of each group, with what stands between: "3.3.3-2"
+    check: Check
+    needs: int = NOTHING
 
 
-def thai(digits: str) -> bool:
-    province = int(digits[1:3])
-    real = (
-        10 <= province <= 27
-        or 30 <= province <= 58
-        or 60 <= province <= 67
-        or 70 <= province <= 77
-        or 80 <= province <= 86
-        or 90 <= province <= 96
-    )
-    total = sum(int(d) * (13 - i) for i, d in enumerate(digits[:12]))
-    return (
-        digits[0] in "12345678"
-        and real
-        and len(set(digits)) > 1
-        and (11 - total % 11) % 10 == int(digits[12])
-    )
-
-
-def south_african(digits: str) -> bool:
-    return date(digits[:2], digits[2:4], digits[4:6]) and digits[10] in "01" and luhn(digits)
-
-
-def korean(digits: str) -> bool:
-    check = (11 - weighted(digits[:12], (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)) % 11) % 10
-    foreign = (check + 2) % 10 if digits[6] in "5678" else check
-    drawn = digits[6] in "3478" and digits[:6] >= "201005"  # by lot since October 2020, without a check digit
-    born = date(digits[:2], digits[2:4], digits[4:6]) and digits[6] in "12345678"
-    return born and (drawn or foreign == int(digits[12]))
-
-
-def turkish(digits: str) -> bool:
-    odd, even = sum(map(int, digits[0:9:2])), sum(map(int, digits[1:8:2]))
-    return (
-        digits[0] != "0"
-        and (odd * 7 - even) % 10 == int(digits[9])
-        and (odd + even + int(digits[9])) % 10 == int(digits[10])
-    )
-
-
-def polish(digits: str) -> bool:
-    check = (10 - weighted(digits[:10], (1, 3, 7, 9, 1, 3, 7, 9, 1, 3)) % 10) % 10
-    return check == int(digits[10]) and 1 <= int(digits[2:4]) % 20 <= 12
-
-
-def swedish(digits: str) -> bool:
-    ten = digits[-10:]
-    month, day = int(ten[2:4]), int(ten[4:6]) % 60
-    return luhn(ten) and ((1 <= month <= 12 and 1 <= day <= 31) or (month >= 20 and len(digits) == 10))
-
-
-def brazilian(digits: str) -> bool:
-    first = weighted(digits[:9], tuple(range(10, 1, -1))) * 10 % 11 % 10
-    second = weighted(digits[:10], tuple(range(11, 1, -1))) * 10 % 11 % 10
-    return len(set(digits)) > 1 and digits[9:] == f"{first}{second}"
-
-
-def british_nhs(digits: str) -> bool:
-    return (11 - weighted(digits[:9], tuple(range(10, 1, -1))) % 11) % 11 == int(digits[9])
-
-
-def npi(digits: str) -> bool:
-    return digits[0] in "12" and luhn("80840" + digits)
-
-
-def norwegian(digits: str) -> bool:
-    first = -weighted(digits[:9], (3, 7, 6, 1, 8, 9, 4, 5, 2)) % 11
-    second = -weighted(digits[:10], (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
-    born = date(digits[4:6], digits[2:4], f"{int(digits[:2]) % 40:02}")
-    return born and digits[9:] == f"{first}{second}"
-
-
-def baltic(digits: str) -> bool:
-    """Estonia and Lithuania: a century, a date, a count and a check digit."""
-    check = weighted(digits[:10], (1, 2, 3, 4, 5, 6, 7, 8, 9, 1)) % 11
-    if check == 10:
-        check = weighted(digits[:10], (3, 4, 5, 6, 7, 8, 9, 1, 2, 3)) % 11 % 10
-    return digits[0] in "3456" and date(digits[1:3], digits[3:5], digits[5:7]) and check == int(digits[10])
-
-
-def romanian(digits: str) -> bool:
-    check = weighted(digits[:12], (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9)) % 11 % 10
-    county = 1 <= int(digits[7:9]) <= 52
-    return (
-        digits[0] in "12345678"
-        and county
-        and date(digits[1:3], digits[3:5], digits[5:7])
-        and (check == int(digits[12]) or (digits[12] == "1" and check == 0))
-    )
-
-
-def swiss(digits: str) -> bool:
-    return digits[:3] == "756" and -weighted(digits[:12], (1, 3) * 6) % 10 == int(digits[12])
-
-
-def french(digits: str) -> bool:
-    """A sex, a month of a year, a place, a count, and a key of two figures."""
-    month = int(digits[3:5])
-    dated = digits[0] in "12" and (1 <= month <= 12 or 20 <= month <= 42)
-    return dated and 97 - int(digits[:13]) % 97 == int(digits[13:])
-
-
-def belgian(digits: str) -> bool:
-    key = int(digits[9:])
-    return date(digits[:2], digits[2:4], digits[4:6]) and key in (
-        97 - int(digits[:9]) % 97, 97 - int("2" + digits[:9]) % 97
-    )  # fmt: skip
-
-
-def czech(digits: str) -> bool:
-    month = int(digits[2:4]) % 50
-    born = date(digits[:2], f"{month - 20 if month > 20 else month:02}", digits[4:6])
-    return born and (len(digits) == 9 or int(digits) % 11 == 0)
-
-
-def chinese(text: str) -> bool:
-    check = "10X98765432"[weighted(text[:17], tuple(2**n % 11 for n in range(17, 0, -1))) % 11]
-    return date(text[8:10], text[10:12], text[12:14]) and check == text[17].upper()
-
-
-def australian_tax(digits: str) -> bool:
-    return weighted(digits, (1, 4, 3, 7, 5, 8, 6, 9, 10)) % 11 == 0
-
-
-def australian_business(digits: str) -> bool:
-    return (weighted(digits, (10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)) - 10) % 89 == 0
-
-
-def australian_medicare(digits: str) -> bool:
-    return digits[0] in "23456" and weighted(digits[:8], (1, 3, 7, 9, 1, 3, 7, 9)) % 10 == int(digits[8])
-
-
-def brazilian_company(digits: str) -> bool:
-    first = weighted(digits[:12], (5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)) * 10 % 11 % 10
-    second = weighted(digits[:13], (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)) * 10 % 11 % 10
-    return digits[12:] == f"{first}{second}"
-
-
-def chilean(text: str) -> bool:
-    total = sum(int(d) * (2 + n % 6) for n, d in enumerate(reversed(text[:-1])))
-    return "0123456789K0"[-total % 11] == text[-1].upper()
-
-
-def argentine(digits: str) -> bool:
-    return -weighted(digits[:10], (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11 == int(digits[10])
-
-
-def hong_kong(text: str) -> bool:
-    values = [int(c, 36) for c in text[:-1].upper()]
-    total = sum(v * w for v, w in zip(reversed(values), range(2, 10), strict=False))
-    return "0123456789A"[-(total + (36 * 9 if len(values) == 7 else 0)) % 11] == text[-1].upper()
-
-
-def taiwanese(text: str) -> bool:
-    letter = "ABCDEFGHJKLMNPQRSTUVXYWZIO".index(text[0].upper()) + 10
-    return (letter // 10 + weighted(f"{letter % 10}{text[1:]}", (9, 8, 7, 6, 5, 4, 3, 2, 1, 1))) % 10 == 0
-
-
-def american_prescriber(text: str) -> bool:
-    """The DEA's number of whoever prescribes."""
-    digits = text[2:]
-    return (weighted(digits[0:6:2], (1, 1, 1)) + 2 * weighted(digits[1:6:2], (1, 1, 1))) % 10 == int(
-        digits[6]
-    )
-
-
-def _varied(check: Callable[[str], bool]) -> Callable[[str], bool]:
+def _varied(proves: Check) -> Check:
     """Of groups of three: round and regular numbers are no one's."""
-    return lambda digits: len(set(digits)) > 3 and "00" not in digits and check(digits)
+    return lambda digits: len(set(digits)) > 3 and "00" not in digits and proves(digits)
 
 
-# digits: (name, check, whether a word must stand near)
-_PLAIN: dict[int, tuple[tuple[str, Callable[[str], bool], bool], ...]] = {
-    9: (("canadian_sin", luhn, True), ("australian_tfn", australian_tax, True)),
-    10: (("us_npi", npi, True), ("uk_nhs", british_nhs, True), ("swedish_id", swedish, True)),
-    11: (("turkish_id", turkish, False), ("norwegian_id", norwegian, False), ("baltic_id", baltic, False),
-         ("belgian_id", belgian, False), ("polish_pesel", polish, True), ("australian_abn", australian_business, True),
-         ("brazilian_cpf", brazilian, True), ("italian_vat", luhn, True)),
-    12: (("indian_aadhaar", verhoeff, True), ("swedish_id", lambda d: d[:2] in ("19", "20") and swedish(d), False)),
-    13: (("south_african_id", south_african, False), ("korean_id", korean, False), ("thai_id", thai, False),
-         ("romanian_cnp", romanian, False), ("swiss_ahv", swiss, False)),
-    15: (("french_nir", french, False),),
-    18: (("chinese_id", chinese, False),),
-}  # fmt: skip
-
-# Numbers in groups of their own, told by the groups and a check.
-_GROUPED: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
-    ("swiss_ahv", r"756\.\d{4}\.\d{4}\.\d\d", swiss),
-    ("french_nir", r"[12] \d\d \d\d \d\d \d{3} \d{3}(?: \d\d)", french),
-    ("belgian_id", r"\d\d\.\d\d\.\d\d-\d{3}[.-]\d\d", belgian),
-    ("czech_id", r"\d{6}/\d{3,4}", czech),
-    ("australian_abn", r"\d\d \d{3} \d{3} \d{3}", australian_business),
-    ("australian_medicare", r"\d{4} \d{5} \d", australian_medicare),
-    ("brazilian_cpf", r"\d{3}\.\d{3}\.\d{3}-\d\d", brazilian),
-    ("brazilian_cnpj", r"\d\d\.\d{3}\.\d{3}/\d{4}-\d\d", brazilian_company),
-    ("chilean_rut", r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]", chilean),
-    ("argentine_cuit", r"(?:2[0347]|3[034])-\d{8}-\d", argentine),
-    ("uk_nhs", r"\d{3}[ -]\d{3}[ -]\d{4}", british_nhs),
-    ("canadian_sin", r"\d{3}([ -])\d{3}\1\d{3}", _varied(luhn)),
-    ("australian_tfn", r"\d{3}([ -])\d{3}\1\d{3}", _varied(australian_tax)),
-    ("indian_aadhaar", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", verhoeff),
-)
-_FORMS = tuple((name, re.compile(form), check) for name, form, check in _GROUPED)
+def _begins(first: str, proves: Check) -> Check:
+    starts = tuple(first.split())
+    return lambda digits: digits.startswith(starts) and proves(digits)
 
 
-def plain(digits: str) -> Iterator[tuple[str, bool]]:
-    """What figures in a row may be, and whether a word must say so, too."""
-    for name, check, needed in _PLAIN.get(len(digits), ()):
-        if check(digits):
-            yield name, needed
+def _ends(last: str, proves: Check) -> Check:
+    ends = tuple(last.split())
+    return lambda digits: digits.endswith(ends) and proves(digits)
 
 
-def grouped(value: str) -> str:
-    """What figures in groups are, or nothing."""
-    for name, form, check in _FORMS:
-        if form.fullmatch(value) and check("".join(filter(str.isalnum, value))):
-            return name
-    return ""
+def _any(digits: str) -> bool:
+    """The groups alone are told from any others."""
+    return True
+
+
+_ELEVEN = "0?987654321"  # eleven less the remainder
+NUMBERS = (
+    Number("argentine_cuit", "2-8-1", _begins("20 23 24 27 30 33 34", check.argentine)),
+    Number("argentine_cuit", "11", _begins("20 23 24 27 30 33 34", check.argentine), FIELD),
+    Number("australian_abn", "2 3 3 3", check.australian_business),
+    Number("australian_abn", "11", check.australian_business, FIELD),
+    Number("australian_acn", "9|3 3 3", keyed("8 7 6 5 4 3 2 1", "0987654321"), WORD),
+    Number("australian_medicare", "4 5 1|10", check.australian_medicare),
+    Number("australian_tfn", "3 3 3|3-3-3", _varied(check.australian_tax)),
+    Number("australian_tfn", "9", check.australian_tax, WORD),
+    Number("austrian_insurance", "4 6|10", check.austrian),
+    Number("baltic_id", "11", check.baltic),
+    Number("belgian_id", "2.2.2-3.2|2.2.2-3-2|11", check.belgian),
+    Number("brazilian_cnpj", "2.3.3/4-2|14", check.brazilian_company),
+    Number("brazilian_cpf", "3.3.3-2", check.brazilian),
+    Number("brazilian_cpf", "11|9-2", check.brazilian, FIELD),
+    Number("brazilian_driver", "11", check.brazilian_driver, WORD),
+    Number("brazilian_pis", "3.5.2-1", keyed("3 2 9 8 7 6 5 4 3 2", "00987654321")),
+    Number("brazilian_pis", "11", keyed("3 2 9 8 7 6 5 4 3 2", "00987654321"), WORD),
+    Number("british_tax", "10", lambda digits: keyed("6 7 8 9 10 5 4 3 2", "21987654321")(digits[1:] + digits[0]), WORD),
+    Number("bulgarian_egn", "10", dated("YYMMDD", keyed("2 4 8 5 10 9 7 3 6", "01234567890"), months=20), FIELD),
+    Number("canadian_health", "10", _begins("9", keyed("0 2 4 8 5 10 9 7 3", _ELEVEN)), WORD),
+    Number("canadian_sin", "3 3 3|3-3-3", _varied(luhn)),
+    Number("canadian_sin", "9", _begins("1 2 3 4 5 6 7 9", luhn), WORD),
+    Number("chilean_rut", "1.3.3-1|2.3.3-1|1.3.3-K|2.3.3-K", check.chilean),
+    Number("chilean_rut", "8-1|8-K", check.chilean, FIELD),
+    Number("chinese_id", "18|17X", check.chinese),
+    Number("colombian_nit", "3.3.3-1", keyed("41 37 29 23 19 17 13 7 3", "01987654321")),
+    Number("croatian_oib", "11", iso7064, WORD),
+    Number("czech_id", "6/3|6/4", check.czech),
+    Number("danish_cpr", "6-4", dated("DDMMYY", keyed("4 3 2 7 6 5 4 3 2", _ELEVEN))),
+    Number("danish_cpr", "6-4", dated("DDMMYY"), FIELD),  # since 2007 without a check
+    Number("dominican_cedula", "3-7-1", luhn),
+    Number("dutch_bsn", "9", keyed("9 8 7 6 5 4 3 2", "0123456789?"), WORD),
+    Number("ecuadorian_id", "10", check.ecuadorian, FIELD),
+    Number("egyptian_id", "14", check.egyptian),
+    Number("emirati_id", "3-4-7-1|15", check.emirati),
+    Number("french_nir", "1 2 2 2 3 3 2|15|13 2", check.french),
+    Number("french_tax", "2 2 3 3 3", check.french_tax),
+    Number("french_tax", "13", check.french_tax, FIELD),
+    Number("german_tax_id", "11|2 3 3 3", check.german_tax),
+    Number("greek_amka", "11", dated("DDMMYY", luhn)),
+    Number("greek_tax", "9", keyed("256 128 64 32 16 8 4 2", "01234567890"), WORD),
+    Number("hungarian_taj", "9|3 3 3", keyed("3 7 3 7 3 7 3 7", "0123456789"), WORD),
+    Number("icelandic_id", "6-4", dated("DDMMYY", _ends("0 8 9", keyed("3 2 7 6 5 4 3 2", _ELEVEN)))),
+    Number("indian_aadhaar", "4 4 4|4-4-4", _begins("2 3 4 5 6 7 8 9", verhoeff)),
+    Number("indian_aadhaar", "12", _begins("2 3 4 5 6 7 8 9", verhoeff), WORD),
+    Number("indonesian_npwp", "2.3.3.1-3.3", _any),
+    Number("israeli_id", "9", luhn, WORD),
+    Number("italian_vat", "11", check.italian_company, FIELD),
+    Number("japanese_my_number", "12", keyed("6 5 4 3 2 7 6 5 4 3 2", "00987654321"), WORD),
+    Number("kazakh_iin", "12", check.kazakh),
+    Number("korean_business", "3-2-5", check.korean_business),
+    Number("korean_id", "13|6-7", check.korean),
+    Number("latvian_id", "6-5", dated("DDMMYY", keyed("10 5 8 4 2 1 6 3 7 9", "12345678900"))),
+    Number("luxembourgish_id", "13", check.luxembourgish),
+    Number("malaysian_id", "6-2-4", check.malaysian),
+    Number("mexican_clabe", "18", keyed("3 7 1 3 7 1 3 7 1 3 7 1 3 7 1 3 7", "0987654321"), WORD),
+    Number("mexican_nss", "11", luhn, WORD),
+    Number("new_zealand_ird", "2-3-3|3-3-3", check.new_zealand),
+    Number("norwegian_id", "11|6 5", check.norwegian),
+    Number("pakistani_cnic", "5-7-1", check.pakistani),
+    Number("philippine_sss", "2-7-1|2-9-1", _any, FIELD),
+    Number("polish_nip", "3-3-2-2|3-2-2-3|3 3 2 2", keyed("6 5 7 2 3 4 5 6 7", "0123456789?")),
+    Number("polish_nip", "10", keyed("6 5 7 2 3 4 5 6 7", "0123456789?"), WORD),
+    Number("polish_pesel", "11", check.polish, FIELD),
+    Number("portuguese_nif", "9", _begins("1 2 3 5 6 8 9", keyed("9 8 7 6 5 4 3 2", "00987654321")), WORD),
+    Number("romanian_cnp", "13", check.romanian),
+    Number("russian_pension", "3-3-3 2|3-3-3-2", check.russian_pension),
+    Number("russian_pension", "11", check.russian_pension, FIELD),
+    Number("russian_tax", "12", check.russian_tax, FIELD),
+    Number("saudi_id", "10", _begins("1 2", luhn), WORD),
+    Number("south_african_id", "13|6 4 3|6 4 2 1", check.south_african),
+    Number("spanish_account", "4 4 2 10", check.spanish_account),
+    Number("swedish_id", "6-4|8-4|6+4|8+4|12", check.swedish),
+    Number("swedish_id", "10", check.swedish, WORD),
+    Number("swiss_ahv", "13|3.4.4.2", check.swiss),
+    Number("thai_id", "13|1-4-5-2-1|1 4 5 2 1", check.thai),
+    Number("turkish_id", "11", check.turkish),
+    Number("uk_nhs", "3 3 4|3-3-4", check.british_nhs),
+    Number("uk_nhs", "10", check.british_nhs, WORD),
+    Number("ukrainian_tax", "10", keyed("-1 5 7 9 4 6 10 5 7", "01234567890"), WORD),
+    Number("us_bank_routing", "9|4-4-1", check.american_bank, WORD),
+    Number("us_npi", "10", check.npi, WORD),
+    Number("us_npi", "4 3 3", check.npi),
+    Number("yugoslav_id", "13", dated("DDMM_YY", keyed("7 6 5 4 3 2 7 6 5 4 3 2", "00987654321"))),
+)  # fmt: skip
+
+_BY_SHAPE: dict[str, list[Number]] = {}
+for _number in NUMBERS:
+    for _shape in _number.shapes.split("|"):
+        _BY_SHAPE.setdefault(_shape, []).append(_number)
+
+
+def told(value: str) -> Iterator[tuple[str, int]]:
+    """What figures may be, in a row or in groups, and what they need beside that: the least first."""
+    digits = "".join(filter(str.isalnum, value.upper()))
+    if len(set(digits)) < 3:
+        return  # regular numbers are no one's
+    found = _BY_SHAPE.get(re.sub(r"[0-9]+", lambda run: str(len(run[0])), value.upper()), ())
+    timed = len(value) == 13 and "1500000000000" < value < "1999999999999"  # milliseconds since 1970
+    proved = ((number.name, WORD if timed else number.needs) for number in found if number.check(digits))
+    yield from sorted(proved, key=lambda pair: pair[1])

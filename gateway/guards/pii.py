@@ -11,9 +11,10 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
-from gateway.guards import checksums, national_numbers
+from gateway.guards import checksums, documents, national_letters, national_numbers, wallets
 from gateway.guards import pii_shapes as shapes
 from gateway.guards.decode import View
+from gateway.guards.documents import RUNNING
 from gateway.guards.findings import Finding, Sample, covered
 from gateway.guards.patterns import Hit, Patterns
 
@@ -41,44 +42,47 @@ class Pii:
     def _view(self, view: View) -> Iterator[Finding]:
         taken: list[tuple[int, int]] = []
         text = view.text if view.text.isascii() else view.text.translate(_ALIKE)
-        for hit in self._patterns.find(text):
-            for name, score, start, end in _verdicts(hit, text):
-                if score and not any(start < high and low < end for low, high in taken):
-                    taken.append((start, end))
-                    excerpt = covered(text[start:end])
-                    yield Finding(self.name, name, *view.span(start, end), score, excerpt, view.how)
+        for name, score, start, end in self._verdicts(text):
+            if score and not any(start < high and low < end for low, high in taken):
+                taken.append((start, end))
+                excerpt = covered(text[start:end])
+                yield Finding(self.name, name, *view.span(start, end), score, excerpt, view.how)
+
+    def _verdicts(self, text: str) -> Iterator[Verdict]:
+        hits = list(self._patterns.find(text))
+        words = [(hit.start, hit.end) for hit in hits if hit.rule == "document"] if hits else []
+        for hit in hits:
+            if hit.rule in _BESIDE:
+                yield from _beside(hit, text)
+            elif (verdict := _judge(hit, text, words)) is not None:
+                yield verdict
+        if len(text) <= documents.LONGEST and documents.FIELD.match(text):
+            for name, start, end in documents.alone(text):
+                yield name, 0.55, start, end
 
 
 Verdict = tuple[str, float, int, int]
+_BESIDE = ("document", "plate_spoken")
 
 
-def _verdicts(hit: Hit, text: str) -> Iterator[Verdict]:
-    if hit.rule == "document":
-        yield from _documents(text, hit.end)
-    elif (verdict := _judge(hit, text)) is not None:
-        yield verdict
+def _beside(hit: Hit, text: str) -> Iterator[Verdict]:
+    """What only the word beside it makes a number of a document, or of a vehicle."""
+    plate = hit.rule == "plate_spoken"
+    for start, end in (
+        documents.plate_beside(text, hit.end) if plate else documents.beside(text, hit.start, hit.end)
+    ):
+        if not shapes.DENIED.search(text, max(0, start - NEAR), start):
+            yield "vehicle" if plate else "document_number", 0.6, start, end
 
 
-def _documents(text: str, at: int) -> Iterator[Verdict]:
-    """Letters and figures that only the word before them makes a document's number."""
-    for match in shapes.LETTERED.finditer(text, at, at + 48):
-        value, start, end = match[1], *match.span(1)
-        figures = sum(c.isdigit() for c in value)
-        shaped = 8 <= len(value) <= 16 and 4 <= figures < len(value) and start - at <= 24
-        if shaped and not shapes.DENIED.search(text, max(0, start - NEAR), start):
-            yield "document_number", 0.6, start, end
-    for match in shapes.NUMBERED.finditer(text, at, at + 32):
-        if sum(c.isdigit() for c in match[1]) >= 6 and not _RUNNING.search(re.sub(r"\D", "", match[1])):
-            yield "document_number", 0.6, *match.span(1)
-
-
-def _judge(hit: Hit, text: str) -> Verdict | None:
+def _judge(hit: Hit, text: str, words: list[tuple[int, int]]) -> Verdict | None:
     rule, start, end = hit.rule, hit.start, hit.end
     value = text[start:end]
     before, after = text[max(0, start - NEAR) : start], text[end : end + 24]
     if rule in _BY_FORM:
         return (rule, _BY_FORM[rule], start, end) if not shapes.DENIED.search(before) else None
-    judged = _JUDGES[rule](value, before, after)
+    named = any(start - NEAR <= low and high <= end + 24 for low, high in words)
+    judged = _JUDGES[rule](value, before, after, named)
     if judged is None:
         return None
     name, score, size = judged
@@ -87,12 +91,12 @@ def _judge(hit: Hit, text: str) -> Verdict | None:
 
 Judged = tuple[str, float, int] | None
 _BY_FORM = {"german_licence": 0.6, "german_pension": 0.6, "german_register": 0.6, "indian_pan": 0.6,
-            "indian_gstin": 0.8, "medicare_beneficiary": 0.6, "uk_nino": 0.6, "plate": 0.55, "plate_spoken": 0.6, "plate_alone": 0.55, "military_post": 0.8,
+            "indian_gstin": 0.8, "medicare_beneficiary": 0.6, "uk_nino": 0.6, "vehicle": 0.55, "military_post": 0.8,
             "address": 0.6, "street": 0.6, "postcode": 0.6, "ipv4_person": 0.6, "italian_code": 0.8, "italian_licence": 0.55,
             "email_spelled": 0.7, "birth": 0.6, "travel_document": 0.8, "mexican_curp": 0.8, "mexican_rfc": 0.6}  # fmt: skip
 
 
-def _email(value: str, before: str, after: str) -> Judged:
+def _email(value: str, before: str, after: str, named: bool) -> Judged:
     if shapes.NOBODY.search(value) or ("://" in before[-40:] and " " not in before[before.rfind("://") :]):
         return None
     return "email", 0.9, len(value)
@@ -101,7 +105,7 @@ def _email(value: str, before: str, after: str) -> Judged:
 _ISSUERS = re.compile(r"4|5[0-8]|6|3[0-9]|2(?:2[2-9]|[3-6]|7[01]|720)|1800|2131|1(?:22|35)")
 
 
-def _card(value: str, before: str, after: str) -> Judged:
+def _card(value: str, before: str, after: str, named: bool) -> Judged:
     """A card's number, also where a date or a code of three figures follows it."""
     for shorter in (value, *_CARD_AND_MORE.findall(value)):
         if found := _one_card(shorter, before, after):
@@ -134,7 +138,7 @@ def _one_card(value: str, before: str, after: str) -> Judged:
 _GROUPED = re.compile(r"\d{4}(?:[ .-]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{4,5}|\d+")
 
 
-def _iban(value: str, before: str, after: str) -> Judged:
+def _iban(value: str, before: str, after: str, named: bool) -> Judged:
     found = checksums.iban(value)
     if not found:
         return None
@@ -143,11 +147,8 @@ def _iban(value: str, before: str, after: str) -> Judged:
     return None if rest.isalnum() or value[size : size + 2].strip().isdigit() else ("iban", 0.95, size)
 
 
-_RUNNING = re.compile(r"1234567|2345678|3456789|7654321|(\d)\1{6}")
-
-
-def _ssn(value: str, before: str, after: str) -> Judged:
-    if _RUNNING.search(re.sub(r"\D", "", value)):
+def _ssn(value: str, before: str, after: str, named: bool) -> Judged:
+    if RUNNING.search(re.sub(r"\D", "", value)):
         return None  # 123-45-6789 is everybody's example
     area, group, serial = int(value[:3]), int(value[4:6]), int(value[7:])
     if not area or not group or not serial or area == 666 or value[3] != value[6]:
@@ -157,19 +158,24 @@ def _ssn(value: str, before: str, after: str) -> Judged:
     return "us_ssn", 0.8, len(value)
 
 
-def _grouped(value: str, before: str) -> str:
-    """A state's number in its groups, which is not the middle of something longer."""
-    return "" if _MIDDLE.search(before) and " " in value else national_numbers.grouped(value)
+def _told(value: str, before: str, named: bool) -> tuple[str, bool] | None:
+    """A state's number, which is not the middle of something longer, and whether a word names it, too."""
+    if " " in value and _MIDDLE.search(before):
+        return None
+    for name, needs in national_numbers.told(value):
+        if named or needs == national_numbers.NOTHING:
+            return name, named
+    return None
 
 
 _MIDDLE = re.compile(r"(?:^|\s)(?=\w{0,3}\d)[A-Z0-9]{2,4} $")
 
 
-def _phone(value: str, before: str, after: str) -> Judged:
+def _phone(value: str, before: str, after: str, named: bool) -> Judged:
     if value.count("(") != value.count(")"):
         value = value[: value.rfind("(")].rstrip()  # what follows in brackets is no part of it
-    if (name := _grouped(value, before)) and not shapes.DENIED.search(before):
-        return name, 0.7, len(value)
+    if (told := _told(value, before, named)) and not shapes.DENIED.search(before):
+        return told[0], 0.7, len(value)
     digits = sum(c.isdigit() for c in value)
     if (
         not 6 <= digits <= 15
@@ -187,58 +193,42 @@ def _phone(value: str, before: str, after: str) -> Judged:
         r"[-\s,\\]{0,3}(?:office|fax|mobile|home|cell|desk|work)\b", after, re.I
     ):
         return "phone", 0.8, len(value)
-    if (
-        digits >= 8
-        and not _RUNNING.search(re.sub(r"\D", "", value))
-        and (shapes.ID_WORD.search(before[-32:]) or shapes.ID_WORD.match(after.strip()))
-    ):
-        return "document_number", 0.6, len(value)
     return ("phone", 0.7, len(value)) if shapes.BARE_PHONE.fullmatch(plain) and digits >= 9 else None
 
 
-def _digits(value: str, before: str, after: str) -> Judged:
-    if shapes.DENIED.search(before) or (len(value) == 13 and "1500000000000" < value < "1999999999999"):
-        return None
-    word = bool(shapes.ID_WORD.search(before) or shapes.ID_WORD.search(after))
-    for name, needed in national_numbers.plain(value):
-        if word or not needed:
-            return name, 0.8 if word else 0.6, len(value)
-    return ("national_id", 0.6, len(value)) if word and len(value) >= 9 else None
-
-
-def _dashed(value: str, before: str, after: str) -> Judged:
-    digits = re.sub(r"\D", "", value)
-    word = bool(shapes.ID_WORD.search(before) or shapes.ID_WORD.search(after))
+def _digits(value: str, before: str, after: str, named: bool) -> Judged:
     if shapes.DENIED.search(before):
         return None
-    if re.fullmatch(r"\d{6}(?:\d{2})?[-+]\d{4}", value):
-        return ("swedish_id", 0.7, len(value)) if national_numbers.swedish(digits) else None
-    if re.fullmatch(r"\d{6}-\d{7}", value):
-        return (
-            ("korean_id", 0.7, len(value))
-            if (national_numbers.korean(digits) and (word or digits[6] in "1234"))
-            or (word and checksums.date(digits[:2], digits[2:4], digits[4:6]))
-            else None
-        )
-    if name := _grouped(value, before):
-        return name, 0.7, len(value)
-    if len(digits) == 10 and national_numbers.npi(digits) and " " in value:
-        return "us_npi", 0.55, len(value)
-    return ("national_id", 0.6, len(value)) if word else None
+    told = _told(value, before, named)
+    return (told[0], 0.8 if named else 0.6, len(value)) if told else None
+
+
+def _dashed(value: str, before: str, after: str, named: bool) -> Judged:
+    if shapes.DENIED.search(before):
+        return None
+    told = _told(value, before, named)
+    return (told[0], 0.7, len(value)) if told else None
+
+
+def _wallet(value: str, before: str, after: str, named: bool) -> Judged:
+    """Of Ethereum's addresses most are programs'."""
+    if value.startswith("0x"):
+        return ("wallet", 0.6, len(value)) if shapes.WALLET_WORD.search(before) else None
+    return ("wallet", 0.9, len(value)) if wallets.proves(value) else None
 
 
 _TITLE = r"(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Sr|Sra)\.? $|(?i:my|his|her|their|our) \w+ $|(?i:name(?:'s| is)) $"
 
-_JUDGES: dict[str, Callable[[str, str, str], Judged]] = {
-    "email": _email, "card": _card, "iban": _iban, "us_ssn": _ssn, "phone": _phone, "digits": _digits, "dashed": _dashed,
-    "finnish_id": lambda value, before, after: ("finnish_id", 0.8, len(value)) if national_numbers.finnish(value) else None,
-    "spanish_id": lambda value, before, after: ("spanish_id", 0.8, len(value)) if national_numbers.spanish(value) else None,
-    "singapore_fin": lambda value, before, after: None if _RUNNING.search(value) else ("singapore_fin", 0.6, len(value)),
-    "hong_kong_id": lambda value, before, after: ("hong_kong_id", 0.8, len(value)) if national_numbers.hong_kong(re.sub(r"\W", "", value)) else None,
-    "taiwanese_id": lambda value, before, after: ("taiwanese_id", 0.55, len(value)) if national_numbers.taiwanese(value) and not shapes.DENIED.search(before) else None,
-    "american_prescriber": lambda value, before, after: ("american_prescriber", 0.55, len(value)) if national_numbers.american_prescriber(value) and not shapes.DENIED.search(before) else None,
-    "person": lambda value, before, after: ("person", 0.55, len(value)) if " " in value or not value.isascii() or re.search(_TITLE, before) else None,
-    "german_tax": lambda value, before, after: ("german_tax", 0.55, len(value)),
+_JUDGES: dict[str, Callable[[str, str, str, bool], Judged]] = {
+    "email": _email, "card": _card, "iban": _iban, "us_ssn": _ssn, "phone": _phone, "digits": _digits, "dashed": _dashed, "wallet": _wallet,
+    "finnish_id": lambda value, before, after, named: ("finnish_id", 0.8, len(value)) if national_letters.finnish(value) else None,
+    "spanish_id": lambda value, before, after, named: ("spanish_id", 0.8, len(value)) if national_letters.spanish(value) else None,
+    "singapore_fin": lambda value, before, after, named: ("singapore_fin", 0.6, len(value)) if national_letters.singaporean(value) else None,
+    "hong_kong_id": lambda value, before, after, named: ("hong_kong_id", 0.8, len(value)) if national_letters.hong_kong(re.sub(r"\W", "", value)) else None,
+    "taiwanese_id": lambda value, before, after, named: ("taiwanese_id", 0.55, len(value)) if national_letters.taiwanese(value) and not shapes.DENIED.search(before) else None,
+    "american_prescriber": lambda value, before, after, named: ("american_prescriber", 0.55, len(value)) if national_letters.american_prescriber(value) and not shapes.DENIED.search(before) else None,
+    "person": lambda value, before, after, named: ("person", 0.55, len(value)) if " " in value or not value.isascii() or re.search(_TITLE, before) else None,
+    "german_tax": lambda value, before, after, named: ("german_tax", 0.55, len(value)),
 }  # fmt: skip
 
 SCANNER = Pii()

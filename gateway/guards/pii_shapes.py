@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Words near which figures, or letters and figures, are a document's or an account's number.
-ID = (
-    r"(?i)(?:passport|passeport|pasaporte|passaporto|passaporte|reisepass|licen[cs]e|driver|führerschein|fahrerlaubnis|permis de conduire|patente|kennzeichen|social security|\bssn\b|\bsin\b|\bnas\b"
-    r"|national id|\bnational (?:identity|number|insurance)|kimlik|personnummer|personal (?:code|number|id)|\bpnr\b|\bcpr\b|fødselsnummer|henkilötunnus|\bhetu\b|isikukood|asmens kodas|rodné|\bcnp\b|\boib\b|\bbsn\b"
-    r"|burgerservice|rijksregister|\bnir\b|sécurité sociale|\bahv\b|\bavs\b|sozialversicherung|codice fiscale|partita iva|\bcurp\b|\brfc\b|\brut\b|\bcui[tl]\b|cédula|cedula|identidad|identité|identità|ausweis"
-    r"|pesel|\bnino\b|insurance|versicher|steuer|\btax\b|taxpayer|\bvat\b|ust-?id|\bein\b|\btin\b|\btfn\b|\babn\b|\bacn\b|\bnif\b|\bcnpj\b|\bcpf\b|\bnpi\b|\bdea\b|\bmbi\b|\bnhs\b|\bmrn\b|medical record|health (?:card|number)|medicare"
-    r"|aadhaa?r|voter|\bepic\b|\bpan\b|gstin|\buen\b|\bfin\b|\bhkid\b|teudat|my number|provider identifier|\brsa id\b|\b(?:frn|rrn)\b|egk|\bid[-_ ]?(?:code|number|card|no)\b|identity (?:code|card|number)"
-    r"|\b(?:your|my|his|her) id\b|as (?:your|my) id|company identity|patient|dni|\bnie\b|routing|\baba\b|(?:bank|checking|savings) (?:account|acct)|sort code|account (?:number|no)|kontonummer)"
-)
-ID_WORD = re.compile(ID)
+from gateway.guards import documents
 
 _EDGE, _END = r"(?:^|[^A-Za-z0-9_.+/-])", r"(?:$|[^A-Za-z0-9_-])"
 _PROPER = r"(?:O'|Mc|Mac|D')?\p{Lu}[\p{Ll}'-]+(?:-\p{Lu}\p{Ll}+)?"
@@ -35,7 +26,7 @@ RULES = {
     "phone": r"(?:^|[^A-Za-z0-9_.+/@#-])(0\d{2,4}/ ?\d{5,9}|\d{6}/\d{3,4}|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d|\d{1,2}\.\d{3}\.\d{3}-[Kk]|\+?\(?\d[\d ().-]{4,20}\d)(?:$|[^0-9A-Za-z_])",
     "digits": r"(?:^|[^A-Za-z0-9_.+/@#-]|[a-z])(\d{9,15}|\d{17}[\dXx])(?:$|[^0-9A-Za-z_])",
     "dashed": rf"{_EDGE}(\d{{6}}(?:\d{{2}})?[-+]\d{{4}}|\d{{6}}-\d{{7}}|\d{{4}} \d{{3,4}} \d{{3,4}}|\d{{3}}[ -]\d{{3}}[ -]\d{{3,4}}){_END}",
-    "document": ID,  # a word near which letters and figures are a document's number
+    "document": documents.WORDS,  # near which letters and figures are a document's number
     "birth": rf"(?i)\b(?:born(?: on)?|birth ?(?:day|date)|date of birth|d\.?o\.?b\.?|geboren am|né\(?e?\)? le|nacid[oa] el|nat[oa] il)[\"']?\s{{0,2}}(?:is|was|:|=)?\s{{0,2}}[\"']?({_DAY})",
     "finnish_id": rf"{_EDGE}(\d{{6}}[-+A-FU-Y]\d{{3}}[0-9A-Y]){_END}",
     "spanish_id": rf"(?i){_EDGE}((?:\d{{8}}|[XYZ]\d{{7}})-?[A-Z]){_END}",
@@ -54,10 +45,9 @@ RULES = {
     "medicare_beneficiary": rf"(?i){_EDGE}([1-9][ac-hjkmnp-rt-y][ac-hjkmnp-rt-y0-9]\d-?[ac-hjkmnp-rt-y][ac-hjkmnp-rt-y0-9]\d-?[ac-hjkmnp-rt-y]{{2}}\d{{2}}){_END}",
     "uk_nino": r"(?i)(?:^|[^A-Za-z0-9])([A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D])(?:$|[^A-Za-z0-9])",
     "travel_document": r"(?:^|[^A-Z0-9<])([PIVAC][A-Z<][A-Z<]{3}[A-Z]{2}[A-Z<]*<<[A-Z<]{8,36})",  # the lines that machines read
-    "plate": r"(?:^|[^A-Za-z0-9-])((?:[A-HJ-PR-Y]{2}(?:0[2-9]|[1-7]\d)[ -]?[A-HJ-PR-Z]{3}|[A-Z]{3}-\d{3}[A-Z]{2}))(?:$|[^A-Za-z0-9-])",
-    # A field that holds nothing else.
-    "plate_alone": r"(?i)^\s*((?:0[1-9]|[1-7]\d|8[01]) ?(?:[A-Z] ?\d{4}|[A-Z]{2} ?\d{3,4}|[A-Z]{3} ?\d{2,4})|[a-z]{3}-\d{3}[a-z]{2})\s*$",
-    "plate_spoken": r"(?i)(?:plates?|kennzeichen|vehicle|fahrzeug|number plate)[ :]{1,3}([A-Z0-9]{1,3}[ -]?[A-Z]{1,3}[ -]?\d{1,4})(?:$|[^A-Za-z0-9-])",
+    "vehicle": r"(?:^|[^A-Za-z0-9-])((?:[A-HJ-PR-Y]{2}(?:0[2-9]|[1-7]\d)[ -]?[A-HJ-PR-Z]{3}|[A-Z]{3}-\d{3}[A-Z]{2}))(?:$|[^A-Za-z0-9-])",
+    "plate_spoken": documents.PLATE_WORDS,
+    "wallet": r"(?:^|[^A-Za-z0-9])([13][1-9A-HJ-NP-Za-km-z]{25,34}|(?i:bc1[02-9ac-hj-np-z]{11,71})|0x[0-9a-fA-F]{40})(?:$|[^A-Za-z0-9])",
     "military_post": r"(?i)(?:^|[^a-z])((?:[AFD]PO,? (?:AA|AE|AP) \d{5}|(?:PSC|Unit|CMR) \d{3,5},? Box \d{3,5}))",
     "address": r"(?i)(?:^|[^\w])((?:lives? (?:at|on)|live at|(?:new|my|home|mailing|billing|secondary|postal) address(?: is)?:?|moved to|apt\.?|suite) +#?\d{1,6}[^\n]{0,60})",
     "street": r"(?:^|[^\w])(\d{1,6} (?:[A-Z][\w'.-]+ ){1,4}(?:St|Street|Ave|Avenue|Rd|Road|Blvd|Boulevard|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|Terrace)\b\.?[, \n]+[^\n]{0,40}\d{4,5})",
@@ -69,14 +59,6 @@ RULES = {
     "ipv4_person": r"(?i)(?:client|user|visitor|remote)[ _-]?ip[\"']?\s*[:=]\s*[\"']?(\d{1,3}(?:\.\d{1,3}){3})",
 }  # fmt: skip
 
-# Letters and figures, or figures alone, as documents and accounts are numbered.
-LETTERED = re.compile(
-    r"(?:^|[^A-Za-z0-9_.+/@#=-])([A-Za-z0-9]{1,4}-?[A-Za-z0-9]{3,9}-?[A-Za-z0-9]{1,5})(?:$|[^A-Za-z0-9_@/=-])"
-)
-NUMBERED = re.compile(
-    r"(?:\b(?:number|no\.?|code|id|is)\b|[:#=])[\"']?\s{0,2}[\"']?(\d[\d -]{4,20}\d)(?![\w.*])", re.I
-)
-
 PHONE_WORD = re.compile(
     r"(?i)(?:телефон|тел\.|電話|电话|전화|τηλ)|\b(?:phone|tele(?:phone|fon|fono|pono)?|téléphone|teléfono|telefone|telefoon|tel|mobile?|móvil|portable|handy|gsm|cell(?:ular)?|celular|call(?:ed|ing)?|fax|sms|text(?:ed)? me|whatsapp|signal|viber|contact|dial|desk|office|cep|hotline|ring"
     r"|(?:us|uk|cn|br|israeli|international|my|your|his|her|registered)(?: [a-z]{2,12})? (?:number|one|no)|(?:answering|reach(?:ed)?|messages?) (?:me |us |him |her |them )?(?:at|to|on)|registered|office)\b"
@@ -84,6 +66,7 @@ PHONE_WORD = re.compile(
 CARD_WORD = re.compile(
     r"(?i)\b(?:(?:credit|debit|bank)[ -]?card|card|visa|mastercard|amex|maestro|cc|account|payment|carte|tarjeta|karte|cartão)\b"
 )
+WALLET_WORD = re.compile(r"(?i)wallet|ethereum|\beth\b|metamask|crypto|donat|\bpay|\bsend|deposit")
 DENIED = re.compile(
     r"(?i)\b(?:invalid|isbn|order|sku|port|build|version|trace|span|commit|unix time|timestamp|pid|line|issue|pull|ticket|revision|ean|upc|gtin|barcode|serial|epoch|offset|invoice|tracking)\b[ _\w:#\"=(-]{0,12}$"
 )
