@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.call import Call
 from gateway.metering.record import Record
 from gateway.telemetry import outcomes
-from gateway.telemetry.registry import LONGEST, Exemplar, Histogram, Labels, Registry
+from gateway.telemetry.registry import Exemplar, Histogram, Labels, Registry
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.4, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
@@ -26,11 +26,12 @@ LIMITER = {
 }  # fmt: skip
 TOKEN_TYPES = ("input", "output", "input_cache_read", "input_cache_write")
 TOGETHER = 256  # calls that are counted at once
-# Of a call: seconds, the gateway's own, bytes received and sent; of a model call: tokens fresh, out, read from and written to a
+# Of a call: seconds, the gateway's own, bytes received and sent; of a model call: tokens in, out, read from and written to a
 # cache, dollars, whether a price was known, seconds to the first byte and in all; of a tool's: seconds. Then trace and time.
 _CallRow = tuple[float, float, int, int, str, float]
 _ModelRow = tuple[int, int, int, int, float, bool, float, float, str, float]
 _ToolRow = tuple[float, str, float]
+_Model = tuple[str, str, str, str, Labels]  # method, provider, as asked, as sent, configured labels
 STATUS = {status: str(status) for status in range(600)}
 
 
@@ -70,9 +71,8 @@ class Metrics:
     def _empty(self) -> None:
         """Each finished call leaves a row with those of the same labels; they are counted together."""
         self._calls: defaultdict[tuple[str, str, int], list[_CallRow]] = defaultdict(list)
-        self._models: defaultdict[Labels, list[_ModelRow]] = defaultdict(list)
+        self._models: defaultdict[_Model, list[_ModelRow]] = defaultdict(list)
         self._tools: defaultdict[tuple[Labels, str, Labels], list[_ToolRow]] = defaultdict(list)
-        self._waiting = 0
 
     def _requests_families(self) -> None:
         new = self.registry
@@ -157,11 +157,38 @@ class Metrics:
         self.registry.before.append(lambda: self.dropped.set((signal,), queue.dropped))
 
     def finished(self, call: Call) -> None:
-        now = self._now()
+        now, started, body = self._now(), call.started, call.body
         found = call.records or outcomes.of(call, now=now)
-        body, seconds = call.body, (now - call.started) / 1e9
-        row = (seconds, _own(call, now), len(body) if body else 0, call.bytes_out, call.trace_id, call.at)
-        self._calls[call.route or "none", found[0].kind, call.status].append(row)
+        # What the gateway itself took: up to the first byte of an answer that streams, else of the whole call.
+        own = (call.answered or now) - started - call.upstream_ns
+        row = ((now - started) / 1e9, own / 1e9 if own > 0 else 0.0, len(body) if body else 0, call.bytes_out,
+               call.trace_id, call.at)  # fmt: skip
+        rows = self._calls[call.route or "none", found[0].kind, call.status]
+        rows.append(row)
+        for record in found:
+            self._record(record, call)
+        if call.losses or call.disowned or call.verdicts:
+            self._said(call)
+        if len(rows) == TOGETHER:
+            self.count()
+
+    def _record(self, record: Record, call: Call) -> None:
+        usage, seconds = record.usage, record.duration_ms / 1e3
+        labels = tuple([record.labels.get(name, "unknown") for name in self._custom]) if self._custom else ()
+        if record.outcome == "refused":
+            self._refused(record, call)
+        if record.kind == "mcp" and record.tool:
+            # A name that no server has is the caller's invention, and must not become a series.
+            tool = (record.server, record.tool) if record.server else ("unknown", "unknown")
+            self._tools[tool, record.outcome, labels].append((seconds, call.trace_id, call.at))
+        elif usage is not None:
+            read, written = usage.cache_read, usage.cache_write + usage.cache_write_1h
+            row = (usage.input + read + written, usage.output, read, written, record.usd, record.priced,
+                   record.first_byte_ms / 1e3, seconds, call.trace_id, call.at)  # fmt: skip
+            names = (record.method, record.provider, record.model, record.upstream_model, labels)
+            self._models[names].append(row)
+
+    def _said(self, call: Call) -> None:
         for lost in call.losses:
             self.losses.add((call.dialect, call.wire, lost))
         for provider in call.disowned:
@@ -169,37 +196,12 @@ class Metrics:
         for verdict in call.verdicts:
             if verdict.action != "allow":
                 self.verdicts.add((verdict.policy, verdict.action, verdict.rule))
-        for record in found:
-            self._record(record, call)
-        self._waiting += 1
-        if self._waiting == TOGETHER:
-            self.count()
-
-    def _record(self, record: Record, call: Call) -> None:
-        usage = record.usage
-        if record.outcome == "refused":
-            self._refused(record, call)
-        if record.kind == "mcp" and record.tool:
-            tool = self._tools[_tool(record), record.outcome, self._labels(record)]
-            tool.append((record.duration_ms / 1e3, call.trace_id, call.at))
-        elif usage is not None:
-            row = (usage.input, usage.output, usage.cache_read, usage.cache_write + usage.cache_write_1h, record.usd,
-                   record.priced, record.first_byte_ms / 1e3, record.duration_ms / 1e3, call.trace_id, call.at)  # fmt: skip
-            self._models[self._model(record)].append(row)
 
     def _refused(self, record: Record, call: Call) -> None:
         # The rule stands in the configuration; the reason is a sentence that may quote the caller.
         self.refusals.add((record.policy, record.rule or _kind(call)))
         if record.policy == "auth" and call.dialect == "mcp":
             self.auth_failures.add((call.route or "none", _kind(call)))
-
-    def _model(self, record: Record) -> Labels:
-        method, asked = record.method, record.model[:LONGEST]
-        names = (OPERATIONS.get(method, method), record.provider, asked, record.upstream_model or asked)
-        return names + self._labels(record) if self._custom else names
-
-    def _labels(self, record: Record) -> Labels:
-        return tuple(record.labels.get(name, "unknown") for name in self._custom)
 
     def count(self) -> None:
         """Add up the rows that wait: column by column, for all that have the same labels."""
@@ -212,16 +214,16 @@ class Metrics:
             self.overhead.observe((route, kind), own)
             self.bytes.add((route, "in"), sum(came))
             self.bytes.add((route, "out"), sum(went))
-        for names, usages in models.items():
+        for (method, provider, asked, sent, custom), usages in models.items():
+            names = (OPERATIONS.get(method, method), provider, asked, sent or asked, *custom)
             self._count_model(names, usages)
         for (tool, outcome, labels), uses in tools.items():
             self.tools.add((*tool, outcome, *labels), len(uses))
             self._timed(self.tool_time, tool, *zip(*uses, strict=True))
 
     def _count_model(self, names: Labels, rows: list[_ModelRow]) -> None:
-        fresh, output, read, written, usd, priced, first, seconds, traces, at = zip(*rows, strict=True)
-        prompt = map(sum, zip(fresh, read, written, strict=True))
-        for kind, amounts in zip(TOKEN_TYPES, (prompt, output, read, written), strict=True):
+        *tokens, usd, priced, first, seconds, traces, at = zip(*rows, strict=True)
+        for kind, amounts in zip(TOKEN_TYPES, tokens, strict=True):
             self.tokens.observe((kind, *names), filter(None, amounts))
         self.cost.add(names, sum(usd))
         if unpriced := priced.count(False):
@@ -240,17 +242,6 @@ class Metrics:
         family.observe(labels, seconds)
         if self._exemplars and any(traces):
             family.exemplify(labels, map(Exemplar, seconds, traces, at))
-
-
-def _own(call: Call, now: int) -> float:
-    """What the gateway itself took: up to the first byte of an answer that streams, else of the whole call."""
-    own = (call.answered or now) - call.started - call.upstream_ns
-    return own / 1e9 if own > 0 else 0.0
-
-
-def _tool(record: Record) -> Labels:
-    """A name that no server has is the caller's invention, and must not become a series."""
-    return (record.server, record.tool) if record.server else ("unknown", "unknown")
 
 
 def _kind(call: Call) -> str:
