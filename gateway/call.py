@@ -10,14 +10,15 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 import msgspec
 
+from gateway import heads
 from gateway.endpoints import Endpoint, match
-from gateway.known import Known
+from gateway.heads import Head, Heads, Pair
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
 from gateway.types import Dialect
@@ -107,7 +108,9 @@ class Call(msgspec.Struct):
     query: str = ""  # access: undecoded
     endpoint: Endpoint | None = None  # access: which model API's path this is
     ip: str = ""  # access
-    headers: Mapping[str, str] = {}  # access: lower-case names, first value
+    headers: Mapping[str, str] = {}  # access, auth: lower-case names, first value
+    head: Head = msgspec.field(default_factory=heads.nothing)  # likewise: the same without the body's length, as one of many requests has it
+    length: Pair | None = None  # access: the header with the body's length
     route: str = ""  # the router
     principal: Principal = ANONYMOUS  # auth
     token: str = ""  # auth: the verified JWT, only to exchange it for an upstream's
@@ -154,15 +157,14 @@ class Call(msgspec.Struct):
             return call
 
     @classmethod
-    def new(cls, scope: Scope) -> Call:
+    def new(cls, scope: Scope, lately: Heads | None = None) -> Call:
+        """`lately` are heads to be found again."""
         client, at = scope.get("client"), time.time()
-        # The first of several is the one that counts.
-        headers = {
-            _names[name]: value.decode("latin-1") for name, value in reversed(scope.get("headers", ()))
-        }
+        pairs, length = heads.split(scope.get("headers", ()))
+        head = heads.head(pairs) if lately is None else lately.of(pairs)
         path = _below(scope.get("root_path", ""), _path(scope))
-        endpoint = match(path, headers)
-        return cls(
+        endpoint = match(path, head.names)
+        call = cls(
             id=_named(at),
             at=at,
             started=time.perf_counter_ns(),
@@ -172,8 +174,26 @@ class Call(msgspec.Struct):
             endpoint=endpoint,
             dialect=endpoint.dialect if endpoint is not None else "http",
             ip=client[0] if client else "",
-            headers=headers,
+            head=head,
+            length=length,
         )
+        call.show(scope, head)
+        return call
+
+    def show(self, scope: Scope, head: Head) -> None:
+        """These are the request's headers for all that is inside."""
+        self.head, self.headers = head, head.names
+        scope["headers"] = shown = [*head.pairs]
+        if self.length is not None:
+            shown.append(self.length)
+            self.headers = {**head.names, "content-length": self.length[1].decode("latin-1")}
+
+    def shown(self, headers: Iterable[Pair]) -> Head:
+        """The head of a scope with these headers: the call's own, unless an app in between has changed them."""
+        head = self.head
+        if headers == [*head.pairs, *((self.length,) if self.length else ())]:
+            return head
+        return heads.head(heads.split(headers)[0])
 
     def took(self, name: str, started: int, detail: str = "") -> None:
         """Note a phase that began at `started` (perf_counter_ns) and ends now."""
@@ -184,9 +204,6 @@ class Call(msgspec.Struct):
         self.stopped = refusal
         if self.abort is not None:
             self.abort()
-
-
-_names: Known[bytes, str] = Known(lambda name: name.decode("latin-1"))
 
 
 def _named(at: float) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from hashlib import blake2s
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 import msgspec
-import orjson
 
 from gateway.errors import BadRequest
 from gateway.types import Headers, Scope
@@ -46,11 +44,9 @@ def read(names: Mapping[str, str], headers: Headers) -> list[Credential]:
     return found
 
 
-def marks(names: Mapping[str, str], headers: Headers, query: bytes) -> bytes:
-    """A digest of all that `read` and `in_query` look at; empty where they have to look closer."""
-    if len(names) != len(headers) or (query and _MENTIONED.search(query)):
-        return b""
-    return blake2s(orjson.dumps(tuple(map(names.get, HEADERS)))).digest()
+def mentioned(query: bytes) -> bool:
+    """Whether a credential may stand in this query string."""
+    return bool(query) and _MENTIONED.search(query) is not None
 
 
 def _copies(name: str, headers: Headers) -> int:
@@ -71,11 +67,6 @@ def in_query(scope: Scope, *, alone: bool) -> list[Credential]:
     names = _QUERY if alone else _ALWAYS
     query = scope.get("query_string", b"").decode("latin-1")
     return [Credential("", value) for name, value in parse_qsl(query) if name in names and value]
-
-
-def without(headers: Headers, used: Collection[bytes]) -> Headers:
-    """The headers, less those whose credential was the gateway's: nothing inside can pass it on."""
-    return [pair for pair in headers if pair[0] not in used]
 
 
 def query_without(query: str) -> str:

@@ -54,15 +54,10 @@ class Recognition:
         self._unknown: dict[
             bytes, float
         ] = {}  # apart, so that a flood of these displaces nobody who is known
-        self._callers: dict[bytes, Caller] = {}
 
-    def known(self, marks: bytes) -> Caller | None:
-        """Whoever showed just this a while ago."""
-        caller = self._callers.get(marks)
-        return caller if caller is not None and caller.until > self._clock() else None
-
-    async def of(self, shown: Sequence[Credential], marks: bytes = b"") -> Caller:
-        """Whose these are; nobody's where there are none. A client may send its provider's own credential beside ours."""
+    async def of(self, shown: Sequence[Credential]) -> Caller:
+        """Whose these are; nobody's where there are none. A client may send its provider's own credential beside ours.
+        As long as one of them is not known, `until` is over at once."""
         found: dict[Credential, tuple[Principal, float]] = {}
         failed: InvalidToken | None = None
         for credential in shown:
@@ -77,11 +72,9 @@ class Recognition:
         principal = next(iter(found.values()))[0]
         if any(other.id != principal.id for other, _ in found.values()):
             raise BadRequest("the request carries credentials of two different callers")
-        caller = Caller(principal, tuple(credential.header for credential in found),
-                        next(iter(found)).text if principal.kind == "jwt" else "", min(until for _, until in found.values()))  # fmt: skip
-        if marks and failed is None:
-            _keep(self._callers, marks, caller)
-        return caller
+        until = min(until for _, until in found.values()) if failed is None else 0.0
+        headers, token = tuple(credential.header for credential in found), next(iter(found)).text
+        return Caller(principal, headers, token if principal.kind == "jwt" else "", until)
 
     async def _one(self, text: str) -> tuple[Principal, float]:
         digest = hashlib.sha256(text.encode()).digest()

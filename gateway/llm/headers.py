@@ -4,6 +4,7 @@ shared account does not."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from operator import itemgetter
 from urllib.parse import unquote_plus
 
@@ -46,7 +47,7 @@ _comes_back: Known[bytes, bool] = Known(
 )
 
 
-def up(headers: Headers, *, passthrough: bool) -> Headers:
+def up(headers: Sequence[tuple[bytes, bytes]], *, passthrough: bool) -> Headers:
     """The client's headers for an upstream that speaks its dialect. A compressed answer could not be metered."""
     kept = [pair for pair in headers if _goes_up[pair[0]]]
     if passthrough:
@@ -67,7 +68,7 @@ def back(headers: Headers, *, passthrough: bool = False) -> Headers:
     return _without_named(headers, kept) if b"connection" in map(_NAME, headers) else kept
 
 
-def _without_named(headers: Headers, kept: Headers) -> Headers:
+def _without_named(headers: Sequence[tuple[bytes, bytes]], kept: Headers) -> Headers:
     """Without the headers that Connection declares to be of this hop."""
     declared = values(headers, b"connection")
     named = {each.strip().lower() for value in declared for each in value.split(b",")}

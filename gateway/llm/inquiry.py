@@ -12,17 +12,22 @@ import msgspec
 from gateway.call import Call, Operation
 from gateway.endpoints import Endpoint
 from gateway.errors import BadRequest
+from gateway.heads import Head
 from gateway.limits import estimate
 from gateway.llm import headers as passing
 from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.protocol import Options, Outbound, Reply, Request, Target
-from gateway.llm.routes import Candidate
+from gateway.llm.providers import Provider
+from gateway.llm.routes import Candidate, Way
+from gateway.llm.signing import FIXED
 from gateway.llm.wires import wire
+from gateway.net.client import Lines
 from gateway.types import Headers
 
 if TYPE_CHECKING:
     from gateway.llm.dialects.gemini.recall import Recall
 
+WAYS = 256  # kept of one candidate
 _JSON = (b"content-type", b"application/json")
 _AGENT = (b"user-agent", b"asgi-gateway")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -48,7 +53,7 @@ class Inquiry(msgspec.Struct):
     op: Operation
     endpoint: Endpoint
     body: bytes
-    headers: Headers  # as they came
+    head: Head  # of the request as it is now
     query: str  # without credentials
     memory: Callable[[], Recall]  # of thought signatures; made when a provider speaks Gemini
     asked: bool = False  # a provider has it, and has neither failed nor refused
@@ -79,7 +84,7 @@ class Inquiry(msgspec.Struct):
 
     def dialect(self, candidate: Candidate) -> str:
         """The wire that this candidate is asked on."""
-        return candidate.provider.dialect(candidate.model, "" if self.mixed else self.endpoint.dialect)
+        return candidate.provider.dialect(candidate.model, "") if self.mixed else self._way(candidate).dialect
 
     @property
     def mixed(self) -> bool:
@@ -88,16 +93,29 @@ class Inquiry(msgspec.Struct):
 
     def passes(self, candidate: Candidate) -> bool:
         """This candidate speaks the client's dialect: nothing has to be translated."""
-        return self.dialect(candidate) == self.endpoint.dialect and not self.mixed
+        return not self.mixed and self._way(candidate).url != ""
 
     def prepare(self, candidate: Candidate) -> Prepared:
-        """Not yet signed."""
-        mixed = self.mixed
-        dialect = candidate.provider.dialect(candidate.model, "" if mixed else self.endpoint.dialect)
-        self.call.wire, self.call.losses = dialect, []
-        if dialect == self.endpoint.dialect and not mixed:
-            return self._untouched(candidate, dialect)
+        """Signed already where the signature is the same for every request: then its headers are `Lines`."""
+        self.call.losses = []
+        if not self.mixed:
+            way = self._way(candidate)
+            if way.url:
+                self.call.wire = way.dialect
+                return self._untouched(candidate, way)
+        self.call.wire = dialect = self.dialect(candidate)
         return self._translated(candidate, dialect)
+
+    def _way(self, candidate: Candidate) -> Way:
+        endpoint, provider, known = self.endpoint, candidate.provider, candidate.ways
+        way = known.get((endpoint, self.query))
+        if way is None:
+            dialect = provider.dialect(candidate.model, endpoint.dialect)
+            url = provider.url(_path(endpoint, candidate), self.query) if dialect == endpoint.dialect else ""
+            way = Way(dialect, url)
+            if len(known) < WAYS:
+                known[endpoint, self.query] = way
+        return way
 
     def _options(self, candidate: Candidate) -> Options:
         return Options(
@@ -110,13 +128,20 @@ class Inquiry(msgspec.Struct):
             max_output=candidate.provider.max_output,
         )
 
-    def _untouched(self, candidate: Candidate, dialect: str) -> Prepared:
-        provider = candidate.provider
-        spoken = wire(dialect)
+    def _untouched(self, candidate: Candidate, way: Way) -> Prepared:
+        spoken = wire(way.dialect)
         body = spoken.forward(self.body, self._options(candidate))
-        url = provider.url(_path(self.endpoint, candidate), self.query)
-        kept = passing.up(self.headers, passthrough=provider.passthrough)
-        return Prepared(candidate, dialect, url, [*kept, *provider.headers], body, spoken)
+        return Prepared(candidate, way.dialect, way.url, self._headers(candidate.provider), body, spoken)
+
+    def _headers(self, provider: Provider) -> Headers:
+        """The client's own, and the provider's."""
+        found: Headers | None = self.head.known.get(provider)
+        if found is None:
+            found = [*passing.up(self.head.pairs, passthrough=provider.passthrough), *provider.headers]
+            if isinstance(provider.signer, FIXED):
+                found = Lines(provider.signer.sign("POST", provider.base_url, found, b""))
+            self.head.known[provider] = found
+        return found
 
     def _translated(self, candidate: Candidate, dialect: str) -> Prepared:
         if self.embeds and self.endpoint.dialect == "gemini":

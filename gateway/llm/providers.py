@@ -13,7 +13,7 @@ from gateway.types import Headers
 UNSIGNED = Unsigned()
 
 
-class Provider(Struct, frozen=True, kw_only=True):
+class Provider(Struct, frozen=True, kw_only=True, eq=False):
     """One provider as LLMApp uses it; `gateway.llm.rows` makes them from a row of the table and a credential.
 
     `dialects` are the wire formats of its models, the preferred one first: a client that speaks one of them is passed

@@ -11,6 +11,7 @@ from functools import lru_cache
 import msgspec
 
 from gateway.call import Call, Operation
+from gateway.endpoints import Endpoint
 from gateway.errors import BadRequest, ConfigError
 from gateway.llm.providers import Provider
 from gateway.llm.quirks import of_model
@@ -53,12 +54,20 @@ class ModelRule(msgspec.Struct, frozen=True, kw_only=True):
         return not any(mark in self.match for mark in "*?[")
 
 
+class Way(msgspec.Struct, frozen=True):
+    """How a candidate is asked for what comes to an endpoint with a query."""
+
+    dialect: str
+    url: str  # "" where the client does not speak this dialect
+
+
 class Candidate(msgspec.Struct, frozen=True):
     """One way to serve a call."""
 
     provider: Provider
     model: str
     quirks: frozenset[str] = frozenset()  # the provider's and the model's
+    ways: dict[tuple[Endpoint, str], Way] = {}  # those that were taken
 
     @classmethod
     def of(cls, provider: Provider, model: str) -> Candidate:

@@ -54,6 +54,9 @@ class Unsigned:
         return headers
 
 
+FIXED = (KeySigner, Unsigned)  # what they say does not depend on what is asked
+
+
 def _without(headers: Headers, *names: bytes) -> Headers:
     return [pair for pair in headers if pair[0].lower() not in names]
 

@@ -17,7 +17,7 @@ from gateway.llm.inquiry import Inquiry, Prepared
 from gateway.llm.opening import PLAIN, Opening, opening
 from gateway.llm.retry import ELSEWHERE, RETRYABLE, Health
 from gateway.llm.routes import Candidate
-from gateway.net.client import Client, Response, header
+from gateway.net.client import Client, Lines, Response, header
 from gateway.net.retry import Budget, pause
 
 log = logging.getLogger("gateway")
@@ -131,8 +131,9 @@ class Upstream:
     async def _ask(self, inquiry: Inquiry, candidate: Candidate, *, settle: bool) -> Answer:
         call, provider = inquiry.call, candidate.provider
         prepared = inquiry.prepare(candidate)
-        signed = provider.signer.sign("POST", prepared.url, prepared.headers, prepared.body)
-        prepared.headers = signed if isinstance(signed, list) else await signed
+        if type(prepared.headers) is not Lines:
+            signed = provider.signer.sign("POST", prepared.url, prepared.headers, prepared.body)
+            prepared.headers = signed if isinstance(signed, list) else await signed
         call.provider, call.upstream_model = provider.name, candidate.model
         call.attempts += 1
         started = time.perf_counter_ns()

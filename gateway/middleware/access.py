@@ -21,6 +21,7 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from gateway.heads import Heads
 from gateway.refusals import Refusal
 from gateway.types import App, Receive, Scope, Send
 
@@ -69,11 +70,12 @@ class AccessMiddleware:
         self.observers = tuple(observers)
         self.tracer = tracer
         self.flush = flush
+        self._heads = Heads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        call = Call.new(scope)
+        call = Call.new(scope, self._heads)
         state = scope.setdefault("state", {})
         state["gateway"], state["gateway.bound"] = call, self.bound
         call.timed = self.phases

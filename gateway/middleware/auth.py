@@ -7,9 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Literal
 
+from msgspec import Struct
+
 from gateway import refusals
-from gateway.call import Call, Verdict
+from gateway.call import Attribution, Call, Verdict
 from gateway.errors import BadRequest, ConfigError, StoreError, StoreUnusable
+from gateway.heads import Head
 from gateway.identity import credentials, network
 from gateway.identity.attribution import Attributing
 from gateway.identity.credentials import QUERY_MESSAGE, Credential
@@ -60,13 +63,19 @@ class AuthMiddleware:
         self.query_tokens = query_tokens
         self.open_paths = frozenset(open_paths)
         self.enforce = enforce
+        self._clock = clock
         self._recognition = Recognition(jwt=[_bound(each, resource) for each in jwt], keys=keys, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         call = Call.of(scope)
-        if forged := network.internal(call.headers):
+        came, closed = call.head, call.path not in self.open_paths
+        known = self._known(scope, came) if closed else None
+        if known is not None:
+            known.admit(call)
+            call.show(scope, known.head)
+        elif forged := network.internal(call.headers):
             _hide(call, scope, forged)
         if self.trusted_hops > 0 or self.ip_header:
             call.ip = network.address(
@@ -74,18 +83,27 @@ class AuthMiddleware:
             )
         if call.verb != "POST" and (told := self._told(call, send)) is not None:
             return await told
-        if call.path not in self.open_paths:
+        if closed:
             started = call.timed and time.perf_counter_ns()
-            marks = credentials.marks(call.headers, scope["headers"], scope.get("query_string", b""))
-            caller = self._recognition.known(marks) or await self._identified(call, scope, marks)
-            refusal = caller if isinstance(caller, Refusal) else self._admitted(call, scope, caller)
+            refusal = await self._asked(call, scope, came) if known is None else None
             if started:
                 call.took("auth", started)
             if refusal is not None and self._refused(call, refusal):
                 return await refusals.send_refusal(call, refusal, send)
-        if network.KEY_HEADER in call.headers:
+        if known is None and network.KEY_HEADER in call.headers:
             _hide(call, scope, (network.KEY_HEADER,))
         await self.app(scope, receive, send)
+
+    def _known(self, scope: Scope, came: Head) -> _Known | None:
+        """What was found for this head a while ago."""
+        known: _Known | None = came.known.get(self)
+        if (
+            known is None
+            or known.until <= self._clock()
+            or credentials.mentioned(scope.get("query_string", b""))
+        ):
+            return None
+        return known
 
     def _told(self, call: Call, send: Send) -> Awaitable[None] | None:
         """The answer to what anybody may ask."""
@@ -100,22 +118,30 @@ class AuthMiddleware:
         call.verdicts.append(Verdict("auth", action, refusal.rule or refusal.kind, refusal.message))
         return self.enforce
 
-    async def _identified(self, call: Call, scope: Scope, marks: bytes) -> Caller | Refusal:
+    async def _asked(self, call: Call, scope: Scope, came: Head) -> Refusal | None:
+        """Admits the caller, unless there is a reason not to."""
+        caller = await self._identified(call, scope)
+        if isinstance(caller, Refusal):
+            return caller
+        attribution = self.attribution.of(caller.principal, call.headers)
+        if caller.headers:
+            _hide(call, scope, caller.headers)
+        known = _Known(caller, attribution, call.head.without((network.KEY_HEADER,)), caller.until)
+        known.admit(call)
+        if lacking := self.attribution.missing(attribution):
+            return refusals.forbidden(lacking, policy="auth", rule="attribution")
+        if not came.repeats and "" not in caller.headers:
+            came.known[self] = known
+        return None
+
+    async def _identified(self, call: Call, scope: Scope) -> Caller | Refusal:
         try:
-            caller = await self._recognition.of(self._shown(call, scope), marks)
+            caller = await self._recognition.of(self._shown(call, scope))
         except (BadRequest, InvalidToken, KeysUnavailable, StoreError) as error:
             if self.mode != "permissive" or not isinstance(error, InvalidToken):
                 return self._unknown(call, error)
             caller = Caller()
         return caller if caller.headers or self.mode != "strict" else self._unauthorized(MISSING)
-
-    def _admitted(self, call: Call, scope: Scope, caller: Caller) -> Refusal | None:
-        call.principal, call.token = caller.principal, caller.token
-        call.attribution = self.attribution.of(caller.principal, call.headers)
-        if caller.headers:
-            _hide(call, scope, caller.headers)
-        lacking = self.attribution.missing(call.attribution)
-        return refusals.forbidden(lacking, policy="auth", rule="attribution") if lacking else None
 
     def _shown(self, call: Call, scope: Scope) -> list[Credential]:
         shown = credentials.read(call.headers, scope["headers"])
@@ -142,6 +168,22 @@ class AuthMiddleware:
         return refusals.unauthorized(message, headers=(("www-authenticate", value),))
 
 
+class _Known(Struct, eq=False):
+    """What a head has shown: who calls, and what of it anybody inside sees."""
+
+    caller: Caller
+    attribution: Attribution
+    head: Head
+    until: float
+
+    def admit(self, call: Call) -> None:
+        call.principal, call.token, call.attribution = (
+            self.caller.principal,
+            self.caller.token,
+            self.attribution,
+        )
+
+
 def _bound(verifier: Verifier, resource: Resource | None) -> Verifier:
     if not verifier.audiences and resource is None:
         raise ConfigError(f"jwt: the issuer {verifier.issuer} needs audiences, or the route a resource URL")
@@ -159,11 +201,7 @@ def _hide(call: Call, scope: Scope, names: Collection[str]) -> None:
     if "" in names:
         call.query = credentials.query_without(call.query)
         scope["query_string"] = call.query.encode("latin-1")
-    kept = dict(call.headers)
-    for name in names:
-        kept.pop(name, None)
-    call.headers = kept
-    scope["headers"] = credentials.without(scope["headers"], [*map(str.encode, names)])
+    call.show(scope, call.head.without(names))
 
 
 async def _answer(send: Send, body: bytes, media: bytes) -> None:

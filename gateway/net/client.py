@@ -31,6 +31,26 @@ class Timeouts(Struct, frozen=True):
 DEFAULT_TIMEOUTS = Timeouts()
 
 
+class Lines(list[tuple[bytes, bytes]]):
+    """Headers of many requests, never changed: what they are on the wire is made once."""
+
+    __slots__ = ("wire",)
+
+    def __init__(self, headers: Headers) -> None:
+        super().__init__(headers)
+        self.wire = lines(headers)
+
+
+def lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A head's lines but for `host`, which the client knows itself. Raises ValueError where one would become two."""
+    if b"host" in map(_NAME, headers):
+        headers = [pair for pair in headers if pair[0] != b"host"]
+    wire = b"\r\n".join((*map(b": ".join, headers), b""))
+    if wire.count(b"\n") != len(headers) or wire.count(b"\r") != len(headers):
+        raise ValueError("a line break in a header of the request")
+    return wire
+
+
 class Response(Protocol):
     """An answer whose head has arrived."""
 
@@ -83,7 +103,7 @@ def header(headers: Headers, name: bytes) -> bytes:
     return found[0] if found else b""
 
 
-def values(headers: Headers, name: bytes) -> Sequence[bytes]:
+def values(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> Sequence[bytes]:
     """All values of a header. `name` in lower case."""
     if name not in map(_NAME, headers):  # which most are not
         return ()

@@ -7,20 +7,18 @@ import os
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
 from gateway.errors import UpstreamClosed, UpstreamTimeout
 from gateway.net import tls as _tls
-from gateway.net.client import DEFAULT_TIMEOUTS, Timeouts
+from gateway.net.client import DEFAULT_TIMEOUTS, Lines, Timeouts, lines
 from gateway.net.connection import Connection
 from gateway.net.dial import Origin, dial
 from gateway.net.exchange import Exchange
 from gateway.net.proxies import Proxies, Proxy
 
-_NAME = itemgetter(0)
 JOIN_BELOW = 64 * 1024  # a larger body is written on its own, so that it is not copied
 
 
@@ -136,30 +134,29 @@ class Connections:
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._prefix, self._fixed = self._framing()
 
-    def _framing(self) -> tuple[bytes, tuple[bytes, ...]]:
+    def _framing(self) -> tuple[bytes, bytes]:
         """What stands before each target and after each request line."""
-        host = b"host: " + self._origin.authority.encode("ascii")
+        host = b"host: %b\r\n" % self._origin.authority.encode("ascii")
         if self._proxy is None or self._origin.scheme == "https":
-            return b"", (host,)
+            return b"", host
         secret = self._proxy.authorization
-        asked = (b"proxy-authorization: " + secret,) if secret else ()
-        return f"http://{self._origin.authority}".encode("ascii"), (host, *asked)
+        asked = b"proxy-authorization: %b\r\n" % secret if secret else b""
+        return f"http://{self._origin.authority}".encode("ascii"), host + asked
 
     def encode(
         self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
     ) -> tuple[bytes, ...]:
-        if b"host" in map(_NAME, headers):  # a signer's; it is the same one
-            headers = [pair for pair in headers if pair[0] != b"host"]
-        asked = b"%b %b%b HTTP/1.1" % (method.encode("ascii"), self._prefix, target.encode("ascii"))
-        lines = [asked, *self._fixed, *map(b": ".join, headers)]
+        own = headers.wire if type(headers) is Lines else lines(headers)
+        asked = b"%b %b%b HTTP/1.1\r\n" % (method.encode("ascii"), self._prefix, target.encode("ascii"))
+        if asked.count(b"\n") != 1 or asked.count(b"\r") != 1 or " " in target:
+            raise ValueError("a line break or space in the target of the request")
+        end = b"\r\n"
         if body or method in ("POST", "PUT", "PATCH"):
-            lines.append(b"content-length: %d" % len(body))
-        lines += (b"", b"")
-        head = b"\r\n".join(lines)
-        breaks = len(lines) - 1
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or " " in target:
-            raise ValueError("a line break or space in a header or target of the request")
-        return (head + body,) if len(body) < JOIN_BELOW else (head, body)
+            end = b"content-length: %d\r\n\r\n" % len(body)
+        head = (asked, self._fixed, own, end)
+        if len(body) < JOIN_BELOW:
+            return (b"".join((*head, body)),)
+        return b"".join(head), body
 
     def idle(self) -> Connection | None:
         free, now = self._free, self._loop.time()
