@@ -49,7 +49,7 @@ def nothing() -> Head:
 
 def split(headers: Iterable[Pair]) -> tuple[tuple[Pair, ...], Pair | None]:
     """All of them but the first that gives the body's length, and that one. Some servers give pairs that are lists."""
-    pairs: list[Pair] = [*map(tuple, headers)]  # type: ignore[arg-type]
+    pairs: list[Pair] = [*map(tuple, headers)]  # type: ignore[list-item]
     names = [*map(_NAME, pairs)]
     length = pairs.pop(names.index(LENGTH)) if LENGTH in names else None
     return tuple(pairs), length
