@@ -13,6 +13,7 @@ from gateway.call import Call, Operation
 from gateway.endpoints import Endpoint
 from gateway.errors import BadRequest
 from gateway.heads import Head
+from gateway.known import LONGEST
 from gateway.limits import estimate
 from gateway.llm import headers as passing
 from gateway.llm.dialects.content import shaped
@@ -113,7 +114,7 @@ class Inquiry(msgspec.Struct):
             dialect = provider.dialect(candidate.model, endpoint.dialect)
             url = provider.url(_path(endpoint, candidate), self.query) if dialect == endpoint.dialect else ""
             way = Way(dialect, url)
-            if len(known) < WAYS:
+            if len(known) < WAYS and len(self.query) <= LONGEST:
                 known[endpoint, self.query] = way
         return way
 

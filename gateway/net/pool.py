@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from gateway.errors import UpstreamClosed, UpstreamTimeout
+from gateway.known import Known
 from gateway.net import tls as _tls
 from gateway.net.client import DEFAULT_TIMEOUTS, Lines, Timeouts, lines
 from gateway.net.connection import Connection
@@ -52,6 +53,7 @@ class Pool:
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Origins] = WeakKeyDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None  # the last one seen, and its connections
         self._here: Origins = {}
+        self._targets: Known[tuple[str, str], Target] = Known(self._target)
 
     async def send(
         self,
@@ -62,10 +64,12 @@ class Pool:
         body: bytes = b"",
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> Exchange:
-        slash = url.find("/", 8)
-        prefix, target = (url, "/") if slash < 0 else (url[:slash], url[slash:])
-        connections = self._connections(prefix)
-        parts = connections.encode(method, target, headers, body)
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._here = loop, self._by_loop.setdefault(loop, {})
+            self._targets.clear()
+        target = self._targets[method, url]
+        connections, parts = target.connections, target.encode(headers, body)
         connection = connections.idle()
         while True:
             if connection is None:
@@ -89,14 +93,19 @@ class Pool:
         """Drops every connection of the running loop. The pool can be used again."""
         here = self._by_loop.pop(asyncio.get_running_loop(), {})
         self._here = {}
+        self._targets.clear()
         self._loop = None
         for connections in here.values():
             connections.close()
 
-    def _connections(self, prefix: str) -> Connections:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop, self._here = loop, self._by_loop.setdefault(loop, {})
+    def _target(self, asked: tuple[str, str]) -> Target:
+        method, url = asked
+        slash = url.find("/", 8)
+        prefix, path = (url, "/") if slash < 0 else (url[:slash], url[slash:])
+        connections = self._connections(asyncio.get_running_loop(), prefix)
+        return Target(connections, connections.start(method, path), method in ("POST", "PUT", "PATCH"))
+
+    def _connections(self, loop: asyncio.AbstractEventLoop, prefix: str) -> Connections:
         found = self._here.get(prefix)
         if found is None:
             origin = Origin.parse(prefix)
@@ -109,6 +118,21 @@ class Pool:
         if self._tls is None:
             self._tls = self._make_tls()
         return self._tls
+
+
+class Target(Struct, frozen=True, eq=False):
+    """What is asked at a URL, worked out once."""
+
+    connections: Connections
+    start: bytes
+    framed: bool  # it has a body, be it an empty one
+
+    def encode(self, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[bytes, ...]:
+        own = headers.wire if type(headers) is Lines else lines(headers)
+        end = b"content-length: %d\r\n\r\n" % len(body) if self.framed or body else b"\r\n"
+        if len(body) < JOIN_BELOW:
+            return (b"".join((self.start, own, end, body)),)
+        return b"".join((self.start, own, end)), body
 
 
 class Connections:
@@ -132,31 +156,18 @@ class Connections:
         self._all: set[Connection] = set()
         self._dialling = 0
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
-        self._prefix, self._fixed = self._framing()
 
-    def _framing(self) -> tuple[bytes, bytes]:
-        """What stands before each target and after each request line."""
-        host = b"host: %b\r\n" % self._origin.authority.encode("ascii")
-        if self._proxy is None or self._origin.scheme == "https":
-            return b"", host
-        secret = self._proxy.authorization
-        asked = b"proxy-authorization: %b\r\n" % secret if secret else b""
-        return f"http://{self._origin.authority}".encode("ascii"), host + asked
-
-    def encode(
-        self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
-    ) -> tuple[bytes, ...]:
-        own = headers.wire if type(headers) is Lines else lines(headers)
-        asked = b"%b %b%b HTTP/1.1\r\n" % (method.encode("ascii"), self._prefix, target.encode("ascii"))
-        if asked.count(b"\n") != 1 or asked.count(b"\r") != 1 or " " in target:
+    def start(self, method: str, path: str) -> bytes:
+        """The lines with which a request for this begins."""
+        origin, proxy = self._origin, self._proxy
+        lines = [f"{method} {path} HTTP/1.1", f"host: {origin.authority}"]
+        if proxy is not None and origin.scheme != "https":
+            lines[0] = f"{method} http://{origin.authority}{path} HTTP/1.1"
+            lines += ["proxy-authorization: " + proxy.authorization.decode()] if proxy.authorization else []
+        text = "\r\n".join((*lines, ""))
+        if " " in path or text.count("\n") != len(lines) or text.count("\r") != len(lines):
             raise ValueError("a line break or space in the target of the request")
-        end = b"\r\n"
-        if body or method in ("POST", "PUT", "PATCH"):
-            end = b"content-length: %d\r\n\r\n" % len(body)
-        head = (asked, self._fixed, own, end)
-        if len(body) < JOIN_BELOW:
-            return (b"".join((*head, body)),)
-        return b"".join(head), body
+        return text.encode("ascii")
 
     def idle(self) -> Connection | None:
         free, now = self._free, self._loop.time()
