@@ -15,7 +15,6 @@ from pathlib import Path
 import uvicorn
 
 from gateway.app import stamps
-from gateway.cli.joining import Joining
 from gateway.cli.patience import PatientProtocol
 from gateway.errors import ConfigError
 from gateway.types import App
@@ -85,7 +84,7 @@ def server(
 ) -> Server:
     certificate, key = tls or (None, None)
     config = uvicorn.Config(
-        Joining(app),
+        app,
         http=PatientProtocol,
         interface="asgi3",
         ws="none",
