@@ -23,12 +23,10 @@ class Bound(Struct, frozen=True):
 async def read(scope: Scope, receive: Receive) -> bytes:
     """The whole body, kept on the call: the second reader gets it from there. The outermost app may put its `Bound` into
     the scope."""
-    state = scope.setdefault("state", {})
-    call: Call = state.get("gateway") or Call.of(scope)
+    call = Call.of(scope)
     if call.body is None:
-        bound: Bound = state.get("gateway.bound") or DEFAULT
-        declared = call.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > bound.bytes:
+        bound: Bound = scope["state"].get("gateway.bound") or DEFAULT
+        if call.length is not None and call.length[1].isdigit() and int(call.length[1]) > bound.bytes:
             raise bound.exceeded()
         message = await receive()
         first = _part(message)
