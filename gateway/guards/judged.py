@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from gateway.guards import model
+from gateway.guards import field_values, model
 from gateway.guards.decode import View
 from gateway.guards.features import Cut
 from gateway.guards.findings import Finding, Sample, shown
@@ -17,7 +18,7 @@ class Judged:
     """`rules` are RE2 expressions over folded text; the weights of the same name say what they are worth.
 
     `kind` says what the model reads. `worth` says which texts are worth its time: one without a sign of an attack is skipped.
-    `by_words` and `needs` are those of `Patterns`.
+    With `by_field` a JSON document or a query string is judged field by field. `by_words` and `needs` are those of `Patterns`.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Judged:
         worth: Callable[[str], bool] = bool,
         needs: Mapping[str, str] | None = None,
         by_words: bool = False,
+        by_field: bool = False,
     ) -> None:
         self.name = name
         self.worth = worth
@@ -36,6 +38,7 @@ class Judged:
         self._needs = needs
         self.kind = kind
         self._by_words = by_words
+        self._by_field = by_field
 
     @cached_property
     def patterns(self) -> Patterns:
@@ -58,6 +61,15 @@ class Judged:
 
     def cuts(self, sample: Sample) -> Iterator[tuple[View, Cut]]:
         """The views of a text that are worth the model's time, as it reads them."""
+        form, texts = field_values.values(sample.text) if self._by_field else ("", [])
+        if not form:
+            yield from self._worthy(sample)
+        for text in texts:
+            for view, cut in self._worthy(Sample(text)):
+                how = f"{form}>{view.how}" if view.how else form
+                yield replace(view, start=0, end=len(sample.text), how=how), cut
+
+    def _worthy(self, sample: Sample) -> Iterator[tuple[View, Cut]]:
         for index, view in enumerate(sample.views):
             cut = sample.cut(index, self.kind)
             if self.worth(cut.text):
