@@ -23,9 +23,8 @@ class MemoryStore:
         self._clock = clock
         self.local = LocalBuckets(clock)
         self._documents: dict[str, dict[str, tuple[Item, float]]] = {}
-        self._order: list[str] = []
+        self._order: list[str] = []  # the positions of the records, sorted
         self._records: dict[str, Record] = {}
-        self._ids: set[str] = set()
         self._ledger_limit = ledger_limit
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
@@ -74,14 +73,16 @@ class MemoryStore:
         return found[:limit]
 
     async def append(self, records: Sequence[Record]) -> None:
+        order, known = self._order, self._records
         for record in records:
-            if record.id not in self._ids:
-                self._ids.add(record.id)
-                place = rows.position(record)
-                insort(self._order, place)
-                self._records[place] = record
-        while len(self._order) > self._ledger_limit:
-            self._ids.discard(self._records.pop(self._order.pop(0)).id)
+            place = rows.position(record)
+            if place not in known:
+                known[place] = record
+                insort(order, place)
+        past = order[: max(0, len(order) - self._ledger_limit)]
+        del order[: len(past)]  # at once: each deletion at the front moves all the others
+        for place in past:
+            del known[place]
 
     async def usage(
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None

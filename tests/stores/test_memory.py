@@ -22,6 +22,14 @@ async def test_the_ledger_keeps_the_newest() -> None:
     assert [row.id for row in await store.records()] == ["rec_4", "rec_3", "rec_2"]
 
 
+async def test_the_newest_are_kept_in_whatever_order_they_come() -> None:
+    store = MemoryStore(ledger_limit=3)
+    for n in (4, 1, 3, 4, 2, 5):
+        await store.append([record(n)])
+    assert [row.id for row in await store.records()] == ["rec_5", "rec_4", "rec_3"]
+    assert [total.calls for total in await store.usage(since=0, until=float("inf"))] == [3]
+
+
 async def test_full_buckets_are_forgotten(clock: Clock) -> None:
     store = MemoryStore(clock=clock)
     for n in range(4096):
