@@ -138,7 +138,7 @@ class Inspection:
         if time.perf_counter() > deadline:
             raise Overrun
         if why := commands.judge(line):
-            said = f"a command line that {why.replace('_', ' ')}: {shown(line, 0, len(line))}"
+            said = f"{why} in the command line: {shown(line, 0, len(line))}"
             for rule in self._of_commands:
                 yield Hit(rule, piece, Finding("command_injection", why, 0, len(piece.text), 1.0, said))
 

@@ -22,25 +22,10 @@ def destroys(line: Runs) -> bool:
     return False
 
 
-_NARROWS = frozenset(
-    [
-        "-name",
-        "-iname",
-        "-path",
-        "-ipath",
-        "-regex",
-        "-user",
-        "-group",
-        "-mtime",
-        "-mmin",
-        "-size",
-        "-perm",
-        "-newer",
-        "-empty",
-        "-inum",
-        "-type",
-    ]
-)
+_NARROWS = frozenset((
+    "-name", "-iname", "-path", "-ipath", "-regex", "-user", "-group", "-mtime", "-mmin", "-size", "-perm", "-newer",
+    "-empty", "-inum", "-type",
+))  # fmt: skip
 
 
 def _empties(run: Run, *, at_root: bool) -> bool:

@@ -29,7 +29,7 @@ Makes = Callable[[Run], bool]
 
 _AT_HOME = ("localhost", "127.0.0.1", "::1", "[::1]")
 _SOCKET = re.compile(r"/dev/(?:tcp|udp)/([^/\s'\"]*)")
-_CONNECTS = re.compile(r"socket|fsockopen|net\.connect|/inet/tcp|tcpclient", re.I)
+_CONNECTS = re.compile(r"socket|fsockopen|net\.connect|/inet/tcp|tcpclient|require\(.net.\)", re.I)
 _GIVES_SHELL = re.compile(
     r"dup2|/bin/(?:ba|z|da|k)?sh|pty\.spawn|child_process|exec\s*\(|popen|system\s*\(|subprocess|getline|\biex\b",
     re.I,
@@ -38,7 +38,7 @@ _GIVES_SHELL = re.compile(
 
 def reverse_shell(line: Runs) -> bool:
     """A shell whose input and output are somebody else's. One's own machine may be asked whether a port is open."""
-    if any(found[1] not in _AT_HOME for found in _SOCKET.finditer(line.text)):
+    if "zsh/net/tcp" in line.text or any(found[1] not in _AT_HOME for found in _SOCKET.finditer(line.text)):
         return True
     return any(_listens(run) or _connects(run) for run in line.all) or any(map(_shell_over_net, line.pipes))
 
@@ -49,7 +49,7 @@ def _listens(run: Run) -> bool:
         return any(re.match(r"(?:exec|system|shell):", word, re.I) for word in run.words)
     if run.name not in LISTENERS:
         return False
-    shell = "e" in run.flags and any(map(is_shell, run.words))
+    shell = not {"e", "p"}.isdisjoint(run.flags) and any(is_shell(word.split(" ")[0]) for word in run.words)
     return shell or not {"--exec", "--sh-exec", "--lua-exec"}.isdisjoint(run.words)
 
 

@@ -9,51 +9,30 @@ from gateway.guards.commands import places
 from gateway.guards.commands.lines import SUBSTITUTED
 from gateway.guards.commands.runs import Pipe, Run, Runs
 
-FETCHERS = frozenset(
-    [
-        "curl",
-        "wget",
-        "fetch",
-        "aria2c",
-        "axel",
-        "http",
-        "https",
-        "xh",
-        "lynx",
-        "iwr",
-        "irm",
-        "invoke-webrequest",
-        "invoke-restmethod",
-    ]
-)
-LISTENERS = frozenset(["nc", "ncat", "netcat", "nc.traditional", "nc.openbsd", "socat", "telnet"])
-_RESOLVERS = frozenset(["dig", "nslookup", "host", "ping", "resolvectl", "drill", "kdig"])
+FETCHERS = frozenset((
+    "curl", "wget", "fetch", "aria2c", "axel", "http", "https", "xh", "lynx", "iwr", "irm", "invoke-webrequest",
+    "invoke-restmethod",
+))  # fmt: skip
+LISTENERS = frozenset(("nc", "ncat", "netcat", "nc.traditional", "nc.openbsd", "socat", "telnet", "socket"))
+_RESOLVERS = frozenset(("dig", "nslookup", "host", "ping", "resolvectl", "drill", "kdig"))
 _SENDERS = (
     FETCHERS
     | LISTENERS
     | _RESOLVERS
-    | frozenset(["mail", "mailx", "mutt", "sendmail", "swaks", "ftp", "tftp"])
+    | frozenset(("mail", "mailx", "mutt", "sendmail", "swaks", "ftp", "tftp"))
 )
-_CARRIERS = frozenset(["scp", "sftp", "rsync", "rclone", "gsutil", "aws", "ssh"])
-_READERS = frozenset(["cat", "tac", "nl", "less", "more", "head", "tail", "bat", "batcat", "base64", "base32", "xxd", "od", "hexdump", "strings", "grep", "egrep", "fgrep", "rg", "ag", "sed", "awk", "gawk", "mawk", "cut", "sort", "uniq", "rev", "paste", "fold", "tar", "zip", "gzip", "bzip2", "xz", "7z", "dd", "cp", "type", "copy", "gc", "get-content", "select-string", "jq", "diff"])  # fmt: skip
+_CARRIERS = frozenset(("scp", "sftp", "rsync", "rclone", "gsutil", "aws", "ssh"))
+_READERS = frozenset((
+    "cat", "tac", "nl", "less", "more", "head", "tail", "bat", "batcat", "base64", "base32", "xxd", "od", "hexdump",
+    "strings", "grep", "egrep", "fgrep", "rg", "ag", "sed", "awk", "gawk", "mawk", "cut", "sort", "uniq", "rev",
+    "paste", "fold", "tar", "zip", "gzip", "bzip2", "xz", "7z", "dd", "cp", "type", "copy", "gc", "get-content",
+    "select-string", "jq", "diff",
+))  # fmt: skip
 _DESTINED = ("cp", "copy")  # whose last word is written, not read
-_TELLTALES = frozenset(
-    [
-        "whoami",
-        "id",
-        "env",
-        "printenv",
-        "hostname",
-        "history",
-        "getent",
-        "base64",
-        "base32",
-        "xxd",
-        "od",
-        "hexdump",
-    ]
-)
-_ENCODERS = frozenset(["base64", "base32", "xxd", "od", "hexdump"])
+_TELLTALES = frozenset((
+    "whoami", "id", "env", "printenv", "hostname", "history", "getent", "base64", "base32", "xxd", "od", "hexdump",
+))  # fmt: skip
+_ENCODERS = frozenset(("base64", "base32", "xxd", "od", "hexdump"))
 
 
 def reads_credentials(line: Runs) -> bool:
@@ -74,7 +53,7 @@ def _inputs(run: Run) -> list[str]:
 
 
 _METADATA = re.compile(
-    r"(?:169\.254\.169\.254|metadata\.google\.internal|169\.254\.170\.2|100\.100\.100\.200)\S*(?:credentials|/token|identity)(?!\S*ttl)"
+    r"(?:169\.254\.169\.254|metadata\.google\.internal|169\.254\.170\.2|100\.100\.100\.200)\S*(?:credentials|/token|identity)"
 )
 _PATH = re.compile(r"[~\w.-]*/[\w./~-]+")
 
@@ -122,7 +101,10 @@ def _carries(run: Run) -> bool:
 
 
 # Where a sender's own credentials stand, and what it writes to.
-_OWN = frozenset(["-E", "--cert", "--key", "--cacert", "-K", "--config", "--netrc-file", "-b", "--cookie", "-c", "--cookie-jar", "-o", "--output", "-O", "-H", "--header", "-u", "--user", "--oauth2-bearer", "-A", "--user-agent"])  # fmt: skip
+_OWN = frozenset((
+    "-E", "--cert", "--key", "--cacert", "-K", "--config", "--netrc-file", "-b", "--cookie", "-c", "--cookie-jar",
+    "-o", "--output", "-O", "-H", "--header", "-u", "--user", "--oauth2-bearer", "-A", "--user-agent",
+))  # fmt: skip
 
 
 def _uploads(run: Run) -> bool:

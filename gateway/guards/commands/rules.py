@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gateway.guards.commands import damage, foreign, leaks, windows
 from gateway.guards.commands.lines import TooDeep
-from gateway.guards.commands.runs import Runs, read
+from gateway.guards.commands.runs import Runs, TooMany, read
 
 LONGEST = 64 * 1024
 
@@ -57,5 +57,7 @@ def judge(text: str) -> str:
         line = read(text)
     except TooDeep:
         return TOO_DEEP
+    except TooMany:
+        return TOO_LONG
     known = windows.fired(line)
     return next((name for name, rule in RULES.items() if name in known or rule(line)), "")

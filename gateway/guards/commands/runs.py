@@ -13,28 +13,14 @@ from itertools import chain, pairwise
 
 from gateway.guards.commands.lines import DEEPEST, SUBSTITUTED, Command, Line, Redirect, TooDeep, parse
 
-SHELLS = frozenset(
-    ["sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "csh", "tcsh", "rbash", "mksh", "busybox"]
-)
+SHELLS = frozenset((
+    "sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "csh", "tcsh", "rbash", "mksh", "busybox",
+))  # fmt: skip
 POWERSHELLS = frozenset(("powershell", "pwsh"))
-LANGUAGES = frozenset(
-    [
-        "python",
-        "perl",
-        "ruby",
-        "php",
-        "node",
-        "nodejs",
-        "lua",
-        "deno",
-        "bun",
-        "awk",
-        "gawk",
-        "mawk",
-        "osascript",
-        "tclsh",
-    ]
-)
+LANGUAGES = frozenset((
+    "python", "perl", "ruby", "php", "node", "nodejs", "lua", "deno", "bun", "awk", "gawk", "mawk", "osascript",
+    "tclsh", "julia", "jrunscript", "jjs", "groovy", "rscript",
+))  # fmt: skip
 # Programs that run what stands behind them: those of their options (one letter each) that take a value, and how many words
 # stand before the program.
 _WRAPPERS = {
@@ -44,9 +30,9 @@ _WRAPPERS = {
     "taskset": ("", 1), "unshare": ("", 0), "caffeinate": ("tw", 0), "start": ("", 0), "then": ("", 0), "else": ("", 0), "elif": ("", 0),
     "if": ("", 0), "while": ("", 0), "until": ("", 0), "do": ("", 0), "!": ("", 0), "{": ("", 0), "&": ("", 0),
 }  # fmt: skip
-_CONTAINERS = frozenset(
-    ["docker", "podman", "kubectl", "nerdctl", "lxc", "nsenter", "wsl", "tmux", "screen", "parallel"]
-)
+_CONTAINERS = frozenset((
+    "docker", "podman", "kubectl", "nerdctl", "lxc", "nsenter", "wsl", "tmux", "screen", "parallel",
+))  # fmt: skip
 _SETTING = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.S)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\b[^}]*\})")
 _OPTION_C = re.compile(r"-[a-zA-Z]*c|--command|/c|/k", re.I)
@@ -56,6 +42,7 @@ EVALUATORS = ("iex", "invoke-expression")
 WRITES = (">", ">>", ">|", "&>", "&>>", ">&", "<>")  # redirects to a file
 _LETTERS = re.compile(r"-[A-Za-z]+")
 _DECLARES = ("export", "declare", "local", "readonly", "typeset", "set")
+MOST = 1000  # programs in a line
 EXPANDED = 256 * 1024  # characters that variables may add to a line
 
 
@@ -100,8 +87,12 @@ class Runs:
         return chain.from_iterable(self.pipes)
 
 
+class TooMany(Exception):
+    """More programs than anybody has to read before a shell does."""
+
+
 def read(text: str) -> Runs:
-    """Raises TooDeep."""
+    """Raises TooDeep and TooMany."""
     return Runs(text, list(_Reader().pipes(parse(text), 0)))
 
 
@@ -110,6 +101,7 @@ class _Reader:
         self._values: dict[str, str] = {}
         self._makers: dict[str, list[Run]] = {}  # what a variable's value was made by
         self._left = EXPANDED
+        self._programs = MOST
 
     def pipes(self, line: Line, depth: int) -> Iterator[Pipe]:
         if depth > DEEPEST:
@@ -128,6 +120,9 @@ class _Reader:
             yield pipe
 
     def _run(self, command: Command, within: list[Run]) -> Run:
+        self._programs -= 1
+        if self._programs < 0:
+            raise TooMany
         words = [self._known(word.text) for word in command.words]
         first = next((n for n, word in enumerate(words) if not _SETTING.match(word)), len(words))
         settings = [(match[1], match[2]) for word in words[:first] if (match := _SETTING.match(word))]
