@@ -11,6 +11,7 @@ from gateway.identity.attribution import Attributing
 from gateway.identity.jwt import Verifier
 from gateway.identity.keys import ListedKeys, StoredKeys
 from gateway.mcp.metadata import Resource, document_at
+from gateway.middleware.access import AccessMiddleware
 from gateway.middleware.auth import AuthMiddleware
 from gateway.middleware.authz import AuthzMiddleware
 from gateway.stores.memory import MemoryStore
@@ -39,11 +40,14 @@ def verifier(issuer: Issuer) -> Verifier:
 
 
 def guarded(**options: Any) -> Driver:
-    return Driver(AuthMiddleware(seen, **{"keys": [ListedKeys(LISTED)], **options}))
+    """As a gateway composes it: heads that come again are known."""
+    return Driver(AccessMiddleware(AuthMiddleware(seen, **{"keys": [ListedKeys(LISTED)], **options})))
 
 
 async def ask(driver: Driver, *headers: tuple[str, str], path: str = "/v1/messages") -> Reply:
-    return await driver.post(path, b"{}", headers=headers)
+    first, again = [await driver.post(path, b"{}", headers=headers) for _ in range(2)]
+    assert (again.status, again.body) == (first.status, first.body) or first.status >= 400
+    return again
 
 
 async def test_row_10_an_authorization_header_that_stands_twice_is_400() -> None:
@@ -297,7 +301,10 @@ async def test_row_15_the_host_decides_nothing() -> None:
 
 @pytest.mark.parametrize("path", ["//healthz", "/healthz/", "/healthz;x", "/%2e/healthz", "/healthz%2f", "/x/../healthz", "/HEALTHZ", "/mcp/healthz"])  # fmt: skip
 async def test_row_16_another_spelling_of_an_open_path_is_not_open(path: str) -> None:
-    assert (await guarded().get(path)).status == 401
+    alone = Driver(
+        AuthMiddleware(seen, keys=[ListedKeys(LISTED)])
+    )  # of a path like this nothing else is asked, either
+    assert (await alone.get(path)).status == 401
 
 
 @pytest.mark.parametrize("path", ["/admin%2fkeys", "/admin;x", "/ADMIN", "//admin", "/x/../admin"])

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from collections.abc import Callable
 
 import pytest
 
+from gateway.call import Call
 from gateway.llm.providers import Provider
 from gateway.llm.routes import ModelRule, Target
 from gateway.metering.usage import Usage
+from gateway.middleware.access import AccessMiddleware
 from gateway.refusals import Refusal
-from tests.driver import Reply
+from gateway.types import Receive, Scope, Send
+from tests.driver import Driver, Reply
 from tests.llm.gateways import (
     ANTHROPIC,
     CHAT,
@@ -89,6 +93,34 @@ async def test_headers_of_one_hop_end_here_and_all_others_go_on() -> None:
             assert line in head
         for name in ("x-hop", "te", "x-forwarded-for", "connection"):
             assert name not in names
+
+
+def in_place(scope: Scope) -> None:
+    scope["headers"].append((b"x-added", b"1"))
+
+
+def anew(scope: Scope) -> None:
+    scope["headers"] = tuple((name, value) for name, value in scope["headers"] if name != b"x-mine")
+
+
+@pytest.mark.parametrize(("change", "added", "kept"), [(in_place, True, True), (anew, False, False)])
+async def test_a_provider_gets_the_headers_as_the_last_app_in_front_has_left_them(
+    change: Callable[[Scope], None], added: bool, kept: bool
+) -> None:
+    async with gateway(repeat(answer(MESSAGE, headers=JSON))) as gw:
+
+        async def between(scope: Scope, receive: Receive, send: Send) -> None:
+            if Call.of(scope).headers["x-mine"] == "change":
+                change(scope)
+            await gw.app(scope, receive, send)
+
+        drive = Driver(AccessMiddleware(between))
+        for mine in ("leave", "change", "leave", "change"):
+            await drive.post("/v1/messages", REQUEST, headers={**ANTHROPIC, "x-mine": mine})
+        heads = [request.partition(b"\r\n\r\n")[0] for request in gw.ups[0].requests]
+        assert [b"x-added: 1" in head for head in heads] == [False, added, False, added]
+        assert [b"x-mine: " in head for head in heads] == [True, kept, True, kept]
+        assert all(b"content-length: " in head for head in heads)
 
 
 async def test_answer_headers_pass_but_for_the_upstreams_limits_and_its_hop() -> None:
