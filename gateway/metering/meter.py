@@ -13,7 +13,6 @@ from gateway.metering.spool import LINGER, Spool
 
 if TYPE_CHECKING:
     from gateway.call import Call, Operation
-    from gateway.metering.usage import Usage
     from gateway.refusals import Refusal
     from gateway.stores.protocols import Ledger
 
@@ -65,16 +64,30 @@ class UsageMeter:
         if self._labels:
             self._label(call, op)
         usage, usd, priced = call.usage, 0.0, True
-        if usage is not None:
-            if op.charged and op.kind == "llm":
-                usd, priced = self.prices.cost(
-                    usage, model=call.upstream_model or op.model, provider=call.provider
-                )
-            else:
-                usage = None
-        record = _described(call, op, outcome, refusal, usage, usd, priced, duration_ms, upstream_ms)
+        if usage is not None and op.charged and op.kind == "llm":
+            model, provider = call.upstream_model or op.model, call.provider
+            usd, priced = self.prices.cost(usage, model=model, provider=provider)
+        else:
+            usage = None
+        who, by, records = call.principal, call.attribution, call.records
+        # By place, and thirty: names, or one more, would be passed as a dictionary or a tuple.
+        record = Record(
+            f"{call.id}.{len(records)}", call.id, call.at, op.kind, op.method, call.route, outcome, call.status,
+            who.id, by.user or who.name, by.agent, by.project, who.groups, call.provider, op.model, call.upstream_model,
+            op.server, op.name if op.subject == "tool" else "", op.exposed if op.exposed != op.name else "", "", (), priced,
+            dict(call.labels) if call.labels else _NO_LABELS, by.session, usage, usd,
+            (call.first_byte - call.started) / 1e6 if call.first_byte else 0.0, call.attempts, duration_ms, upstream_ms,
+        )  # fmt: skip
         record.bytes_in, record.bytes_out = bytes_in, bytes_out
-        call.records.append(record)
+        if call.trace_id:
+            record.trace_id, record.span_id = call.trace_id, call.span_id
+        if call.verdicts or refusal is not None:
+            _judged(record, call, refusal)
+        if op.kind == "mcp":
+            record.tool_use_id, record.arguments = op.tool_use_id, op.arguments
+        elif call.tool_uses:
+            record.tool_uses = tuple(call.tool_uses)
+        records.append(record)
         if self._spool is not None and (op.charged or outcome != "ok" or record.findings):
             self._spool.put(record)
         return record
@@ -96,14 +109,15 @@ class UsageMeter:
         refusal, op = call.refusal, call.operation
         if refusal is None or op is None or call.records or refusal.kind == "authentication_error":
             return
-        self._label(call, op)
-        outcome: Outcome = "refused" if refusal.policy else "error"
-        duration_ms = (time.perf_counter_ns() - call.started) / 1e6
-        record = _described(call, op, outcome, refusal, None, 0.0, True, duration_ms, 0.0)
-        record.bytes_in, record.bytes_out = len(call.body or b""), call.bytes_out
-        call.records.append(record)
-        if self._spool is not None:
-            self._spool.put(record)
+        self.record(
+            call,
+            op,
+            "refused" if refusal.policy else "error",
+            refusal=refusal,
+            duration_ms=(time.perf_counter_ns() - call.started) / 1e6,
+            bytes_in=len(call.body or b""),
+            bytes_out=call.bytes_out,
+        )
 
     async def flush(self) -> None:
         """Everything recorded so far is in the ledger, or was given to it (before a Lambda freezes)."""
@@ -130,32 +144,11 @@ class RouteMeters:
             await meter.flush()
 
 
-def _described(
-    call: Call, op: Operation, outcome: Outcome, refusal: Refusal | None,
-    usage: Usage | None, usd: float, priced: bool, duration_ms: float, upstream_ms: float,
-) -> Record:  # fmt: skip
-    who, by, records = call.principal, call.attribution, call.records
-    first_byte_ms = (call.first_byte - call.started) / 1e6 if call.first_byte else 0.0
-    # By place, and thirty: names, or one more, would be passed as a dictionary or a tuple.
-    record = Record(
-        f"{call.id}.{len(records)}", call.id, call.at, op.kind, op.method, call.route, outcome, call.status,
-        who.id, by.user or who.name, by.agent, by.project, who.groups, call.provider, op.model, call.upstream_model,
-        op.server, op.name if op.subject == "tool" else "", op.exposed if op.exposed != op.name else "", "", (), priced,
-        dict(call.labels) if call.labels else _NO_LABELS,
-        by.session, usage, usd, first_byte_ms, call.attempts, duration_ms, upstream_ms,
-    )  # fmt: skip
-    if call.trace_id:
-        record.trace_id, record.span_id = call.trace_id, call.span_id
-    if call.tool_uses:
-        record.tool_uses = tuple(call.tool_uses)
-    if op.kind == "mcp":
-        record.tool_use_id, record.arguments = op.tool_use_id, op.arguments
-    if call.verdicts or refusal is not None:
-        record.findings = _findings(call, outcome, refusal)
+def _judged(record: Record, call: Call, refusal: Refusal | None) -> None:
+    record.findings = _findings(call, record.outcome, refusal)
     if refusal is not None:
         record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
         record.status = refusal.status
-    return record
 
 
 def _findings(call: Call, outcome: Outcome, refusal: Refusal | None) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from gateway.errors import ConfigError
 from gateway.metering.usage import Usage
@@ -48,11 +47,13 @@ class Price(Struct, frozen=True, dict=True):
     above: tuple[tuple[int, Price], ...] = ()  # from so many prompt tokens on, another price for all of them
 
     def cost(self, usage: Usage) -> float:
-        fresh, out, cached, written, long, _, _ = astuple(usage)
-        prompt = fresh + cached + written + long
-        read, hour, write, input_, output = self.rates(prompt) if self.above else self._plain
-        tokens = fresh * input_ + out * output + cached * read + written * write + long * hour
-        return float(tokens / MILLION)
+        fresh, cached, written, long = usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h
+        rates = self.rates(fresh + cached + written + long) if self.above else self._plain
+        read, hour, write, input_, output = rates
+        tokens = fresh * input_ + usage.output * output
+        if cached or written or long:
+            tokens += cached * read + written * write + long * hour
+        return tokens / MILLION
 
     def rates(self, prompt: int) -> Rates:
         """With so many tokens in the prompt."""
