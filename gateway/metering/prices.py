@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from gateway.errors import ConfigError
 from gateway.metering.usage import Usage
@@ -36,7 +37,7 @@ _SUFFIX = re.compile(r"(?:-v\d+)?:\d+$")
 Rates = tuple[float, float, float, float, float]
 
 
-class Price(Struct, frozen=True, dict=True):
+class Price(Struct, frozen=True):
     """Dollars per million tokens. What is None costs as much as `input`, or what follows from the other cache price."""
 
     input: float = 0.0
@@ -45,6 +46,13 @@ class Price(Struct, frozen=True, dict=True):
     cache_write: float | None = None
     cache_write_1h: float | None = None
     above: tuple[tuple[int, Price], ...] = ()  # from so many prompt tokens on, another price for all of them
+    _plain: Rates = (0.0, 0.0, 0.0, 0.0, 0.0)  # of a prompt that none of those is for
+
+    def __post_init__(self) -> None:
+        read = self.input if self.cache_read is None else self.cache_read
+        write = self.input if self.cache_write is None else self.cache_write
+        hour = write * HOUR_WRITE if self.cache_write_1h is None else self.cache_write_1h
+        force_setattr(self, "_plain", (read, hour, write, self.input, self.output))
 
     def cost(self, usage: Usage) -> float:
         fresh, cached, written, long = usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h
@@ -62,13 +70,6 @@ class Price(Struct, frozen=True, dict=True):
             if prompt > start:
                 price = dearer
         return price._plain
-
-    @cached_property
-    def _plain(self) -> Rates:
-        read = self.input if self.cache_read is None else self.cache_read
-        write = self.input if self.cache_write is None else self.cache_write
-        hour = write * HOUR_WRITE if self.cache_write_1h is None else self.cache_write_1h
-        return read, hour, write, self.input, self.output
 
 
 _KINDS = dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"))

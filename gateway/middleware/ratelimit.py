@@ -95,7 +95,7 @@ class RateLimitMiddleware:
         replayed = receive if type(receive) is Replay else Replay(call, receive)
         if not held.parts:
             return await self.app(scope, replayed, send)
-        answer = Answer.of(call, send)
+        answer = send if type(send) is Answer else Answer(call, send)
         if operation.kind == "llm":
             answer.heads.append(held.tell)
         if not (held.owes or self.limiter.learns):  # requests are counted, and nothing is used

@@ -73,7 +73,7 @@ class UsageMiddleware:
         except BadRequest as error:
             refusal = refusals.invalid(str(error), status=error.status)
             return await refusals.send_refusal(call, refusal, send)
-        answer = Answer.of(call, send)
+        answer = send if type(send) is Answer else Answer(call, send)
         told = op.kind != "mcp" and not (self.watch and op.kind == "llm" and op.charged)
         seen = None if told else _Seen(call, op, answer)
         outcome: Outcome = "error"
