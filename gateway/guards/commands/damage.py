@@ -29,17 +29,16 @@ _NARROWS = frozenset((
 
 
 def _empties(run: Run, *, at_root: bool) -> bool:
-    vital = list(map(places.vital, run.plain))
     deep = not {"r", "R"}.isdisjoint(run.flags) or "--recursive" in run.words
     if run.name == "rm":
         all_here = at_root and not {"*", ".", "./*", "./"}.isdisjoint(run.plain)
-        return "--no-preserve-root" in run.words or (deep and (any(vital) or all_here))
+        return "--no-preserve-root" in run.words or (deep and (any(map(places.vital, run.plain)) or all_here))
     if run.name in ("chmod", "chown", "chgrp"):
-        return deep and any(vital[1:])
+        return deep and any(map(places.system, run.plain[1:]))
     if run.name == "find":
         deletes = "-delete" in run.words or any(each.name in ("rm", "shred") for each in run.within)
-        return deletes and any(vital[:1]) and _NARROWS.isdisjoint(run.words)
-    return run.name == "mv" and any(vital[:-1])
+        return deletes and any(map(places.vital, run.plain[:1])) and _NARROWS.isdisjoint(run.words)
+    return run.name == "mv" and any(map(places.system, run.plain[:-1]))
 
 
 _FORMATTERS = ("mkfs", "mke2fs", "mkswap", "shred", "blkdiscard")

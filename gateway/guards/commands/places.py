@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from posixpath import normpath
 
 _HOME = r"(?:~[\w.-]*|\$HOME|\$\{HOME\}|/root|/home/[^/]+|/Users/[^/]+|%USERPROFILE%|\$env:USERPROFILE|C:[\\/]Users[\\/][^\\/]+)"
+_ROOTS = r"etc|usr|var|bin|sbin|lib|lib64|boot|dev|sys|proc|System|Library"
+_ALL_OF_IT = r"(?:[\\/]+(?:\.?\*)?|(?<=[\\/])\*)?"
+_SYSTEM = re.compile(rf"(?:/|/\.|/(?:{_ROOTS})|[A-Za-z]:[\\/]*|[A-Za-z]:[\\/]Windows){_ALL_OF_IT}")
 _VITAL = re.compile(
-    rf"(?:{_HOME}|/|/\.|/(?:etc|usr|var|home|bin|sbin|lib|lib64|boot|root|opt|dev|sys|proc|srv|Users|System|Library|Applications|mnt)"
-    r"|[A-Za-z]:[\\/]*|[A-Za-z]:[\\/](?:Windows|Users))(?:[\\/]+(?:\.?\*)?|(?<=[\\/])\*)?",
+    rf"(?:{_HOME}|/(?:home|root|opt|srv|mnt|Users|Applications)|[A-Za-z]:[\\/]Users){_ALL_OF_IT}|{_SYSTEM.pattern}"
 )
 _DISK = re.compile(
     r"/dev/(?:[shv]d[a-z]\d*|nvme\d+n\d+(?:p\d+)?|mmcblk\d+(?:p\d+)?|r?disk\d+(?:s\d+)?|xvd[a-z]\d*|mapper/\S+|md\d+)|\\\\\.\\physicaldrive\d+",
@@ -37,37 +40,53 @@ _RECORD = re.compile(
     r"(?:^|.*[/\\\\])(?:\.(?:bash|zsh|python|mysql|psql|node_repl|sh)_history|fish_history)$"
     r"|/var/log(?:/\*?|/(?:auth\.log|secure|syslog|messages|wtmp|btmp|lastlog|audit|audit/.*|journal|journal/.*)\*?)?$|/var/run/utmp$"
 )
+LONGEST = 4096  # of a path that a system opens
+
+
+def _plain(path: str) -> str:
+    """Without detours: `/etc/./shadow`, `//etc/../etc/shadow`."""
+    if len(path) > LONGEST:
+        return ""
+    if "//" in path or "/." in path:
+        path = normpath(path)
+        return path[1:] if path.startswith("//") else path
+    return path
+
+
+def system(path: str) -> bool:
+    """What a machine cannot do without, as a whole."""
+    return _SYSTEM.fullmatch(_plain(path)) is not None
 
 
 def vital(path: str) -> bool:
-    """What a machine cannot do without, as a whole."""
-    return _VITAL.fullmatch(path) is not None
+    """That, or all that somebody has there."""
+    return _VITAL.fullmatch(_plain(path)) is not None
 
 
 def disk(path: str) -> bool:
-    return _DISK.fullmatch(path) is not None
+    return _DISK.fullmatch(_plain(path)) is not None
 
 
 def account(path: str) -> bool:
     """Who may do what on the machine."""
-    return _ACCOUNT.fullmatch(path) is not None
+    return _ACCOUNT.fullmatch(_plain(path)) is not None
 
 
 def runs_later(path: str) -> bool:
     """What somebody's shell, the clock or the system's start will run."""
-    return _LATER.match(path) is not None or account(path)
+    return _LATER.match(_plain(path)) is not None or account(path)
 
 
 def credential(path: str) -> bool:
     """What lets its holder in somewhere."""
-    return _CREDENTIAL.match(path) is not None and not _PUBLIC.match(path)
+    return _CREDENTIAL.match(_plain(path)) is not None and not _PUBLIC.match(_plain(path))
 
 
 def private(path: str) -> bool:
     """A credential, or what often holds some."""
-    return credential(path) or (_PRIVATE.match(path) is not None and not _PUBLIC.match(path))
+    return credential(path) or (_PRIVATE.match(_plain(path)) is not None and not _PUBLIC.match(_plain(path)))
 
 
 def record(path: str) -> bool:
     """Where a shell or the system writes down what was done."""
-    return _RECORD.match(path) is not None
+    return _RECORD.match(_plain(path)) is not None
