@@ -92,7 +92,7 @@ def _judge(hit: Hit, text: str, words: list[tuple[int, int]]) -> Verdict | None:
 Judged = tuple[str, float, int] | None
 _BY_FORM = {"german_licence": 0.6, "german_pension": 0.6, "german_register": 0.6, "indian_pan": 0.6,
             "indian_gstin": 0.8, "medicare_beneficiary": 0.6, "uk_nino": 0.6, "vehicle": 0.55, "military_post": 0.8,
-            "address": 0.6, "street": 0.6, "postcode": 0.6, "ipv4_person": 0.6, "italian_code": 0.8, "italian_licence": 0.55,
+            "address": 0.6, "street": 0.6, "postcode": 0.6, "ip_person": 0.6, "italian_code": 0.8, "italian_licence": 0.55,
             "email_spelled": 0.7, "birth": 0.6, "travel_document": 0.8, "mexican_curp": 0.8, "mexican_rfc": 0.6}  # fmt: skip
 
 

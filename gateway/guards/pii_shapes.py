@@ -13,8 +13,12 @@ _INTRODUCES = (
     r"|grandfather|grandmother|uncle|aunt|child|girlfriend|boyfriend|partner|colleague|boss|doctor|neighbou?r) |(?i:my name is|name(?:'s| is)|i am called|was called|is named) "
     r"|(?i:change (?:it|the name|my name) to|in the name of|on behalf of|directed by|written by|signed by|sincerely,|regards,)\s{1,4}|I(?:'m| am) "
 )
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
-_DAY = rf"(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|\d{{1,2}}(?:st|nd|rd|th)? {_MONTH},? \d{{4}}|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}})"
+_MONTH = r"(?:jan|feb|f[eé]v|mar|m[äa]r|apr|a[vb]r|ma[iyg]|mei|jun|jui|giu|jul|lug|aug|ago|ao[uû]|sep|set|oct|okt|out|ott|nov|de[czs]|d[eé]c|dic|ene|gen)[a-zéûäç]{0,7}"
+_DAY = rf"(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|\d{{1,2}}(?:st|nd|rd|th|er|\.|º)? (?:de |of )?{_MONTH}\.?,? (?:de )?\d{{4}}|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}|\d{{4}}[年년] ?\d{{1,2}}[月월] ?\d{{1,2}}[日일])"
+_BORN = (
+    "born(?: on)?|birth ?(?:day|date)|date[ _-]of[ _-]birth|d\\.?o\\.?b\\.?|geb(?:oren|\\.)(?: am)?|geburts(?:datum|tag)|né\\(?e?\\)? le|naissance|nacid[oa] el|nacimiento|nascid[oa] (?:em|a)|nascimento|nat[oa] il|di nascita"
+    "|geboortedatum|fødselsdato|fødselsdag|födelsedatum|syntymäaika|urodzen(?:ia|y|a)|narozen[íia]?|рождения|родил(?:ся|ась)|народження|doğum(?: tarihi)?|születési|nașterii|γέννησης|生年月日|出生(?:日期)?|생년월일|ngày sinh|tanggal lahir|תאריך לידה|الميلاد|वर्ष|जन्म(?: ?तिथि)?|วันเกิด"
+)
 
 RULES = {
     "email": r"(?:^|[^A-Za-z0-9._%+@-])([A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,40}))(?:$|[^A-Za-z0-9@])",
@@ -27,7 +31,7 @@ RULES = {
     "digits": r"(?:^|[^A-Za-z0-9_.+/@#-]|[a-z])(\d{9,15}|\d{17}[\dXx])(?:$|[^0-9A-Za-z_])",
     "dashed": rf"{_EDGE}(\d{{6}}(?:\d{{2}})?[-+]\d{{4}}|\d{{6}}-\d{{7}}|\d{{4}} \d{{3,4}} \d{{3,4}}|\d{{3}}[ -]\d{{3}}[ -]\d{{3,4}}){_END}",
     "document": documents.WORDS,  # near which letters and figures are a document's number
-    "birth": rf"(?i)\b(?:born(?: on)?|birth ?(?:day|date)|date of birth|d\.?o\.?b\.?|geboren am|né\(?e?\)? le|nacid[oa] el|nat[oa] il)[\"']?\s{{0,2}}(?:is|was|:|=)?\s{{0,2}}[\"']?({_DAY})",
+    "birth": rf"(?i)(?:^|[^a-z])(?:{_BORN})[\"']?\s{{0,2}}(?:is|was|:|：|=|es|est|é|è|ist|am|は|は、)?\s{{0,2}}[\"']?({_DAY})",
     "finnish_id": rf"{_EDGE}(\d{{6}}[-+A-FU-Y]\d{{3}}[0-9A-Y]){_END}",
     "spanish_id": rf"(?i){_EDGE}((?:\d{{8}}|[XYZ]\d{{7}})-?[A-Z]){_END}",
     "german_licence": rf"{_EDGE}([A-Z]{{2}}\d{{8}}[A-Z0-9]){_END}",
@@ -56,7 +60,7 @@ RULES = {
     "italian_licence": rf"{_EDGE}([A-Z]{{2}}\d{{7}}[A-Z]|U1[B-DF-HJ-NPR-UW-Z0-9]{{7}}[A-Z]){_END}",
     # A name is a person's where the words before it say so.
     "person": rf"(?:^|[^A-Za-z])(?:{_INTRODUCES})({_PROPER}(?: {_PROPER}){{0,2}})",
-    "ipv4_person": r"(?i)(?:client|user|visitor|remote)[ _-]?ip[\"']?\s*[:=]\s*[\"']?(\d{1,3}(?:\.\d{1,3}){3})",
+    "ip_person": r"(?i)(?:client|user|visitor|remote|customer|my|your|his|her|their|caller)(?:['’]?s)?[ _-]?ip(?:v?[46])?(?:[ _-]?addr(?:ess)?)?[\"']?\s{0,2}(?:[:=|]|is|was)\s{0,2}[\"']?(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7})",
 }  # fmt: skip
 
 PHONE_WORD = re.compile(

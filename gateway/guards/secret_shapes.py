@@ -8,7 +8,7 @@ _HEX = "[a-fA-F0-9]"
 _B64 = "[A-Za-z0-9+/]"
 
 # name: (beginning, letters, least, most) of tokens that say themselves what they are
-_PREFIXED: dict[str, tuple[str, str, int, int]] = {
+ISSUERS: dict[str, tuple[str, str, int, int]] = {
     "1password": ("A3-", "[A-Z0-9-]", 30, 40),
     "1password_service": ("ops_eyJ", _B64, 200, 900),
     "adobe": ("p8e-", "[A-Za-z0-9]", 32, 32),
@@ -31,12 +31,12 @@ _PREFIXED: dict[str, tuple[str, str, int, int]] = {
     "docker": ("dckr_[a-z]{3,4}_", _W, 27, 40),
     "doppler": ("dp\\.[a-z]{2,5}\\.", _AN, 40, 44),
     "duffel": ("duffel_(?:test|live)_", "[A-Za-z0-9_=-]", 43, 43),
-    "dynatrace": ("dt0c01\\.", "[A-Za-z0-9.]", 89, 89),
+    "dynatrace": ("dt0[cs]\\d\\d\\.", "[A-Za-z0-9.]", 89, 89),
     "easypost": ("EZ[AT]K", _AN, 54, 54),
     "facebook_page": ("EAA", _AN, 90, 400),
     "fio": ("fio-u-", "[A-Za-z0-9_=-]", 64, 64),
-    "figma": ("figd_", _W, 40, 45),
-    "flutterwave": ("FLW(?:SEC|PUB)K_TEST-", "[a-hA-H0-9X-]", 12, 34),
+    "figma": ("fig(?:d|o|oh|or)_", _W, 40, 45),
+    "flutterwave": ("FLW(?:SEC|PUB)K(?:_TEST)?-", "[a-hA-H0-9X-]", 12, 34),
     "fly": ("fm[12][ar]?_", "[A-Za-z0-9+/]", 100, 900),
     "fly_personal": ("fo1_", _W, 43, 43),
     "github": ("gh[pousr]_", _AN, 36, 40),
@@ -190,6 +190,39 @@ _PREFIXED: dict[str, tuple[str, str, int, int]] = {
     "yandex_oauth": ("y[0-3]_", _W, 50, 70),
     "slack_client": ("xox[cd]-", "[A-Za-z0-9%-]", 40, 250),
     "mandrill": ("md-", _W, 22, 22),
+    "akamai": ("ak[ab]b-", "[a-z0-9-]", 33, 33),
+    "amazon_marketplace": ("amzn\\.mws\\.", "[a-f0-9-]", 36, 36),
+    "amazon_login": ("amzn1\\.oa2-cs\\.v1\\.", "[a-f0-9]", 64, 64),
+    "apify": ("apify_api_", _AN, 36, 36),
+    "appwrite": ("standard_", "[a-f0-9]", 128, 256),
+    "axiom": ("xa[ap]t-", "[a-f0-9-]", 36, 36),
+    "backblaze": ("K00[0-9]", _B64, 27, 27),
+    "browserbase": ("bb_(?:live|test)_", _W, 24, 44),
+    "cloudflare": ("cf(?:k|ut|at)_", _AN, 44, 60),
+    "configcat": ("configcat-sdk-\\d/", "[A-Za-z0-9_/-]", 40, 50),
+    "confluent": ("cflt", "[A-Za-z0-9+/]", 56, 64),
+    "flagsmith": ("ser\\.", _AN, 22, 22),
+    "instagram": ("IG(?:QV|AA)", _AN, 100, 300),
+    "kaggle": ("KGAT_", "[a-f0-9]", 32, 32),
+    "klarna": ("klarna_(?:live|test)_api_", "[A-Za-z0-9+/=]", 40, 400),
+    "linkedin": ("WPL_AP[01]\\.", "[A-Za-z0-9+/=.]", 16, 60),
+    "meta_app": ("EAACEdEose0cBA", _AN, 20, 400),
+    "neptune": ("eyJhcGlf", "[A-Za-z0-9+/=]", 60, 400),
+    "netbird": ("nbp_", _AN, 36, 36),
+    "onesignal": ("os_v2_(?:app|org)_", "[a-z0-9]", 60, 120),
+    "packagist": ("packagist_[ou][ru]t_", "[a-f0-9]", 68, 68),
+    "paypal": ("A21AA", _W, 80, 120),
+    "pubnub": ("sec-c-", "[A-Za-z0-9=-]", 36, 64),
+    "rootly": ("rootly_", "[a-f0-9]", 64, 64),
+    "salesforce": ("00D[A-Za-z0-9]{12,15}!", "[A-Za-z0-9._]", 80, 120),
+    "salesforce_refresh": ("5Aep", "[A-Za-z0-9._]", 60, 120),
+    "segment": ("sgp_", _AN, 64, 64),
+    "stytch": ("secret-(?:live|test)-", "[A-Za-z0-9_=-]", 30, 60),
+    "tinybird": ("p\\.eyJ", "[A-Za-z0-9_.=-]", 60, 300),
+    "together": ("tgp_v1_", _W, 40, 48),
+    "uri_of_a_token": ("secret-token:", "[A-Za-z0-9._~%:-]", 16, 200),  # RFC 8959
+    "vercel_blob": ("vercel_blob_rw_", "[A-Za-z0-9_]", 32, 64),
+    "volcengine": ("AKLT", "[A-Za-z0-9+/=]", 40, 64),
 }  # fmt: skip
 
 _EDGE = r"(?:^|[^A-Za-z0-9_])"
@@ -197,7 +230,7 @@ _END = r"(?:$|[^A-Za-z0-9_-])"
 
 PREFIXED: dict[str, str] = {
     name: f"{_EDGE}({start}{letters}{{{least},{most}}}){_END}"
-    for name, (start, letters, least, most) in _PREFIXED.items()
+    for name, (start, letters, least, most) in ISSUERS.items()
 }
 
 # Tokens whose parts have a structure of their own.
@@ -213,7 +246,7 @@ STRUCTURED: dict[str, str] = {
     "azure_client_secret": r"(?:^|[^A-Za-z0-9_~.-])([A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.-]{31,34})(?:$|[^A-Za-z0-9_~-])",
     "azure_storage": r"(?i)AccountKey=([A-Za-z0-9+/]{60,90}={0,2})",
     "facebook_access": r"(?:^|\D)(\d{15,16}[|%][0-9A-Za-z_-]{27,40})(?:$|[^0-9A-Za-z_-])",
-    "mailgun": r"(?:^|[^A-Za-z0-9])((?:pub)?key-[a-f0-9]{32})(?:$|[^A-Za-z0-9])",
+    "mailgun": r"(?:^|[^A-Za-z0-9-])((?:pub)?key-[a-f0-9]{32})(?:$|[^A-Za-z0-9])",
     "mailchimp": r"(?:^|[^A-Za-z0-9-])([a-z0-9]{32}-us\d{1,2})(?:$|[^A-Za-z0-9])",
     "mapbox": r"([ps]k\.[A-Za-z0-9]{60}\.[A-Za-z0-9_-]{22})",
     "plaid": r"(access-(?:sandbox|development|production)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
@@ -238,50 +271,15 @@ STRUCTURED: dict[str, str] = {
     "kubernetes_secret": r"(?is)kind:\s*[\"']?secret[\"']?\s.{0,300}?\bdata:\s+[\w.-]+:\s*[\"']?([a-z0-9+/]{10,}={0,3})",
     "nuget_password": r"(?i)<add key=\"(?:cleartext)?password\"\s*value=\"([^\"]{8,})\"",
     "sumologic_id": r"(?i:sumo)[\w. -]{0,24}[\"']?\s{0,3}(?:=|:|,)\s{0,3}[\"']?(su[A-Za-z0-9]{12})(?:$|[^A-Za-z0-9])",
+    "databricks_numbered": r"(?:^|[^A-Za-z0-9])(dapi[a-f0-9]{32}-\d)(?:$|[^A-Za-z0-9])",
+    # Whoever issued it: a name for what it is, and then chance.
+    "telling_prefix": r"((?:pat|tok|token|key|secret|api|apikey|auth|live|access|refresh|webhook)[_-](?:[a-z0-9]{1,8}[_-]){0,2}[A-Za-z0-9]{24,200})(?:$|[^A-Za-z0-9_-])",
+    "bcrypt": r"(\$2[abxy]\$\d\d\$[A-Za-z0-9./]{53})",
+    "argon2": r"(\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/=]{8,88}\$[A-Za-z0-9+/=]{16,200})",
+    "apache_hash": r"(\$apr1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22})",
+    "directory_hash": r"(\{(?:SHA|SSHA|SSHA256|SSHA512)\}[A-Za-z0-9+/]{26,120}={0,2})",
+    "php_hash": r"(\$[PH]\$[A-Za-z0-9./]{31})(?:$|[^A-Za-z0-9./])",
+    "md5_crypt": r"(\$1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22})(?:$|[^A-Za-z0-9./])",
+    "shadow": r"(\$(?:5|6|y)\$(?:rounds=\d+\$)?[A-Za-z0-9./]{2,24}\$[A-Za-z0-9./]{43,86})(?:$|[^A-Za-z0-9./])",
     "contribsys": r"(?i)(?:contribsys|sidekiq)[\w.\" ]{0,20}[=:]\s*[\"']?([a-f0-9]{8}:[a-f0-9]{8})(?:$|[^a-f0-9])",
-}  # fmt: skip
-
-# A credential inside an address: scheme://user:secret@host
-ADDRESS = r"(?:^|[^A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{1,24}://[^\s:/@\"'<>]{0,64}:([^\s:/@\"'<>]{3,128})@[A-Za-z0-9\[%._-]+"
-
-# A name that promises a secret, an assignment, and a value.
-_NAMES = (
-    r"passw(?:or)?d|passwd|passphrase|pwd|_pass|\bpass|passwort|kennwort|contraseña|mot de passe|senha|wachtwoord|пароль|hasło|lösenord|密码|パスワード|비밀번호|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|access[ _.-]?id|private[ _.-]?key|"
-    r"auth[ _.-]?key|client[ _.-]?key|signing[ _.-]?key|encryption[ _.-]?key|app[ _.-]?key|app[ _.-]?id|account[ _.-]?key|credential|creds|auth|_key|[a-z]Key|login|dsn|session(?:[_-]?id)?|sessid"
-)
-_VENDORS = (
-    r"adafruit|adobe|airtable|algolia|alibaba|asana|atlassian|beamer|bitbucket|bittrex|cloudflare|codecov|cohere|coinbase|confluen[ct]e?|"
-    r"contentful|datadog|deepgram|deepseek|discord|dropbox|droneci|elevenlabs|etsy|facebook|fastly|finicity|finnhub|flickr|freshbooks|gemini|"
-    r"gitter|gocardless|groq|hashicorp|heroku|hubspot|intercom|jfrog|artifactory|jira|kraken|kucoin|launchdarkly|linear|linkedin|lob|looker|mailchimp|"
-    r"mailgun|mapbox|mattermost|meraki|messagebird|mistral|netlify|newrelic|new[-_]relic|nytimes|okta|openai|pagerduty|plaid|privateai|rapidapi|"
-    r"rollbar|segment|sendbird|sendgrid|sentry|shodan|sidekiq|snowflake|snyk|softlayer|sonar|sourcegraph|square|squarespace|stripe|sumo(?:logic)?|tavily|telegram|travis(?:ci)?|"
-    r"trello|twilio|twitch|twitter|typeform|vonage|yandex|zendesk|zoom"
-)
-_ASSIGN = r"[\w.\])-]{0,40}[\"'`]?\]?\s{0,4}(?::\s?&?[\w<>'\[\]]{1,24}\s?=|\||\s?(?:del|für|von|de|du|of|for)\s[\w ]{1,24}:|=>|:{1,3}=|\?=|={1,3}|:|,\s?[\"']|\()\s{0,4}[\"'`]{0,3}(?:base64:)?"
-_VALUE = r"([^\s\"'`,;<>(){}]{6,200})"
-
-ASSIGNED: dict[str, str] = {
-    "assigned_secret": f"(?:(?i:{_NAMES})){_ASSIGN}{_VALUE}",
-    "assigned_vendor": f"(?i)(?:^|[^a-z])(?:{_VENDORS}){_ASSIGN}{_VALUE}",
-    "named_value": rf"(?i)\"name\"\s*:\s*\"[^\"]{{0,20}}(?:{_VENDORS}|{_NAMES})[^\"]{{0,20}}\"\s*,\s*\"value\"\s*:\s*\"([^\"\s]{{8,200}})\"",
-    "authorization": r"(?i)(?:authorization|x-[a-z-]{0,20}(?:key|token)|api-?key|token)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:bearer|basic|token|api-token|apikey|key)\s+)?([A-Za-z0-9+/=_.~@-]{8,400})",
-    "curl_user": r"(?i)\bcurl\b[^\n]{0,300}\s(?:-u|--user)(?:=|\s{0,4})[\"']?([^\s:\"'$<]{0,64}:[\"']?[^\s\"'$]{3,64})",
-    "parameter_value": rf"(?i)\"[^\"]{{0,40}}(?:{_NAMES})[^\"]{{0,24}}\"\s*:\s*\{{\s*\"value\"\s*:\s*\"([^\"\s]{{6,200}})\"",
-    "pair": r"(?i)\b(?:log ?in|credentials?|creds|user(?:name)?|account|access)\b\s*[:=]?\s*[\w.@-]{2,40}\s+/\s+(\S{6,64})",
-    "piped": r"(?i)\becho\s+(?:-n\s+)?[\"']?([^\s\"'$]{6,64})[\"']?\s*\|\s*(?:docker|podman|sudo|helm|oras|gpg|kinit|passwd|chpasswd|cryptsetup|openssl|gh|vault|su)\b",
-    "here_string": r"(?i)\b(?:sudo|su|gpg|kinit|cryptsetup|ssh-add|passwd|docker login)\b[^\n|;]{0,60}<<<\s*[\"']?([^\s\"'$]{6,64})",
-    "auth_pair": r"(?i)\b(?:auth|basic_auth|login|credentials|http_basic)\s*[=(:]\s*[(\[]?\s*[\"'][^\"']{1,40}[\"']\s*,\s*[\"']([^\"'\s]{6,64})[\"']",
-    "seed_phrase": r"(?i)\b(?:seed|mnemonic|recovery)\b[^:=\n]{0,40}[:=]\s{0,2}[\"']?((?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})\b",
-    "sql_password": r"(?i)\b(?:identified by|password|pwd)\s+(?:by\s+)?'([^'\s]{6,64})'",
-    "environment_entry": rf"(?i)\bname:\s*[\"']?[\w.-]{{0,40}}(?:{_VENDORS}|{_NAMES})[\w.-]{{0,24}}[\"']?\s+value:\s*[\"']?([^\"'\s]{{8,200}})",
-    "xml_attribute": r"(?i)(?:key|name)\s*=\s*[\"'][^\"']{0,40}(?:password|passwd|pwd|secret|token|api_?-?key|connectionstring)[^\"']{0,24}[\"']\s+value\s*=\s*[\"']([^\"']{6,200})[\"']",
-    "command_password": r"(?i)\b(?:mysql\w*|mariadb\w*|sshpass|redis-cli|(?:docker|podman|oras|registry|nerdctl|oc|cf|az|skopeo|helm|crane|vault|argocd) login|svn|smbclient|ldapsearch|rabbitmqadmin|mongo\w*|sqlcmd|bcp|lftp|xfreerdp|mosquitto_\w+|htpasswd|openssl|(?:un)?zip|7z|keytool|ipmitool|impacket-\w+|evil-winrm|isql|clickhouse-client)\b[^\n|;]{0,160}?\s(?:-p ?|-a ?|-w ?|--?pass(?:word|wd|phrase)?[= ]|/p:|-passin pass:|-storepass )[\"']?([^\s\"'$<]{6,64})",
-    "net_use": r"(?i)\bnet use\b[^\n]{0,80}/user:\S{1,40}\s+[\"']?([^\s\"'/]{6,64})",
-    "netrc": r"(?i)\blogin\s+\S{1,64}\s+password\s+(\S{5,128})",
-    "pgpass": r"(?m)(?:^|[\s\"'`])(?:[\w*-]{1,40}\.){0,6}[\w*-]{1,40}:(?:\d{4,5}|\*):[\w*.-]{1,40}:[\w.-]{1,40}:([^\s:\"'`]{6,64})(?:$|[\s\"'`])",
-    "oracle_address": r"(?i)\b(?:jdbc:oracle:\w+:|sqlplus\s+|connect\s+)[\w$-]{1,40}/[\"']?([^\s/@\"']{5,64})@",
-    "query_parameter": r"(?i)[?&](?:app_?id|api_?key|key|access_token|auth_token|token|sig|signature|auth|secret|client_secret|subscription-key|code)=([A-Za-z0-9._~%+/-]{16,400})",
-    "spoken": r"(?i)(?:password|passphrase|passcode|passwort|kennwort|contraseña|mot de passe|senha|пароль|secret|token|api key|client secret|access key|key)\s+(?:(?:for|of|to|on)\s+[\w./-]{1,24}(?:\s[\w./-]{1,24})?\s+)?(?:is|was|ist|est|es|è|é|это|=|:|of|to)?\s{0,2}[\"'`]?([A-Za-z0-9+/=_~!?@#$%^&*.-]{8,200})",
-    "command_option": r"(?i)--?(?:password|token|api-?key|secret|vaulttoken)(?:=|\s+)[\"']?([^\s\"'$<{]{6,200})",
-    "xml_value": r"(?i)<(?:[\w:.-]*(?:password|secret|token|apikey))>([^<>\s]{6,200})</",
 }  # fmt: skip

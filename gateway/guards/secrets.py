@@ -12,16 +12,17 @@ import json
 import math
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 
+from gateway.guards import chance
+from gateway.guards import secret_places as places
 from gateway.guards import secret_shapes as shapes
 from gateway.guards.decode import View
 from gateway.guards.findings import Finding, Sample, covered
 from gateway.guards.patterns import Patterns
 
-_RULES = {**shapes.PREFIXED, **shapes.STRUCTURED, "address": shapes.ADDRESS, **shapes.ASSIGNED}
+_RULES = {**shapes.PREFIXED, **shapes.STRUCTURED, "address": places.ADDRESS, **places.ASSIGNED}
 
 
 class Secrets:
@@ -50,75 +51,31 @@ def _score(rule: str, value: str, before: str) -> float:
     if rule in _CHECKS:
         return _CHECKS[rule](value, before)
     if rule in shapes.PREFIXED:
-        return 0.95 if not _dull(value) and entropy(value) >= _least(len(value)) else 0.0
+        return 0.95 if not chance.dull(value) and chance.entropy(value) >= chance.least(len(value)) else 0.0
     if rule in shapes.STRUCTURED:
-        return 0.9 if not _PLACEHOLDER.search(value) and value.upper() != value.lower() else 0.0
+        return 0.9 if not chance.PLACEHOLDER.search(value) and value.upper() != value.lower() else 0.0
     return _assigned(value, before)
-
-
-# --- randomness -----------------------------------------------------------------------------------------------------
-
-
-def entropy(value: str) -> float:
-    """Shannon's, in bits a character."""
-    size = len(value)
-    return -sum(n / size * math.log2(n / size) for n in Counter(value).values()) if size else 0.0
-
-
-def _least(size: int) -> float:
-    return min(3.0, 0.55 * math.log2(max(2, size)))
-
-
-_PLACEHOLDER = re.compile(
-    r"x{4,}|X{4,}|\*{3,}|\.{3}|…|<[^>]*>|\$\{|\$\(|\{\{|%\(|your|example|sample|placeholder|changeme|change[-_]me|insert|dummy|redacted|fake"
-    r"|todo|my[-_](?:key|token|secret|password|api)|(?:test|demo)[-_](?:key|token|secret|api)|not[-_]a[-_]|secret[-_]here|[-_]here\b|process\.env|os\.environ|getenv",
-    re.I,
-)
-
-
-def _dull(value: str) -> bool:
-    """Placeholders, and values with one letter again and again."""
-    return bool(_PLACEHOLDER.search(value)) or max(Counter(value).values()) > len(value) * 0.45
-
-
-_WORDS = re.compile(r"[A-Za-z]?[a-z]{2,}|[A-Z]{2,}|[a-z]+")
-
-
-def _worded(value: str) -> bool:
-    """Made of words, as names and paths are: letters in runs, few digits."""
-    letters = sum(len(run) for run in _WORDS.findall(value) if _pronounced(run))
-    return letters >= 0.6 * sum(c.isalnum() for c in value)
-
-
-_CLUSTER = re.compile(r"[bcdfghjklmnpqrstvwxz]{4,}")
-
-
-def _pronounced(run: str) -> bool:
-    run = run.lower()
-    vowels = sum(run.count(v) for v in "aeiouy")
-    return len(run) >= 3 and 0.15 <= vowels / len(run) <= 0.75 and not _CLUSTER.search(run)
 
 
 # --- assigned values ------------------------------------------------------------------------------------------------
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-_NAMED = "(?:pass(?:w(?:or)?d|phrase|wort|code)?|kennwort|contraseña|mot de passe|senha|wachtwoord|пароль|hasło|lösenord|密码|パスワード|비밀번호)"
 _PASSWORD = re.compile(  # what stands before a password
-    rf"(?i){_NAMED}(?: \w{{1,12}}){{0,3}}?\w{{0,16}}[\"']?\]?\s{{0,4}}(?:=|:|=>|>|,(?=\s{{0,2}}[\"'])|:\s?\{{\s?\"value\"\s?:)\s{{0,4}}[\"']?$"
-    rf"|{_NAMED}\s(?:(?:for|of|to|on|für|de|du)\s[\w./-]{{1,24}}(?:\s[\w./-]{{1,24}})?\s)?(?:is|was|ist|est|es|è|é|это)?\s?[\"'`]?$"
-    r"|pwd\"?\s{0,3}[=:]\s{0,3}[\"']?$"
+    rf"(?i)(?:{places.WORDS}|\bpass|_pass|\bpw)(?: \w{{1,12}}){{0,3}}?\w{{0,16}}[\"']?\]?\s{{0,4}}(?:=|:|=>|>|\s\||,(?=\s{{0,2}}[\"'])|:\s?\{{\s?\"value\"\s?:)\s{{0,4}}[\"']?$"
+    rf"|(?:pwd|psk)\"?\s{{0,3}}[=:]\s{{0,3}}[\"']?$"
 )
 _CODE = re.compile(
-    r"[()\[\]{}$<>|\\]|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await|await)\b",
+    r"[()\[\]{}<>|\\]|^\$|\$[A-Z_]{3}|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await|await)\b",
     re.I,
 )
+_BASE64 = re.compile(
+    r"[A-Za-z0-9+/]{32,}={0,2}"
+)  # may begin with a slash, as no path of that length goes without a dot
 _NO_SECRET = re.compile(  # names that hold a secret's word and no secret
     r"(?i)(?:credentials?[-_ ]?id|key[-_ ]?(?:id|frame|word|board|vault|chars|path|name|space|length)|public[-_ ]?key|(?:secret|token|key|credentials?)[-_. ]?(?:length|name|type|url|path|count|limit|size)"
     r"|csrf|xsrf|monkey|tokeni[sz]|max_?tokens|jsonwebtoken|keyframe\w*|to_?store_?secrets?|author\w*)[\w\"' -]{0,24}[=:,(>]+\s{0,4}[\"'`]*$"
 )
-_ALPHABET = re.compile(r"0123456789|abcdefgh|12345678|qwerty", re.I)
 _HASHED = re.compile(
-    r"(?i)(?:sha\d*|md5|integrity|checksum|digest|hash|commit|etag|revision|public[-_ ]?key|version)[\w\"' ]{0,12}[=:]\s*[\"']?$|h1:$"
+    r"(?i)(?:sha-?\d+|md5|integrity|checksum|digest|hash|commit|etag|revision|public[-_ ]?key|version)[\w\"' ]{0,12}[=:]\s*[\"']?$|h1:$"
 )
 
 
@@ -126,31 +83,39 @@ def _assigned(value: str, before: str) -> float:
     if value.endswith("..."):
         return 0.0
     value = value.rstrip(".,:;)\\")
-    if _dull(value) or _CODE.search(value) or _HASHED.search(before) or _NO_SECRET.search(before):
+    code = _CODE.search(value) and not _BASE64.fullmatch(value)
+    if chance.dull(value) or code or _HASHED.search(before) or _NO_SECRET.search(before):
         return 0.0
     if _PASSWORD.search(before):
         return _password(value, before)
-    if not random_looking(value):
+    if not chance.random_looking(value):
         return 0.0
     if _STRONG.search(before):
         return 0.7
+    if _SESSION.search(before):
+        return 0.0 if chance.UUID.fullmatch(value) or len(value) < 24 else 0.6
     # `key`, `auth` and the names of vendors say less: such a value must look the more like chance.
     return (
         0.6
-        if not _UUID.fullmatch(value) and len(value) >= 14 and entropy(value) >= 0.75 * math.log2(len(value))
+        if not chance.UUID.fullmatch(value)
+        and len(value) >= 14
+        and chance.entropy(value) >= 0.75 * math.log2(len(value))
         else 0.0
     )
 
 
 _STRONG = re.compile(
-    r"(?i)(?:passw(?:or)?d|passwd|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|private[ _.-]?key|client[ _.-]?key|encryption[ _.-]?key|x-[a-z-]{0,20}key|bearer|authorization|_key|app_key|credentials?)"
+    r"(?i)(?:passw(?:or)?d|passwd|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|private[ _.-]?key|client[ _.-]?key|encryption[ _.-]?key|(?:subscription|master|preshared|storage|signing|recovery)[ _.-]?key|psk|(?:recovery|backup) codes?|x-[a-z-]{0,20}key|bearer|authorization|_key|app_key|credentials?)"
     r"[\w\"'`\]) ]{0,12}(?:(?:for|of|to|on) [\w./-]{1,24} )?(?:[:=,>(?|]|\bis\b|bearer|basic|\"value\"|\s){1,8}[\"'`\s]{0,4}(?:base64:)?$"
 )
 
 
+_SESSION = re.compile(r"(?i)sess(?:ion)?[-_]?(?:id|token)?[\"']?\s?[=:]\s?[\"']?$")
+
+
 def _password(value: str, before: str = "") -> float:
     """A password may be a word with figures or signs; a bare word is a type or a placeholder."""
-    if random_looking(value):
+    if chance.random_looking(value):
         return 0.8
     return 0.6 if 6 <= len(value) <= 64 and _chosen(value) else 0.0
 
@@ -168,47 +133,38 @@ def _chosen(value: str) -> bool:
     if letters and mixed and _SIGNS.search(value):
         return True
     return any(
-        len(part) >= 5 and part.lower() != part and not _worded(part) for part in _PARTS.findall(value)
+        len(part) >= 5 and part.lower() != part and not chance.worded(part) for part in _PARTS.findall(value)
     )
 
 
 def _given(value: str, before: str) -> float:
     """What stands where only a password stands."""
-    return 0.0 if _dull(value) or _CODE.search(value) else _password(value)
+    return 0.0 if chance.dull(value) or _CODE.search(value) or _EXAMPLE.fullmatch(value) else _password(value)
+
+
+def _spoken(value: str, before: str) -> float:
+    """Without a word or a sign between, what follows may be the sentence: it must not look like a word."""
+    bare = _BARE.search(before) and not _SIGNS.search(value) and not chance.random_looking(value)
+    return 0.0 if bare else _given(value, before)
+
+
+_BARE = re.compile(rf"(?:{places.WORDS})\s+$", re.I)
+_EXAMPLE = re.compile(r"(?:my[-_]?)?(?:pass(?:word)?|secret|user)[-_]?\d{0,4}", re.I)
 
 
 def _parameter(value: str, before: str) -> float:
-    return 0.7 if random_looking(value) and not _UUID.fullmatch(value) and not _dull(value) else 0.0
+    return (
+        0.7
+        if chance.random_looking(value) and not chance.UUID.fullmatch(value) and not chance.dull(value)
+        else 0.0
+    )
 
 
 def _mixed(value: str, before: str) -> float:
     """Letters of both cases and figures, as only chance makes them."""
     kinds = (str.islower, str.isupper, str.isdigit)
-    good = all(any(kind(c) for c in value) for kind in kinds) and random_looking(value)
-    return 0.8 if good and not _dull(value) else 0.0
-
-
-def random_looking(value: str) -> bool:
-    """Letters and figures mixed as chance mixes them, and no words."""
-    if _UUID.fullmatch(value):
-        return value[14] != "1"  # made from the time, not by chance
-    size = len(value)
-    figures = sum(c.isdigit() for c in value)
-    if size < 10 or figures < 2 or figures == size or _ALPHABET.search(value):
-        return False
-    if _worded(value) or value.count(".") > 3 or value.count("/") > 3:
-        return False
-    changes = len(_CHANGE.findall(value))
-    if size >= 20 and len(_CASE.findall(value)) >= 6:
-        changes += 3
-    if changes < (3 if size >= 20 else 2):
-        return False
-    hexadecimal = all(c in "0123456789abcdefABCDEF" for c in value)
-    return entropy(value) >= min(2.9 if hexadecimal else 3.5, 0.72 * math.log2(size))
-
-
-_CASE = re.compile(r"(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]")
-_CHANGE = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+    good = all(any(kind(c) for c in value) for kind in kinds) and chance.random_looking(value)
+    return 0.8 if good and not chance.dull(value) else 0.0
 
 
 # --- what a format promises -----------------------------------------------------------------------------------------
@@ -223,7 +179,7 @@ def _github(value: str, before: str) -> float:
         digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[digit] + digits
     if len(value) == 40 and digits.rjust(6, "0") == check:
         return 0.99
-    return 0.9 if head and not _dull(value) and entropy(value) >= 3 else 0.0
+    return 0.9 if head and not chance.dull(value) and chance.entropy(value) >= 3 else 0.0
 
 
 def _jwt(value: str, before: str) -> float:
@@ -241,7 +197,7 @@ def _openai(value: str, before: str) -> float:
 
 
 def _anthropic(value: str, before: str) -> float:
-    return 0.95 if value.endswith("AA") and not _dull(value) else 0.0
+    return 0.95 if value.endswith("AA") and not chance.dull(value) else 0.0
 
 
 def _aws(value: str, before: str) -> float:
@@ -250,7 +206,7 @@ def _aws(value: str, before: str) -> float:
 
 def _jfrog(value: str, before: str) -> float:
     """Two short beginnings that capitals alone may have by chance."""
-    if len(value) > 20 and _dull(value):
+    if len(value) > 20 and chance.dull(value):
         return 0.0
     return (
         0.8
@@ -264,7 +220,7 @@ def _google(value: str, before: str) -> float:
     """A browser key is public by design, and documents print it; it counts where something calls it a key."""
     return (
         0.0
-        if _dull(value) or entropy(value) < 4 or _ALPHABET.search(value)
+        if chance.dull(value) or chance.entropy(value) < 4 or chance.ALPHABET.search(value)
         else 0.95
         if before.strip()
         else 0.4
@@ -272,11 +228,16 @@ def _google(value: str, before: str) -> float:
 
 
 def _vault_old(value: str, before: str) -> float:
-    return 0.8 if random_looking(value[2:]) else 0.0
+    return 0.8 if chance.random_looking(value[2:]) else 0.0
+
+
+def _body(value: str, before: str) -> float:
+    """What follows the last sign, for the prefix is made of words."""
+    return _mixed(re.split("[_-]", value)[-1], before)
 
 
 def _service(value: str, before: str) -> float:
-    return 0.8 if random_looking(value.partition("_")[2]) and not _dull(value) else 0.0
+    return 0.8 if chance.random_looking(value.partition("_")[2]) and not chance.dull(value) else 0.0
 
 
 def _sumologic(value: str, before: str) -> float:
@@ -286,12 +247,12 @@ def _sumologic(value: str, before: str) -> float:
 def _address(value: str, before: str) -> float:
     """What is the same as the user's name, or says that it is a password, is an example."""
     name = before[:-1].rsplit("/", 1)[-1]
-    if value == name or _dull(value) or _NO_PASSWORD.search(value):
+    if value == name or chance.dull(value) or _NO_PASSWORD.search(value):
         return 0.0
     return 0.8
 
 
-_NO_PASSWORD = re.compile(r"[${}<>()*]|%[A-Z_]+%|%[sd]\b|^pass(?:word)?$|^user", re.I)
+_NO_PASSWORD = re.compile(r"^\$|\$[A-Z_]{3}|[{}<>()*]|%[A-Z_]+%|%[sd]\b|^pass(?:word)?$|^user", re.I)
 
 
 def _seed(value: str, before: str) -> float:
@@ -301,22 +262,24 @@ def _seed(value: str, before: str) -> float:
 
 def _private_key(value: str, before: str) -> float:
     body = value.split("-----", 2)[-1]
-    return 0.95 if sum(c.isalnum() for c in body) >= 48 and not _PLACEHOLDER.search(body[:64]) else 0.0
+    return 0.95 if sum(c.isalnum() for c in body) >= 48 and not chance.PLACEHOLDER.search(body[:64]) else 0.0
 
 
 def _curl(value: str, before: str) -> float:
     secret = value.partition(":")[2]
     secret = secret.strip("\"'")
-    plain = _worded(secret) and not any(c.isdigit() for c in secret)
+    plain = chance.worded(secret) and not any(c.isdigit() for c in secret)
     return (
-        0.7 if not _dull(secret) and not plain and entropy(secret) > 2 and secret[:1] not in "<[{*" else 0.0
+        0.7
+        if not chance.dull(secret) and not plain and chance.entropy(secret) > 2 and secret[:1] not in "<[{*"
+        else 0.0
     )
 
 
 _CHECKS = {"github": _github, "jwt": _jwt, "openai": _openai, "openai_project": _openai, "anthropic": _anthropic, "aws_access_key": _aws,
            "address": _address, "private_key": _private_key, "jfrog": _jfrog, "google_api": _google, "vault_old": _vault_old,
-           "sumologic_id": _sumologic, "curl_user": _curl, "ngrok": _mixed, "secret_key": _mixed, "service_key": _service, "resend": _mixed, "retool": _mixed,
+           "sumologic_id": _sumologic, "curl_user": _curl, "ngrok": _mixed, "secret_key": _mixed, "service_key": _service, "resend": _mixed, "retool": _mixed, "telling_prefix": _body, "backblaze": _mixed, "paypal": _mixed, "volcengine": _mixed,
            "brave": _mixed, "dropbox": _mixed, "voyage": _mixed, "crates": _mixed, "telnyx": _mixed, "mollie": _mixed, "gocardless": _mixed, "query_parameter": _parameter,
-           **dict.fromkeys(("command_password", "net_use", "netrc", "pgpass", "oracle_address", "xml_attribute", "pair", "piped", "here_string", "auth_pair", "sql_password"), _given), "seed_phrase": _seed}  # fmt: skip
+           **dict.fromkeys(("command_password", "net_use", "netrc", "pgpass", "oracle_address", "xml_attribute", "pair", "piped", "here_string", "auth_pair", "sql_password", "used_as", "logged_in", "configured", "windows_password", "variable_default", "secret_set", "xml_entry", "xml_value"), _given), "spoken_password": _spoken, "bearer": _parameter, "address_token": _parameter, "seed_phrase": _seed}  # fmt: skip
 
 SCANNER = Secrets()
