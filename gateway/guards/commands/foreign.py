@@ -64,7 +64,9 @@ def _connects(run: Run) -> bool:
 
 def _shell_over_net(pipe: Pipe) -> bool:
     over = any(run.name in LISTENERS or (run.name == "openssl" and "s_client" in run.words) for run in pipe)
-    return over and any(run.name in SHELLS and reads_input(run) for run in pipe)
+    return over and any(
+        each.name in SHELLS and reads_input(each) for run in pipe for each in (run, *run.within)
+    )
 
 
 # --- programs that nobody has read ---
@@ -121,12 +123,12 @@ def _runs_what(line: Runs, makes: Makes) -> bool:
     for pipe in line.pipes:
         making = False
         for run in pipe:
-            if making and reads_input(run):
+            if making and _takes_program(run):
                 return True
             making = making or any(map(makes, (run, *run.within)))
         if any(_becomes_program(run) and any(map(makes, run.within)) for run in pipe):
             return True
-        if earlier and pipe[0].name in ("}", "done", "fi", "esac") and any(map(reads_input, pipe[1:])):
+        if earlier and pipe[0].name in ("}", "done", "fi", "esac") and any(map(_takes_program, pipe[1:])):
             return True
         if not said.isdisjoint(map(_program_file, pipe)):
             return True
@@ -134,6 +136,11 @@ def _runs_what(line: Runs, makes: Makes) -> bool:
             earlier = True
             said.update(name for run in pipe for name in _files_of(run) if name not in ("", "-", "null"))
     return False
+
+
+def _takes_program(run: Run) -> bool:
+    """Whether it, or one within it, reads a program from its input."""
+    return any(map(reads_input, (run, *run.within)))
 
 
 _AS_COMMAND = re.compile(rf"(?:^|[;&|\n({{]\s*|\beval\s+[\"']?){SUBSTITUTED}(?:[\s;]|$)")
@@ -163,6 +170,8 @@ def _files_of(run: Run) -> Iterator[str]:
             run.name == "wget" and re.fullmatch(r"-[a-zA-Z]*O", flag)
         ):
             yield value.rsplit("/", 1)[-1]
+    if run.name == "tee":
+        yield from (word.rsplit("/", 1)[-1] for word in run.plain)
     if run.name == "wget" or (run.name == "curl" and "O" in run.flags):
         yield from (word.rsplit("/", 1)[-1] for word in run.plain if "/" in word)
     yield from (each.target.rsplit("/", 1)[-1] for each in run.redirects if each.way in WRITES)
@@ -173,9 +182,12 @@ _EXPANSION = re.compile(rf"\$\w+|\$[@*!_]|\$\{{[^}}]*\}}|{SUBSTITUTED}")
 
 
 def hides_program(line: Runs) -> bool:
-    return any(run.split or _PATTERN.match(run.path) or (run.pieced and _known(run.path)) for run in line.all)
+    return any(
+        run.split or _PATTERN.match(run.path) or ((run.pieced or "^" in run.path) and _known(run.path))
+        for run in line.all
+    )
 
 
 def _known(path: str) -> bool:
-    name = _EXPANSION.sub("", path).rsplit("/", 1)[-1].lower()
+    name = _EXPANSION.sub("", path).replace("^", "").rsplit("/", 1)[-1].lower()
     return re.sub(r"\d", "0", name) in COMMANDS

@@ -76,12 +76,22 @@ def sends_out(line: Runs) -> bool:
 def _sends(pipe: Pipe, *, encoded: bool) -> bool:
     secret = key = False  # whether one before says such
     for run in pipe:
-        if run.name in _SENDERS and (secret or _uploads(run) or _spells(run, encoded=encoded)):
+        if (
+            run.name in _SENDERS
+            and not _stays(run)
+            and (secret or _uploads(run) or _spells(run, encoded=encoded))
+        ):
             return True
         if run.name in _CARRIERS and (key or _carries(run)):
             return True
         secret, key = secret or _gives(run), key or _gives_key(run)
     return False
+
+
+def _stays(run: Run) -> bool:
+    """Whether it goes nowhere but to one's own machine."""
+    hosts = [word for word in run.plain if _ADDRESS.match(word)]
+    return bool(hosts) and all(map(_OWN_MACHINE.match, hosts))
 
 
 def _gives(run: Run) -> bool:
@@ -120,6 +130,8 @@ def _sent(run: Run) -> list[str]:
     return [word for flag, word in pairwise(("", *run.words)) if flag not in _OWN]
 
 
+_ADDRESS = re.compile(r"\w+://|localhost\b|[\w-]+(?:\.[\w-]+)+(?:[:/]|$)")
+_OWN_MACHINE = re.compile(r"(?:https?://)?(?:localhost|127\.0\.0\.1|\[?::1\]?)(?:[:/]|$)")
 _HOST = re.compile(rf"://{SUBSTITUTED}(?:[:/]|$)")
 
 

@@ -24,7 +24,7 @@ _LATER = re.compile(
     r"|update-motd\.d/.+|xdg/autostart/.+|environment)|/var/spool/(?:cron|at)/?.*|(?:/usr)?/lib/systemd/system/.+"
 )
 _CREDENTIAL = re.compile(
-    r"(?:^|.*[/\\])(?:\.ssh[/\\](?:id_[\w-]+|[\w.-]*(?:_rsa|_ed25519|_ecdsa|_dsa)|\*|identity|\.?)|\.ssh|\.aws(?:[/\\](?:credentials|\*|sso.*)?)?|\.gnupg(?:[/\\].*)?|\.netrc|_netrc|\.git-credentials|\.pgpass"
+    r"(?:^|.*[/\\])(?:\.ssh[/\\](?:id[_*?][\w*?-]*|[\w.-]*(?:_rsa|_ed25519|_ecdsa|_dsa)|\*|identity|\.?)|\.ssh|\.aws(?:[/\\](?:cred[\w*?]*|\*|sso.*)?)?|\.gnupg(?:[/\\].*)?|\.netrc|_netrc|\.git-credentials|\.pgpass"
     r"|\.docker[/\\]config\.json|\.config[/\\]gcloud(?:[/\\].*(?:credentials|tokens).*|[/\\]?)|\.config[/\\]gh[/\\]hosts\.yml|\.azure[/\\].*[tT]oken.*|\.password-store(?:[/\\].*)?"
     r"|Login Data|logins\.json|key[34]\.db|cookies\.sqlite|wallet\.dat|\.ethereum[/\\]keystore.*|\.config[/\\]solana[/\\]id\.json|\.electrum[/\\]wallets.*|login\.keychain(?:-db)?|ntds\.dit)$"
     r"|/etc/(?:shadow|gshadow|master\.passwd|krb5\.keytab|ssh/ssh_host_\w+_key)-?$|/proc/(?:\d+|self|\*|\$\w+)/environ$"

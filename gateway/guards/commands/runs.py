@@ -30,6 +30,20 @@ _WRAPPERS = {
     "taskset": ("", 1), "unshare": ("", 0), "caffeinate": ("tw", 0), "start": ("", 0), "then": ("", 0), "else": ("", 0), "elif": ("", 0),
     "if": ("", 0), "while": ("", 0), "until": ("", 0), "do": ("", 0), "!": ("", 0), "{": ("", 0), "&": ("", 0),
 }  # fmt: skip
+_ROOTS = ("sudo", "su", "doas")  # a shell, where no program is named
+_VALUED = (
+    "--user",
+    "--group",
+    "--host",
+    "--chdir",
+    "--signal",
+    "--kill-after",
+    "--adjustment",
+    "--unset",
+    "--max-args",
+    "--max-procs",
+    "--delimiter",
+)
 _CONTAINERS = frozenset((
     "docker", "podman", "kubectl", "nerdctl", "lxc", "nsenter", "wsl", "tmux", "screen", "parallel",
 ))  # fmt: skip
@@ -197,7 +211,7 @@ def _behind(words: list[str], valued: str, skipped: int, settings: list[tuple[st
         if match := _SETTING.match(word):
             settings.append((match[1], match[2]))
         elif word.startswith("-") and len(word) > 1:
-            at += len(word) == 2 and word[1] in valued
+            at += word in _VALUED if word.startswith("--") else len(word) == 2 and word[1] in valued
         elif skipped:
             skipped -= 1
         else:
@@ -211,7 +225,7 @@ def _texts(run: Run, before: Pipe) -> Iterator[str]:
     name, words = run.name, run.words
     if name in SHELLS or name in ("su", "sg", "runuser", "script", "cmd", "wsl", *POWERSHELLS):
         yield from _handed(name, words)
-    if name in SHELLS and reads_input(run):
+    if name in (*SHELLS, *_ROOTS) and reads_input(run):
         yield from (each.target for each in run.redirects if each.way in _HERE)
         if before and before[-1].name in ("echo", "printf"):
             yield " ".join(word for word in before[-1].words if not word.startswith("-"))
@@ -277,8 +291,11 @@ def reads_input(run: Run) -> bool:
     if run.name in SHELLS:
         script = (run.plain or ["/dev/stdin"])[0]
         return not any(map(_OPTION_C.fullmatch, run.words)) and (script == "/dev/stdin" or "-s" in run.words)
+    if run.name in _ROOTS:  # with a program behind it, that would be the name
+        return not any(map(_OPTION_C.fullmatch, run.words))
     if run.name in POWERSHELLS:
         return run.words[-1:] in ((), ("-",))
     if language(run.name) in LANGUAGES:
-        return not run.code and (not run.plain or run.words[:1] == ("-",))
+        module = any(word.startswith("-m") for word in run.words)
+        return not run.code and not module and (not run.plain or run.words[:1] == ("-",))
     return run.name in EVALUATORS or (run.name in ("source", ".") and run.words[:1] == ("/dev/stdin",))
