@@ -15,7 +15,7 @@ _IS = r"\s(?:is|was|ist|lautet|est|es|è|é|är|er|on|to|jest|это)\s{1,3}|\s?
 # A name that promises a secret, an assignment, and a value.
 _NAMES = (
     r"passw(?:or)?d|passphrase|passwd|pwd|\bpw\b|_pass|\bpass|passwort|kennwort|contraseña|mot de passe|senha|wachtwoord|пароль|hasło|lösenord|密码|パスワード|비밀번호|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|access[ _.-]?id|private[ _.-]?key|(?:subscription|master|preshared|pre-shared|storage|function|recovery|host)[ _.-]?key|"
-    r"auth[ _.-]?key|client[ _.-]?key|signing[ _.-]?key|encryption[ _.-]?key|app[ _.-]?key|app[ _.-]?id|account[ _.-]?key|credential|creds|auth|_key|[a-z]Key|login|dsn|session(?:[_-]?id)?|sessid|\bpsk|(?:recovery|backup) codes?"
+    r"auth[ _.-]?key|client[ _.-]?key|signing[ _.-]?key|encryption[ _.-]?key|app[ _.-]?key|app[ _.-]?id|account[ _.-]?key|credential|creds|auth|_key|[a-z]Key|login|dsn|\bjwt|session(?:[_-]?id)?|sessid|\bpsk|(?:recovery|backup) codes?"
 )
 _VENDORS = (
     r"adafruit|adobe|airtable|algolia|alibaba|asana|atlassian|beamer|bitbucket|bittrex|cloudflare|codecov|cohere|coinbase|confluen[ct]e?|"

@@ -266,7 +266,7 @@ STRUCTURED: dict[str, str] = {
     "cloud_messaging": r"(?:^|[^A-Za-z0-9])(AAAA[A-Za-z0-9_-]{7}:[A-Za-z0-9_-]{140})",
     "ngrok": r"(?:^|[^A-Za-z0-9_])(2[A-Za-z0-9]{26}_[A-Za-z0-9]{20,25})(?:$|[^A-Za-z0-9_])",
     "square_oauth": r"(sq0csp-[A-Za-z0-9_-]{43})",
-    "npm_auth": r"(?i)(_(?:authToken|auth)\s*=\s*[\"']?(?:npm_[a-z0-9]{8,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|[a-z0-9+/]{12,}={1,2}))",
+    "npm_auth": r"(?i)(_(?:authToken|auth)\s*=\s*[\"']?(?:npm_[a-z0-9]{8,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|[a-z0-9+/]{12,}={1,2})|//[a-z0-9.-]+/[a-z0-9/._-]*:_authToken\s*=\s*[\"']?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})",
     "jfrog": r"(?:^|[\s=:\"'])((?:AKC|AP[0-9ABCDEF])[A-Za-z0-9]{10,})(?:$|[\s\"',;])",
     "kubernetes_secret": r"(?is)kind:\s*[\"']?secret[\"']?\s.{0,300}?\bdata:\s+[\w.-]+:\s*[\"']?([a-z0-9+/]{10,}={0,3})",
     "nuget_password": r"(?i)<add key=\"(?:cleartext)?password\"\s*value=\"([^\"]{8,})\"",

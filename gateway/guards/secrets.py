@@ -71,7 +71,7 @@ _BASE64 = re.compile(
     r"[A-Za-z0-9+/]{32,}={0,2}"
 )  # may begin with a slash, as no path of that length goes without a dot
 _NO_SECRET = re.compile(  # names that hold a secret's word and no secret
-    r"(?i)(?:credentials?[-_ ]?id|key[-_ ]?(?:id|frame|word|board|vault|chars|path|name|space|length)|public[-_ ]?key|(?:secret|token|key|credentials?)[-_. ]?(?:length|name|type|url|path|count|limit|size)"
+    r"(?i)(?:credentials?[-_ ]?id|(?<!access)(?<!access[-_ ])key[-_ ]?id|key[-_ ]?(?:frame|word|board|vault|chars|path|name|space|length)|public[-_ ]?key|(?:secret|token|key|credentials?)[-_. ]?(?:length|name|type|url|path|count|limit|size)"
     r"|csrf|xsrf|monkey|tokeni[sz]|max_?tokens|jsonwebtoken|keyframe\w*|to_?store_?secrets?|author\w*)[\w\"' -]{0,24}[=:,(>]+\s{0,4}[\"'`]*$"
 )
 _HASHED = re.compile(
@@ -105,7 +105,7 @@ def _assigned(value: str, before: str) -> float:
 
 
 _STRONG = re.compile(
-    r"(?i)(?:passw(?:or)?d|passwd|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|private[ _.-]?key|client[ _.-]?key|encryption[ _.-]?key|(?:subscription|master|preshared|storage|signing|recovery)[ _.-]?key|psk|(?:recovery|backup) codes?|x-[a-z-]{0,20}key|bearer|authorization|_key|app_key|credentials?)"
+    r"(?i)(?:passw(?:or)?d|passwd|secret|token|api[ _.-]?key|apikey|access[ _.-]?key|private[ _.-]?key|client[ _.-]?key|encryption[ _.-]?key|(?:subscription|master|preshared|storage|signing|recovery)[ _.-]?key|psk|\bjwt|(?:recovery|backup) codes?|x-[a-z-]{0,20}key|bearer|authorization|_key|app_key|credentials?)"
     r"[\w\"'`\]) ]{0,12}(?:(?:for|of|to|on) [\w./-]{1,24} )?(?:[:=,>(?|]|\bis\b|bearer|basic|\"value\"|\s){1,8}[\"'`\s]{0,4}(?:base64:)?$"
 )
 

@@ -87,6 +87,8 @@ PLACES = [
     "Ocp-Apim-Subscription-Key: 9f8e7d6c5b4a39281706f5e4d3c2b1a0",
     "SharedAccessKeyName=Root;SharedAccessKey=k8Jx9vQ2mZ7vJ3tLp5RwN1sH8dBc6Yk8Jx9vQ2mZ7vJ=",
     'secret_key = "/8Jx9vQ2mZ7vJ3tLp5RwN1sH8dBc6Yk8Jx9vQ2m"',
+    "//registry.test/npm/:_authToken=743b294a-cd03-11ec-9d64-0242ac120002",
+    "AWS_ACCESS_KEY_ID=yLryKGwcGc3ez9G8YAnjeYMQOc",
     "acme_token_v1_k8Jx9vQ2mZ7vJ3tLp5RwN1sH",
     "ci:$apr1$r31abcde$HqJZimcKQFAMYayBlzkrA/",
     "ci:{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=",
@@ -113,6 +115,7 @@ NO_PLACES = [
     "chatcmpl-9sLkJ2hQ7vXw3Zb5Tn8Yc1Rd",
     "cache-key-d41d8cd98f00b204e9800998ecf8427e",
     "WHERE session_id = '1c116740-9246-41bd-9571-4c3736de2416'",
+    "kms_key_id: 8Jx9vQ2mZ7vJ3tLp5RwN1sH8dBc6Y",
     "hash: $2b$12$ followed by the salt",
 ]  # fmt: skip
 
