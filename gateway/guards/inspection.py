@@ -13,7 +13,7 @@ from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.memory import Memory
 from gateway.guards.patterns import Patterns, Sieve
 from gateway.guards.rules import HIDDEN, PLACES, Rule
-from gateway.guards.strings import Piece
+from gateway.guards.strings import Path, Piece
 
 _PLACES = (*PLACES, "arguments", "result", "definition")  # those of bodies, and those of tools
 WINDOW = 32 * 1024  # characters scanned at a time, so that the clock is looked at in between
@@ -77,21 +77,17 @@ class Inspection:
         quiet = self._patterns.none_in([piece.text for piece in pieces])
         if quiet and not self.scans:  # invisible characters are all that could still be found
             pieces = [piece for piece in pieces if not piece.text.isascii()] if self.hidden else []
-        lines = self._command_lines(pieces)
-        by_right = frozenset([piece.path for piece, _ in lines])
-        hits = [
-            hit
-            for piece in pieces
-            for hit in self._piece(piece, deadline, quiet=quiet, command=piece.path in by_right)
-        ]
-        return [*hits, *(hit for piece, text in lines for hit in self._command(piece, text, deadline))]
+        lines = self._command_lines(pieces) if self._of_commands else []
+        by_right = {piece.path for piece, _ in lines}
+        hits = [hit for piece in pieces for hit in self._piece(piece, deadline, quiet, by_right)]
+        hits += [hit for piece, line in lines for hit in self._command(piece, line, deadline)]
+        return hits
 
-    def _command_lines(self, pieces: list[Piece]) -> list[tuple[Piece, str]]:
-        if not self._of_commands:
-            return []
+    @staticmethod
+    def _command_lines(pieces: list[Piece]) -> list[tuple[Piece, str]]:
         return command_arguments.lines([piece for piece in pieces if piece.place == "arguments"])
 
-    def _piece(self, piece: Piece, deadline: float, *, quiet: bool, command: bool) -> Iterator[Hit]:
+    def _piece(self, piece: Piece, deadline: float, quiet: bool, by_right: set[Path]) -> Iterator[Hit]:
         if time.perf_counter() > deadline:
             raise Overrun
         if self.hidden is not None and self.hidden.covers(piece.place):
@@ -107,7 +103,7 @@ class Inspection:
             if statement and rule.scanner in SQL_SCANNERS:
                 yield from self._sql(rule, piece)
                 continue
-            if command and rule.scanner == "command_injection":
+            if rule.scanner == "command_injection" and piece.path in by_right:
                 continue
             for finding in self._scanned(rule.scanner, text, deadline):
                 if finding.score >= _least(rule):

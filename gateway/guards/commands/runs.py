@@ -50,6 +50,7 @@ _CONTAINERS = frozenset((
 _SETTING = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.S)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\b[^}]*\})")
 _OPTION_C = re.compile(r"-[a-zA-Z]*c|--command|/c|/k", re.I)
+_POWER_C = re.compile(r"[-/]c(?:o|om|omm|omma|omman|ommand)?", re.I)
 _CODE = re.compile(r"-[a-zA-Z0-9]*[ceEr]|--?eval|--print|-p")
 _HERE = ("<<", "<<<")
 EVALUATORS = ("iex", "invoke-expression")
@@ -113,7 +114,9 @@ def read(text: str) -> Runs:
 class _Reader:
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
-        self._makers: dict[str, list[Run]] = {}  # what a variable's value was made by
+        self._makers: dict[
+            str, list[Run]
+        ] = {}  # what a variable's value was made by; one list for all of a command's
         self._left = EXPANDED
         self._programs = MOST
 
@@ -151,9 +154,8 @@ class _Reader:
         pieced = any(word.pieced and text == path for word, text in zip(its, words[first:], strict=True))
         split = any(word.split for word in its)
         redirects = tuple(Redirect(each.way, self._known(each.target)) for each in command.redirects)
-        made = [
-            run for word in command.words for name in self._named(word.text) for run in self._makers[name]
-        ]
+        made = {name: self._makers[name] for word in command.words for name in self._named(word.text)}
+        within += [run for makers in {id(each): each for each in made.values()}.values() for run in makers]
         code = _code(_name(path), rest[1:], redirects)
         return Run(
             _name(path),
@@ -165,14 +167,15 @@ class _Reader:
             pieced,
             split,
             code,
-            [*within, *made],
+            within,
         )
 
     def _keep(self, words: list[str], within: list[Run]) -> None:
+        made = list(within)
         for word in words:
             if match := _SETTING.match(word):
                 self._values[match[1]] = match[2]
-                self._makers[match[1]] = within if SUBSTITUTED in match[2] else []
+                self._makers[match[1]] = made if SUBSTITUTED in match[2] else []
 
     def _named(self, text: str) -> list[str]:
         """The variables in it that this line has set."""
@@ -245,15 +248,17 @@ def _texts(run: Run, before: Pipe) -> Iterator[str]:
 
 
 def _handed(name: str, words: tuple[str, ...]) -> Iterator[str]:
+    power = name in POWERSHELLS
     for at, word in enumerate(words[:-1]):
-        if _OPTION_C.fullmatch(word):
-            whole = name in ("cmd", *POWERSHELLS)
-            yield " ".join(words[at + 1 :]) if whole else words[at + 1]
+        if (_POWER_C if power else _OPTION_C).fullmatch(word):
+            yield " ".join(words[at + 1 :]) if power or name == "cmd" else words[at + 1]
             return
+    if power:
+        yield from (word for word in words if " " in word)
 
 
 def _of_find(words: tuple[str, ...]) -> Iterator[str]:
-    """What stands between -exec and its end, with quotes where they were."""
+    """What stands between -exec and its end."""
     found: list[str] | None = None
     for word in words:
         if word in ("-exec", "-execdir", "-ok", "-okdir", "-x", "-X"):
@@ -262,7 +267,7 @@ def _of_find(words: tuple[str, ...]) -> Iterator[str]:
             yield " ".join(found)
             found = None
         elif found is not None:
-            found.append(shlex.quote(word) if " " in word else word)
+            found.append(shlex.quote(word))
     if found:
         yield " ".join(found)
 
