@@ -7,6 +7,7 @@ a thing twice, or in another spelling, is refused.
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import repeat
 from typing import Annotated, Any
 
 import msgspec
@@ -15,7 +16,7 @@ from gateway import body as bodies
 from gateway import endpoints
 from gateway.call import Call, Operation
 from gateway.errors import BadRequest
-from gateway.known import LONGEST, MOST
+from gateway.known import LONGEST, MOST, Known
 from gateway.types import Receive, Scope
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -29,7 +30,9 @@ _scalars: dict[type, Any] = {
 _UNCHARGED = frozenset({"count_tokens", "models", "model"})
 _SUBJECTS = {"tools/call": "tool", "prompts/get": "prompt", "resources/read": "resource"}
 _LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
-_READ = frozenset({"model", "stream", *_LIMITS})
+_SCALARS = ("stream", *sorted(_LIMITS))
+_READ = frozenset({"model", *_SCALARS})
+_NOTHING = msgspec.Raw()
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -61,16 +64,33 @@ def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
         config = members(fields["generationConfig"]) if "generationConfig" in fields else {}
         limit = _value(config, "maxOutputTokens", int)
         return Operation("llm", name, charged, endpoint.model, endpoint.stream, limit)
-    model = endpoint.model or _value(fields, "model", str)
+    own = _NOTHING if endpoint.model else fields.get("model", _NOTHING)
+    said = _said[b"\0".join((own, *map(fields.get, _SCALARS, repeat(_NOTHING))))]
+    model = endpoint.model or said.model
     if not model:
         raise BadRequest("model: field required")
     if len(model) > LONGEST_MODEL:
         raise BadRequest(f"model: a name of more than {LONGEST_MODEL} characters")
-    stream = endpoint.stream or ("stream" in fields and bool(_value(fields, "stream", bool)))
-    limit = 0
-    if not _LIMITS.isdisjoint(fields):
-        limit = max([_value(fields, key, int) or 0 for key in _LIMITS.intersection(fields)])
-    return Operation("llm", name, charged, model, stream, limit or None)
+    return Operation("llm", name, charged, model, endpoint.stream or said.stream, said.limit)
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """The members that policies need. Most clients say the same with every request."""
+
+    model: str
+    stream: bool
+    limit: int | None
+
+
+def _read_scalars(raws: bytes) -> _Said:
+    parts = raws.split(b"\0")  # which stands nowhere in JSON
+    fields = {key: msgspec.Raw(raw) for key, raw in zip(("model", *_SCALARS), parts, strict=True) if raw}
+    limits = [_value(fields, key, int) or 0 for key in _LIMITS.intersection(fields)]
+    model, stream = _value(fields, "model", str), _value(fields, "stream", bool)
+    return _Said(model or "", bool(stream), max(limits, default=0) or None)
+
+
+_said: Known[bytes, _Said] = Known(_read_scalars)
 
 
 def members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
