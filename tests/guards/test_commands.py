@@ -245,7 +245,7 @@ HOSTILE = ["$(", "`", "'", '"', "<<E\n", "<<E", "a|", "a;", "eval a;", "sudo ", 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_row_41_hostile_lines_cost_no_more_than_their_length(text: str) -> None:
-    small, large = (_cost((text * size)[:size]) for size in (8000, 64000))
+    small, large = (min(_cost((text * size)[:size]) for _ in range(3)) for size in (8000, 64000))
     assert large < 24 * small + 0.05
 
 
