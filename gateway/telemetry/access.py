@@ -75,14 +75,12 @@ class AccessLog:
     def finished(self, call: Call) -> None:
         who, body = call.attribution, call.body
         ms = (self.now() - call.started) // 10_000 / 100
-        # More than fifteen names would be passed as a dictionary.
+        # By place: names cost more, and more than fifteen would be passed as a dictionary.
         line = Line(
             int(call.at * 1000) / 1000, call.id, call.verb, call.path, call.status, ms, len(body) if body else 0,
             call.bytes_out, call.ip, call.principal.id, who.user, who.agent, who.project, who.session,
-            labels=call.labels, trace=call.trace_id, operations=list(map(_done, call.records)),
+            sorted(who.unverified) if who.unverified else (), call.labels, call.trace_id, _done(call.records),
         )  # fmt: skip
-        if who.unverified:
-            line.unverified = sorted(who.unverified)
         if call.refusal is not None:
             line.refusal = _refused(call.refusal)
         if call.losses:
@@ -92,12 +90,14 @@ class AccessLog:
         self.lines.write(line)
 
 
-def _done(record: Record) -> Done:
-    done = Done(record.kind, record.method, record.outcome, record.model, record.upstream_model, record.provider,
-                record.server, record.tool, record.tool_use_id)  # fmt: skip
-    usage = record.usage
-    if usage is not None:
-        done.input, done.output, done.usd = usage.prompt, usage.output, int(record.usd * 1e8 + 0.5) / 1e8
+def _done(records: Sequence[Record]) -> list[Done]:
+    done = []
+    for each in records:
+        usage, input, output, usd = each.usage, None, None, None
+        if usage is not None:
+            input, output, usd = usage.prompt, usage.output, int(each.usd * 1e8 + 0.5) / 1e8
+        done.append(Done(each.kind, each.method, each.outcome, each.model, each.upstream_model, each.provider,
+                         each.server, each.tool, each.tool_use_id, input, output, usd))  # fmt: skip
     return done
 
 
