@@ -75,11 +75,11 @@ class GuardMiddleware:
             return await refusals.send_refusal(call, refusals.invalid(str(error), status=error.status), send)
         except Refused as error:
             return await refusals.send_refusal(call, error.refusal, send)
-        call.body = kept
         if kept is not read:
-            scope = {**scope, "headers": _resized(scope["headers"], len(kept))}
+            call.body, scope = kept, {**scope, "headers": _resized(scope["headers"], len(kept))}
         receive = receive if type(receive) is Replay else Replay(call, receive)
-        to_watch = self.guard.answers.rules or placeholders
+        # Placeholders stand in a changed body only.
+        to_watch = self.guard.answers.rules or (kept is not read and placeholders)
         if to_watch and (endpoint is None or endpoint.method not in _COUNTED):
             return await self._answered(call, scope, receive, send, placeholders)
         await self.app(scope, receive, send)
