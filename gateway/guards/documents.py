@@ -76,7 +76,9 @@ def _numbered(value: str, *, bound: bool) -> bool:
 _BINDS = re.compile(
     r"[\w'’]{0,16}(?:[^\w\n]{1,3}[^\W\d_A-Za-z]{1,16}){0,2}[^\w\n]{0,8}\n?\s{0,8}|[^\n]*?(?:[:=#]|\b(?:number|nummer|numéro|número|no|n[°º]|nr|num|id|saya|di guida|is|ist|est|es|é|code|to|was|are|lautet|serie|серия)(?!\w))[\s\"'.]*"
 )
-_SINGAPORE = re.compile(r"(?i)[STFGM]\d{7}[A-Z]")  # documentation is full of S1234567A, whose letter is wrong
+_SINGAPORE = re.compile(
+    r"(?ia)[STFGM]\d{7}[A-Z]"
+)  # documentation is full of S1234567A, whose letter is wrong
 
 
 def plate_beside(text: str, end: int) -> Iterator[tuple[int, int]]:
@@ -125,7 +127,7 @@ _FORMS: tuple[tuple[str, str, Check | None], ...] = (
     ("company_number", r"[TSR]\d\d[A-Z]{2}\d{4}[A-Z]", None),  # Singapore, too
     ("company_number", r"[ABCDEFGHJNPQRSUVW]\d{8}", check.spanish_company),
 )  # fmt: skip
-_ALONE = tuple((name, re.compile(form, re.I), proves) for name, form, proves in _FORMS)
+_ALONE = tuple((name, re.compile(form, re.I | re.A), proves) for name, form, proves in _FORMS)
 _BUSINESS = re.compile(
     r"(?i)(?:inc|req|ord|inv|tkt|sku|ref|doc|cus|usr|acc|txn|prj|bug|job|run|log|chg|prb|ritm|task|kb|po|so|pr|cr|wo|mr)[ -]?\d"
 )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from operator import attrgetter
 
 from gateway.guards import checksums, documents, national_letters, national_numbers, wallets
 from gateway.guards import pii_shapes as shapes
@@ -17,6 +19,7 @@ from gateway.guards.decode import View
 from gateway.guards.documents import RUNNING
 from gateway.guards.findings import Finding, Sample, covered
 from gateway.guards.patterns import Hit, Patterns
+from gateway.guards.taken import Taken
 
 NEAR = 48  # characters around a number in which a word speaks for it
 
@@ -40,17 +43,16 @@ class Pii:
         return [finding for view in sample.views for finding in self._view(view)]
 
     def _view(self, view: View) -> Iterator[Finding]:
-        taken: list[tuple[int, int]] = []
+        taken = Taken()
         text = view.text if view.text.isascii() else view.text.translate(_ALIKE)
         for name, score, start, end in self._verdicts(text):
-            if score and not any(start < high and low < end for low, high in taken):
-                taken.append((start, end))
+            if score and taken.take(start, end):
                 excerpt = covered(text[start:end])
                 yield Finding(self.name, name, *view.span(start, end), score, excerpt, view.how)
 
     def _verdicts(self, text: str) -> Iterator[Verdict]:
         hits = list(self._patterns.find(text))
-        words = [(hit.start, hit.end) for hit in hits if hit.rule == "document"] if hits else []
+        words = [hit for hit in hits if hit.rule == "document"] if hits else []
         for hit in hits:
             if hit.rule in _BESIDE:
                 yield from _beside(hit, text)
@@ -75,13 +77,14 @@ def _beside(hit: Hit, text: str) -> Iterator[Verdict]:
             yield "vehicle" if plate else "document_number", 0.6, start, end
 
 
-def _judge(hit: Hit, text: str, words: list[tuple[int, int]]) -> Verdict | None:
+def _judge(hit: Hit, text: str, words: list[Hit]) -> Verdict | None:
     rule, start, end = hit.rule, hit.start, hit.end
     value = text[start:end]
     before, after = text[max(0, start - NEAR) : start], text[end : end + 24]
     if rule in _BY_FORM:
         return (rule, _BY_FORM[rule], start, end) if not shapes.DENIED.search(before) else None
-    named = any(start - NEAR <= low and high <= end + 24 for low, high in words)
+    first = bisect_left(words, start - NEAR, key=_START)  # the words stand in their order
+    named = first < len(words) and words[first].end <= end + 24
     judged = _JUDGES[rule](value, before, after, named)
     if judged is None:
         return None
@@ -89,6 +92,7 @@ def _judge(hit: Hit, text: str, words: list[tuple[int, int]]) -> Verdict | None:
     return name, score, start, start + size
 
 
+_START = attrgetter("start")
 Judged = tuple[str, float, int] | None
 _BY_FORM = {"german_licence": 0.6, "german_pension": 0.6, "german_register": 0.6, "indian_pan": 0.6,
             "indian_gstin": 0.8, "medicare_beneficiary": 0.6, "uk_nino": 0.6, "vehicle": 0.55, "military_post": 0.8,

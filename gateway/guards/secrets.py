@@ -21,6 +21,7 @@ from gateway.guards import secret_shapes as shapes
 from gateway.guards.decode import View
 from gateway.guards.findings import Finding, Sample, covered
 from gateway.guards.patterns import Patterns
+from gateway.guards.taken import Taken
 
 _RULES = {**shapes.PREFIXED, **shapes.STRUCTURED, "address": places.ADDRESS, **places.ASSIGNED}
 
@@ -37,13 +38,12 @@ class Secrets:
         return [finding for view in sample.views for finding in self._view(view)]
 
     def _view(self, view: View) -> Iterator[Finding]:
-        taken: list[tuple[int, int]] = []
+        taken = Taken()
         for hit in self._patterns.find(view.text):
             rule, start, end = hit.rule, hit.start, hit.end
             value = view.text[start:end]
             score = _score(rule, value, view.text[max(0, start - 80) : start])
-            if score and not any(start < high and low < end for low, high in taken):
-                taken.append((start, end))
+            if score and taken.take(start, end):
                 yield Finding(self.name, rule, *view.span(start, end), score, covered(value), view.how)
 
 

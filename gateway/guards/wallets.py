@@ -11,6 +11,8 @@ _GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 
 def proves(address: str) -> bool:
     """Bitcoin's, and those of its kind."""
+    if not address.isascii():
+        return False  # a letter that is only folded to one of the alphabet
     return _bech32(address.lower()) if address[:3].lower() == "bc1" else _base58(address)
 
 

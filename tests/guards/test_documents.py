@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.guards import registry
+from gateway.guards.taken import Taken
 
 NAMED = [
     "passport: 533380006",
@@ -108,3 +111,25 @@ def test_other_numbers_are_no_documents(text: str) -> None:
 
 def test_a_form_alone_can_be_left_out_by_the_threshold() -> None:
     assert [finding.score for finding in registry.scan("M80912502", ("pii",))] == [0.55]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u212a01X00T471",
+        "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3\u017f4",
+        "passport \u00b2\u00b2\u00b2\u00b2\u00b2\u00b2\u00b2\u00b2",
+    ],
+)
+def test_letters_and_figures_of_other_alphabets_prove_nothing(text: str) -> None:
+    assert not rules(text)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=30))
+def test_no_place_is_taken_twice(asked: list[tuple[int, int]]) -> None:
+    taken, kept = Taken(), set[int]()
+    for start, size in asked:
+        place = set(range(start, start + size))
+        assert taken.take(start, start + size) == kept.isdisjoint(place)
+        if kept.isdisjoint(place):
+            kept |= place
