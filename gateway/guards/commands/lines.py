@@ -58,6 +58,7 @@ _ANSI = re.compile(r"'((?:[^'\\]|\\.)*)'?", re.S)
 _ESCAPED = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|([0-7]{1,3})|(.))", re.S)
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b"}
 _REDIRECT = re.compile(r"\d*(?:&>>?|>\||>&|<&|<>|<<<|<<-?|>>|>|<)")
+_LIST = re.compile(r"[A-Za-z_]\w*\+?=")  # a list of values begins behind it
 _COMMENT = re.compile(r"[^\n]*")
 _INNER = re.compile(
     rf"(?:[^\W_]*|\$.*|{SUBSTITUTED})$", re.S
@@ -128,7 +129,11 @@ class _Reader:
             self._at = redirect.end()
             self._redirect(command, redirect.group().lstrip("0123456789"))
         elif sign == "(":
-            listed = self._text[self._at - 1 : self._at] == "="
+            listed = (
+                self._text[self._at - 1 : self._at] == "="
+                and bool(command.words[-1:])
+                and (_LIST.fullmatch(command.words[-1].text) is not None)
+            )
             self._at += 1
             inner = self._inner(")")
             command.within += _substitutions(inner) if listed else [inner]
