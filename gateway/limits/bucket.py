@@ -57,14 +57,13 @@ class Take(
     inc: int = 0  # rounded up, so that what is given back is never more than was taken
 
     def __post_init__(self) -> None:
-        if self.slot:
-            return
-        unit = 1 if self.since else self.rate
-        force_setattr(self, "origin", int(self.since // DAY) * PERIOD)
-        force_setattr(
-            self, "tau", round(self.burst * MICRO) if self.since else int(self.burst * MICRO / unit)
-        )
-        force_setattr(self, "inc", ceil(self.cost * MICRO / unit))
+        if self.since:
+            force_setattr(self, "origin", int(self.since // DAY) * PERIOD)
+            force_setattr(self, "tau", round(self.burst * MICRO))
+            force_setattr(self, "inc", ceil(self.cost * MICRO))
+        elif not self.slot:
+            force_setattr(self, "tau", int(self.burst * MICRO / self.rate))
+            force_setattr(self, "inc", ceil(self.cost * MICRO / self.rate))
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):

@@ -22,6 +22,7 @@ _any = msgspec.json.Decoder().decode
 _FOUND = re.compile(rb'"tool_name":\s*("[^"]+")')
 _DEFERRED = re.compile(rb'"defer_loading":\s*true')
 
+_SMALL = string.ascii_lowercase.encode()
 _CAPITALS = string.ascii_uppercase.encode()
 _DIGITS = string.digits.encode()
 _MARKS = string.punctuation.encode()
@@ -84,13 +85,14 @@ def _words(fields: dict[str, msgspec.Raw]) -> Words:
 def _text(words: Words, weights: Weights) -> float:
     text = "".join(words.texts + words.thoughts + ([] if weights.drops else words.tagged))
     data = text.encode(errors="surrogatepass")
-    size = len(data)
-    upper, digits, marks = (size - len(data.translate(None, kind)) for kind in (_CAPITALS, _DIGITS, _MARKS))
+    rest = data.translate(None, _SMALL)  # most of a text goes here, and need not be walked through again
+    size = len(rest)
+    upper, digits, marks = (size - len(rest.translate(None, kind)) for kind in (_CAPITALS, _DIGITS, _MARKS))
     high = wide = 0
     if not text.isascii():
-        high, wide = (size - len(data.translate(None, kind)) for kind in (_HIGH, _WIDE))
-    spaces, lines = data.count(b" "), data.count(b"\n")
-    lower = size - upper - digits - marks - high - spaces - lines
+        high, wide = (size - len(rest.translate(None, kind)) for kind in (_HIGH, _WIDE))
+    spaces, lines = rest.count(b" "), rest.count(b"\n")
+    lower = len(data) - upper - digits - marks - high - spaces - lines
     if spaces:
         spaces -= data.count(b"  ") + data.count(b"    ")
     if lines:
