@@ -16,6 +16,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
+from gateway.answer import Sink
 from gateway.types import App, Headers, Message, Scope
 
 log = logging.getLogger("uvicorn.error")
@@ -156,6 +157,20 @@ class Cycle(Struct, eq=False):
             self._go_on(message.get("body", b""), more=message.get("more_body", False))
         return DONE
 
+    def sink(self) -> Sink | None:
+        if not self._chunked:
+            return None
+        self.flush()
+        flow, write = self.connection.flow, self.connection.transport.write
+
+        def take(piece: bytes) -> bool:
+            if flow.write_paused or self.disconnected or self.response_complete or not piece:
+                return False
+            write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            return True
+
+        return Sink(take, _unheard)
+
     async def _patiently(self, message: Message) -> None:
         await self.connection.flow.drain()
         await self.send(message)
@@ -216,3 +231,7 @@ def _head(status: int, headers: Headers) -> bytes:
     if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(headers) + 2):
         raise RuntimeError("a header of the answer holds a line break or another control character")
     return head
+
+
+def _unheard(data: bytes) -> None:
+    """The wire has no use for it."""

@@ -11,6 +11,7 @@ import orjson
 from msgspec import Struct
 
 from gateway import refusals
+from gateway.answer import Sink, sink_of
 from gateway.call import Call
 from gateway.errors import UpstreamError
 from gateway.limits import estimate
@@ -24,7 +25,7 @@ from gateway.llm.encoding import inflater, plain
 from gateway.llm.inquiry import Inquiry
 from gateway.llm.pulse import SILENCE, Pulse
 from gateway.llm.upstream import Answer
-from gateway.llm.watch import Watch
+from gateway.llm.watch import BATCH, Watch
 from gateway.metering import readers, truth
 from gateway.metering.usage import Usage
 from gateway.net.client import READ_LIMIT, Response, header
@@ -64,11 +65,14 @@ class Relay(Struct, eq=False):
         return self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     def body(self, data: bytes, *, more: bool) -> Awaitable[None]:
+        self._kept(data)
+        return self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    def _kept(self, data: bytes) -> None:
         if self._size <= READ_LIMIT:
             self._parts.append(data)
         self._size += len(data)
         self._tail = data or self._tail
-        return self._send({"type": "http.response.body", "body": data, "more_body": more})
 
     # -- the same dialect on both sides
 
@@ -99,12 +103,43 @@ class Relay(Struct, eq=False):
             self._reported, self._final = answer.prepared.wire.usage_of(plain(whole, encoding)), True
 
     async def _streamed(self, response: Response, chunk: bytes, watch: Watch) -> None:
+        sink = sink_of(self._send)
         while not response.ended:
             await self.body(chunk, more=True)
             watch.passed(chunk)
+            if sink is not None:
+                await self._poured(response, sink, watch)
             chunk = await response.chunk()
         watch.passed(chunk)
         await self._last(chunk, cut=watch.cut())
+
+    async def _poured(self, response: Response, sink: Sink, watch: Watch) -> None:
+        """Straight from one connection to the other, as long as the client is ready for more."""
+        take, taken, size = sink.take, [], 0
+
+        def pass_on(piece: bytes) -> bool:
+            nonlocal size
+            if not take(piece):
+                return False
+            taken.append(piece)
+            size += len(piece)
+            if size >= BATCH:
+                note()
+            return True
+
+        def note() -> None:
+            nonlocal size
+            data, size = b"".join(taken), 0
+            taken.clear()
+            self._kept(data)
+            sink.passed(data)
+            watch.passed(data)
+
+        try:
+            await response.pour(pass_on)
+        finally:
+            if taken:
+                note()
 
     async def _trimmed(self, response: Response, chunk: bytes, watch: Watch, trim: Any) -> None:
         """Without the usage that only the gateway has asked for."""

@@ -7,7 +7,7 @@ an end, and `close` gives the connection back where it can be used again and abo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from gateway.types import Headers
 
 _NAME = itemgetter(0)
 READ_LIMIT = 64 * 1024 * 1024
+Take = Callable[[bytes], bool]  # takes a piece of a body, or says that it would have to wait
 
 
 class Timeouts(Struct, frozen=True):
@@ -71,6 +72,10 @@ class Response(Protocol):
 
     def take(self) -> bytes:
         """What of the body is here and was not read yet, b"" where nothing is."""
+
+    async def pour(self, take: Take) -> None:
+        """Gives `take` each piece in the moment in which it comes: no task is woken for it. Returns before the first one that
+        it refuses and before what comes with the end, which `chunk` has then, and raises what `chunk` or `take` raise."""
 
     async def chunk(self) -> bytes:
         """The next bytes of the body, b"" at its end. Raises UpstreamClosed where it was cut, UpstreamTimeout."""

@@ -28,13 +28,16 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_fires",
+        "_found",
         "_keep",
         "_parser",
         "_timer",
         "due",
         "exchange",
+        "heard",
         "home",
         "loop",
+        "on_body",
         "reused",
         "transport",
     )
@@ -45,10 +48,13 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anyone can see it
         self.exchange: Exchange | None = None
         self.reused = False
+        self._found: list[bytes] = []  # of a body, in the bytes that are being parsed
+        self.on_body = self._found.append  # the parser's way to tell: no frame of Python for each piece
         self._keep = False  # the answer leaves the connection fit for another one
         self._parser: httptools.HttpResponseParser | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.due = self._fires = NEVER
+        self.heard = 0.0  # when a piece was last handed on without a task
 
     def ask(self, parts: tuple[bytes, ...], timeouts: Timeouts, *, no_body: bool) -> Exchange:
         now = self.loop.time()
@@ -83,6 +89,7 @@ class Connection(asyncio.Protocol):
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not exchange.arrived:
+                exchange.received(self._found)
                 return exchange.fail(UpstreamError(f"the upstream's answer is not valid HTTP: {error}"))
             self._keep = False
         if exchange.arrived:
@@ -92,7 +99,7 @@ class Connection(asyncio.Protocol):
             if exchange.head_size > HEAD_LIMIT:
                 exchange.fail(UpstreamError("the upstream's headers are too large"))
             return
-        exchange.wake()
+        exchange.received(self._found)
 
     def eof_received(self) -> bool:
         exchange = self.exchange
@@ -133,10 +140,6 @@ class Connection(asyncio.Protocol):
         exchange.begun = True
         if exchange.no_body:
             self._keep, exchange.arrived = False, True
-
-    def on_body(self, data: bytes) -> None:
-        if self.exchange is not None:
-            self.exchange.piece(data)
 
     def on_message_complete(self) -> None:
         exchange, parser = self.exchange, self._parser

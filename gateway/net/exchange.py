@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
-from gateway.net.client import READ_LIMIT
+from gateway.net.client import READ_LIMIT, Take
 from gateway.types import Headers
 
 HIGH_WATER = 256 * 1024  # unread bytes at which the socket is no longer read
@@ -22,6 +22,7 @@ class Wire(Protocol):
     loop: asyncio.AbstractEventLoop
     reused: bool
     due: float
+    heard: float
 
     def arm(self, due: float) -> None: ...
     def pause(self) -> None: ...
@@ -44,6 +45,7 @@ class Exchange(Struct, eq=False):
     head_size: int = 0
     _parts: list[bytes] = []
     _size: int = 0
+    _taker: Take | None = None  # is given what comes, while the reader waits
     _paused: bool = False
     _error: UpstreamError | None = None
     _waiter: asyncio.Future[None] | None = None
@@ -60,6 +62,12 @@ class Exchange(Struct, eq=False):
                 return b""
             await self.more(self.idle)
         return self.take()
+
+    async def pour(self, take: Take) -> None:
+        if not (self.arrived or self._parts):
+            waiter = self.more(self.idle)
+            self._taker = take
+            await waiter
 
     async def read(self, limit: int = READ_LIMIT) -> bytes:
         first = await self.chunk()
@@ -81,7 +89,7 @@ class Exchange(Struct, eq=False):
 
     def take(self) -> bytes:
         parts = self._parts
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        data = b"".join(parts)
         parts.clear()
         self._size = 0
         if self._paused and self.wire is not None:
@@ -103,12 +111,30 @@ class Exchange(Struct, eq=False):
 
     # -- what the connection tells
 
-    def piece(self, data: bytes) -> None:
+    def received(self, pieces: list[bytes]) -> None:
+        """What one read brought of the body; the list is the wire's own, and is left empty."""
+        if not pieces:
+            return self.wake()
+        data = b"".join(pieces)
+        pieces.clear()
+        take, wire = self._taker, self.wire
+        if take is None or wire is None:  # the last bytes came: the reader ends with them
+            return self._hold(data)
+        try:
+            taken = take(data)
+        except Exception as error:  # is for the task that reads this, not for the event loop
+            return self.wake(error)
+        if not taken:
+            return self._hold(data)
+        wire.heard = wire.loop.time()
+
+    def _hold(self, data: bytes) -> None:
         self._parts.append(data)
         self._size += len(data)
         if self._size > HIGH_WATER and not self._paused and self.wire is not None:
             self._paused = True
             self.wire.pause()
+        self.wake()
 
     def eof(self) -> bool:
         """The upstream says that nothing more comes: whether that is the end of an answer that has no other end. It cuts all
@@ -131,6 +157,11 @@ class Exchange(Struct, eq=False):
         )
 
     def timed_out(self) -> None:
+        wire = self.wire
+        if self._taker is not None and wire is not None:  # what was taken since is no silence
+            due = min(wire.heard + self.idle, self.until)
+            if wire.loop.time() < due:
+                return wire.arm(due)
         stage = "between two pieces of its answer" if self.begun else "before its answer"
         self.fail(UpstreamTimeout(f"the upstream was silent for too long {stage}"))
 
@@ -141,15 +172,21 @@ class Exchange(Struct, eq=False):
             wire.abort()
         self.wake()
 
-    def wake(self) -> None:
+    def wake(self, error: Exception | None = None) -> None:
         waiter = self._waiter
         if waiter is None:
             return
         self._waiter = None
+        if self._taker is not None:
+            self._taker = None
         if self.wire is not None:  # otherwise it may already carry somebody else's exchange
             self.wire.due = NEVER
-        if not waiter.done():
+        if waiter.done():
+            return
+        if error is None:
             waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
 
     def let_go(self) -> None:
         """The wire is free for the next exchange."""

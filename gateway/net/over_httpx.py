@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
-from gateway.net.client import DEFAULT_TIMEOUTS, READ_LIMIT, Timeouts
+from gateway.net.client import DEFAULT_TIMEOUTS, READ_LIMIT, Take, Timeouts
 from gateway.types import Headers
 
 
@@ -75,6 +75,9 @@ class HttpxResponse:
 
     def take(self) -> bytes:
         return b""  # httpx keeps it to itself
+
+    async def pour(self, take: Take) -> None:
+        """Its pieces can only be asked for."""
 
     async def chunk(self) -> bytes:
         with _translated():

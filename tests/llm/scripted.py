@@ -9,7 +9,7 @@ from gateway.compose import Route, compose
 from gateway.llm.app import LLMApp
 from gateway.llm.upstream import Upstream
 from gateway.middleware.access import Observer
-from gateway.net.client import DEFAULT_TIMEOUTS, Response, Timeouts
+from gateway.net.client import DEFAULT_TIMEOUTS, Response, Take, Timeouts
 from gateway.types import App, Headers
 from tests.driver import Driver
 from tests.llm.checking import Checked
@@ -34,6 +34,9 @@ class Given:
         piece = self.pieces.pop(0) if self.pieces else b""
         self.ended = not self.pieces
         return piece
+
+    async def pour(self, take: Take) -> None:
+        pass
 
     async def chunk(self) -> bytes:
         return self.take()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.answer import sink_of
 from gateway.cli import listening
 from gateway.net.pool import Pool
 from gateway.net.proxies import NO_PROXIES
@@ -266,3 +267,48 @@ async def test_no_request_is_left_to_the_collector() -> None:
         assert made[-1]() is None
     finally:
         gc.enable()
+
+
+async def test_pieces_without_a_message_follow_the_head_and_are_refused_where_they_would_have_to_wait() -> (
+    None
+):
+    piece = b"x" * 65536
+    taken = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal taken
+        await send(start())
+        sink = sink_of(send)
+        assert sink is not None
+        assert sink.take(b"first")
+        assert not sink.take(b"")  # it would look like the end
+        while sink.take(piece):  # nobody reads
+            taken += 1
+        go.set()
+        await send(body(b"last"))
+        assert not sink.take(b"too late")
+
+    go = asyncio.Event()
+    async with served(app) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port, limit=1000)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        await go.wait()
+        framed = b"5\r\nfirst\r\n" + b"10000\r\n%b\r\n" % piece * taken + b"4\r\nlast\r\n0\r\n\r\n"
+        assert (await reader.read()).endswith(b"\r\n\r\n" + framed)
+        writer.close()
+
+
+async def test_an_answer_that_is_not_chunked_has_no_such_way() -> None:
+    found: list[object] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start(content_length="5"))
+        found.append(sink_of(send))
+        await send(body(b"hello"))
+
+    pool = Pool(proxies=NO_PROXIES)
+    async with served(app) as (host, port):
+        assert await (await pool.send("GET", f"http://{host}:{port}/")).read() == b"hello"
+        await (await pool.send("HEAD", f"http://{host}:{port}/")).read()
+        await pool.close()
+    assert found == [None, None]

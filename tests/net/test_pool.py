@@ -11,7 +11,7 @@ from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.net.client import DEFAULT_TIMEOUTS, Timeouts, header
 from gateway.net.pool import Pool, Settings
 from gateway.net.proxies import NO_PROXIES
-from tests.net.upstream import Peer, answer, once, repeat, upstream
+from tests.net.upstream import Peer, Script, answer, once, repeat, upstream
 
 FAST = Timeouts(connect=5, first_byte=0.05, idle=0.05, total=5)
 
@@ -524,3 +524,74 @@ def test_one_pool_serves_one_event_loop_after_another() -> None:
                 await pool.close()
 
     assert [asyncio.run(visit()) for _ in range(3)] == [b"ok"] * 3
+
+
+def slowly(*pieces: bytes, go: asyncio.Semaphore) -> Script:
+    """A head, and one chunk for each time the test says go; then the connection is cut."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        for piece in pieces:
+            await go.acquire()
+            await peer.write(piece)
+        await go.acquire()
+
+    return script
+
+
+async def test_pieces_are_poured_until_one_is_refused_and_the_last_is_left(pool: Pool) -> None:
+    def take(piece: bytes) -> bool:
+        if piece == b"c":
+            return False
+        poured.append(piece)
+        go.release()
+        return True
+
+    go, poured = asyncio.Semaphore(0), []  # type: ignore[var-annotated]
+    chunks = (b"1\r\n%b\r\n" % piece for piece in (b"a", b"b", b"c", b"d"))
+    async with upstream(slowly(*chunks, b"1\r\ne\r\n0\r\n\r\n", go=go)) as up:
+        response = await pool.send("POST", up.url, body=b"{}")
+        go.release()
+        await response.pour(take)
+        assert poured == [b"a", b"b"]
+        await response.pour(take)  # what was refused has to be read first
+        assert await response.chunk() == b"c"
+        go.release()
+        await response.pour(take)
+        assert poured == [b"a", b"b", b"d"]
+        assert await response.chunk() == b"e"
+        await response.pour(take)
+        assert response.ended
+
+
+async def test_what_takes_pieces_may_fail_and_its_reader_hears_of_it(pool: Pool) -> None:
+    def take(piece: bytes) -> bool:
+        raise ZeroDivisionError
+
+    go = asyncio.Semaphore(0)
+    async with upstream(slowly(b"1\r\na\r\n", go=go)) as up:
+        response = await pool.send("POST", up.url, body=b"{}")
+        go.release()
+        with pytest.raises(ZeroDivisionError):
+            await response.pour(take)
+        response.close()
+
+
+@pytest.mark.parametrize("cut", [b"3\r\nab", b"2\r\nab\r\n", b"2\r\nab\r\nno chunk"])
+async def test_an_answer_that_is_cut_or_broken_while_it_is_poured_is_an_error_after_all_that_came_of_it(
+    pool: Pool, cut: bytes
+) -> None:
+    def take(piece: bytes) -> bool:
+        poured.append(piece)
+        return True
+
+    go, poured = asyncio.Semaphore(0), []  # type: ignore[var-annotated]
+    async with upstream(slowly(cut, go=go)) as up:
+        response = await pool.send("POST", up.url, body=b"{}")
+        go.release()
+        go.release()
+        await response.pour(take)
+        with pytest.raises(UpstreamError):
+            await response.chunk()
+        assert poured == [b"ab"]
