@@ -26,7 +26,8 @@ async def read(scope: Scope, receive: Receive) -> bytes:
     call = Call.of(scope)
     if call.body is None:
         bound: Bound = scope["state"].get("gateway.bound") or DEFAULT
-        if call.length is not None and call.length[1].isdigit() and int(call.length[1]) > bound.bytes:
+        declared = call.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > bound.bytes:
             raise bound.exceeded()
         message = await receive()
         first = _part(message)

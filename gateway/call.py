@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
@@ -109,8 +109,9 @@ class Call(msgspec.Struct):
     endpoint: Endpoint | None = None  # access: which model API's path this is
     ip: str = ""  # access
     headers: Mapping[str, str] = {}  # access, auth: lower-case names, first value
-    head: Head = msgspec.field(default_factory=heads.nothing)  # likewise: the same without the body's length, as one of many requests has it
-    length: Pair | None = None  # access: the header with the body's length
+    head: Head = msgspec.field(default_factory=heads.nothing)  # likewise: those of many requests
+    changing: Sequence[Pair] = ()  # access: those of this one alone, and the same by name
+    own: Mapping[str, str] = {}
     route: str = ""  # the router
     principal: Principal = ANONYMOUS  # auth
     token: str = ""  # auth: the verified JWT, only to exchange it for an upstream's
@@ -160,7 +161,7 @@ class Call(msgspec.Struct):
     def new(cls, scope: Scope, lately: Heads | None = None) -> Call:
         """`lately` are heads to be found again."""
         client, at = scope.get("client"), time.time()
-        pairs, length = heads.split(scope.get("headers", ()))
+        pairs, changing = heads.split(scope.get("headers", ()))
         head = heads.head(pairs) if lately is None else lately.of(pairs)
         path = _below(scope.get("root_path", ""), _path(scope))
         endpoint = match(path, head.names)
@@ -175,25 +176,23 @@ class Call(msgspec.Struct):
             dialect=endpoint.dialect if endpoint is not None else "http",
             ip=client[0] if client else "",
             head=head,
-            length=length,
+            changing=changing,
+            own=heads.names(changing),
         )
         call.show(scope, head)
         return call
 
     def show(self, scope: Scope, head: Head) -> None:
         """These are the request's headers for all that is inside."""
-        self.head, self.headers = head, head.names
-        scope["headers"] = shown = [*head.pairs]
-        if self.length is not None:
-            shown.append(self.length)
-            self.headers = {**head.names, "content-length": self.length[1].decode("latin-1")}
+        self.head, self.headers = head, {**head.names, **self.own}
+        scope["headers"] = [*head.pairs, *self.changing]
 
-    def shown(self, headers: Iterable[Pair]) -> Head:
+    def shown(self, headers: Iterable[Pair]) -> tuple[Head, Sequence[Pair]]:
         """The head of a scope with these headers: the call's own, unless an app in between has changed them."""
-        head = self.head
-        if headers == [*head.pairs, *((self.length,) if self.length else ())]:
-            return head
-        return heads.head(heads.split(headers)[0])
+        if headers == [*self.head.pairs, *self.changing]:
+            return self.head, self.changing
+        pairs, changing = heads.split(headers)
+        return heads.head(pairs), changing
 
     def took(self, name: str, started: int, detail: str = "") -> None:
         """Note a phase that began at `started` (perf_counter_ns) and ends now."""

@@ -1,12 +1,13 @@
 """What the headers of a request say, worked out once for all requests that come with the same ones.
 
-A client sends the same headers with every request of a session, but for the length of its body. So each layer keeps what it
-has found in them (who calls, what goes on to a provider) with the head, and finds it again by one look-up.
+A client sends the same headers with every request of a session, but for the length of its body and what names the single
+request. So each layer keeps what it has found in them (who calls, what goes on to a provider) with the head, and finds it
+again by one look-up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -15,7 +16,13 @@ from msgspec import Struct
 from gateway.known import Known
 
 Pair = tuple[bytes, bytes]
-LENGTH = b"content-length"
+# They differ from request to request, and say nothing of who sends it. Clients, proxies and platforms add them.
+CHANGING = frozenset(
+    b"content-length idempotency-key traceparent tracestate baggage b3 x-b3-traceid x-b3-spanid x-b3-parentspanid"
+    b" sentry-trace uber-trace-id x-datadog-trace-id x-datadog-parent-id x-request-id x-correlation-id x-client-request-id"
+    b" x-request-start fly-request-id fly-traceparent fly-tracestate x-amzn-trace-id x-amz-cf-id cf-ray"
+    b" x-cloud-trace-context".split()
+)
 MOST = 1024  # heads, of so many bytes at most: whoever invents headers does not fill the memory
 LONGEST = 4096
 _NAME = itemgetter(0)
@@ -23,7 +30,7 @@ _names: Known[bytes, str] = Known(lambda name: name.decode("latin-1"))
 
 
 class Head(Struct, frozen=True, eq=False):
-    """Headers in their order, without the body's length. `known` belongs to the layers, each under a key of its own."""
+    """Headers in their order, without those that change. `known` belongs to the layers, each under a key of its own."""
 
     pairs: tuple[Pair, ...]
     names: Mapping[str, str]  # in lower case; of several the first one counts
@@ -34,25 +41,36 @@ class Head(Struct, frozen=True, eq=False):
         """Some header stands in it twice: two readers could take a different one."""
         return len(self.names) != len(self.pairs)
 
-    def without(self, names: Iterable[str]) -> Head:
+    def without(self, names: Collection[str]) -> Head:
         hidden = {name.encode("latin-1") for name in names}
-        return head(tuple(pair for pair in self.pairs if pair[0] not in hidden))
+        kept = dict(self.names)
+        for name in names:
+            kept.pop(name, None)
+        return Head(tuple(pair for pair in self.pairs if pair[0] not in hidden), kept)
 
 
 def head(pairs: tuple[Pair, ...]) -> Head:
-    return Head(pairs, {_names[name]: value.decode("latin-1") for name, value in reversed(pairs)})
+    return Head(pairs, names(reversed(pairs)))
+
+
+def names(pairs: Iterable[Pair]) -> dict[str, str]:
+    return {_names[name]: value.decode("latin-1") for name, value in pairs}
 
 
 def nothing() -> Head:
     return head(())
 
 
-def split(headers: Iterable[Pair]) -> tuple[tuple[Pair, ...], Pair | None]:
-    """All of them but the first that gives the body's length, and that one. Some servers give pairs that are lists."""
+def split(headers: Iterable[Pair]) -> tuple[tuple[Pair, ...], list[Pair]]:
+    """Those that stay the same, and the first of each name that changes. Some servers give pairs that are lists."""
     pairs: list[Pair] = [*map(tuple, headers)]  # type: ignore[list-item]
-    names = [*map(_NAME, pairs)]
-    length = pairs.pop(names.index(LENGTH)) if LENGTH in names else None
-    return tuple(pairs), length
+    given = [*map(_NAME, pairs)]
+    changing = []
+    for name in CHANGING.intersection(given):
+        at = given.index(name)
+        changing.append(pairs.pop(at))
+        del given[at]
+    return tuple(pairs), changing
 
 
 class Heads:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gateway.call import Attribution, Principal
 from gateway.errors import ConfigError
+from gateway.heads import CHANGING
 
 Field = Literal["user", "agent", "project"]
 USER = ("jwt.email", "jwt.preferred_username", "key.owner", "jwt.sub")
@@ -81,6 +82,7 @@ class Attributing:
             if source.where == "header"
         }
         self._headers = (*sorted(named), *SESSION)
+        self.changes = not CHANGING.isdisjoint(name.encode("latin-1") for name in named)  # from call to call
         self._known: dict[tuple[Any, ...], tuple[Principal, Attribution]] = {}
 
     def of(self, principal: Principal, headers: Mapping[str, str]) -> Attribution:

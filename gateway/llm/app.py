@@ -75,8 +75,8 @@ class LLMApp:
             return await self._without_model(call, method, send)
         op = call.operation or await operations.of(call, scope, receive)
         query = passing.query(scope["query_string"]) if scope.get("query_string") else ""
-        head = call.shown(scope["headers"])
-        inquiry = Inquiry(call, op, endpoint, call.body or b"", head, query, self._recalled)
+        head, changing = call.shown(scope["headers"])
+        inquiry = Inquiry(call, op, endpoint, call.body or b"", head, changing, query, self._recalled)
         relay = Relay(inquiry, call, send, self._silence)
         task = asyncio.current_task()
         assert task is not None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from urllib.parse import unquote_plus
 
+from gateway.heads import CHANGING, Pair
 from gateway.known import Known
 from gateway.net.client import values
 from gateway.types import Headers
@@ -42,17 +43,26 @@ def is_secret(name: bytes) -> bool:
 _goes_up: Known[bytes, bool] = Known(
     lambda name: not (name in _REQUEST or _REQUEST_LIKE.match(name) or is_secret(name))
 )
+_BESIDE = frozenset(name for name in CHANGING if _goes_up[name])
 _comes_back: Known[bytes, bool] = Known(
     lambda name: not (name in _RESPONSE or _RESPONSE_LIKE.match(name) or _LIMITS.match(name))
 )
 
 
-def up(headers: Sequence[tuple[bytes, bytes]], *, passthrough: bool) -> Headers:
+def up(headers: Sequence[Pair], *, passthrough: bool) -> Headers:
     """The client's headers for an upstream that speaks its dialect. A compressed answer could not be metered."""
     kept = [pair for pair in headers if _goes_up[pair[0]]]
     if passthrough:
         kept += [pair for pair in headers if pair[0] in _CREDENTIALS]
     kept.append((b"accept-encoding", b"identity"))
+    return _without_named(headers, kept) if b"connection" in map(_NAME, headers) else kept
+
+
+def beside(changing: Sequence[Pair], headers: Sequence[Pair]) -> Headers:
+    """Those of one request alone that go up with the others."""
+    if _BESIDE.isdisjoint(map(_NAME, changing)):  # as most often
+        return []
+    kept = [pair for pair in changing if pair[0] in _BESIDE]
     return _without_named(headers, kept) if b"connection" in map(_NAME, headers) else kept
 
 
@@ -68,7 +78,7 @@ def back(headers: Headers, *, passthrough: bool = False) -> Headers:
     return _without_named(headers, kept) if b"connection" in map(_NAME, headers) else kept
 
 
-def _without_named(headers: Sequence[tuple[bytes, bytes]], kept: Headers) -> Headers:
+def _without_named(headers: Sequence[Pair], kept: Headers) -> Headers:
     """Without the headers that Connection declares to be of this hop."""
     declared = values(headers, b"connection")
     named = {each.strip().lower() for value in declared for each in value.split(b",")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -12,7 +12,7 @@ import msgspec
 from gateway.call import Call, Operation
 from gateway.endpoints import Endpoint
 from gateway.errors import BadRequest
-from gateway.heads import Head
+from gateway.heads import Head, Pair
 from gateway.known import LONGEST
 from gateway.limits import estimate
 from gateway.llm import headers as passing
@@ -55,6 +55,7 @@ class Inquiry(msgspec.Struct):
     endpoint: Endpoint
     body: bytes
     head: Head  # of the request as it is now
+    changing: Sequence[Pair]  # its other headers
     query: str  # without credentials
     memory: Callable[[], Recall]  # of thought signatures; made when a provider speaks Gemini
     asked: bool = False  # a provider has it, and has neither failed nor refused
@@ -142,7 +143,8 @@ class Inquiry(msgspec.Struct):
             if isinstance(provider.signer, FIXED):
                 found = Lines(provider.signer.sign("POST", provider.base_url, found, b""))
             self.head.known[provider] = found
-        return found
+        own = passing.beside(self.changing, self.head.pairs)
+        return type(found)([*found, *own]) if own else found
 
     def _translated(self, candidate: Candidate, dialect: str) -> Prepared:
         if self.embeds and self.endpoint.dialect == "gemini":

@@ -124,13 +124,13 @@ class AuthMiddleware:
         if isinstance(caller, Refusal):
             return caller
         attribution = self.attribution.of(caller.principal, call.headers)
-        if caller.headers:
-            _hide(call, scope, caller.headers)
-        known = _Known(caller, attribution, call.head.without((network.KEY_HEADER,)), caller.until)
+        if caller.headers or network.KEY_HEADER in call.headers:
+            _hide(call, scope, (*caller.headers, network.KEY_HEADER))
+        known = _Known(caller, attribution, call.head, caller.until)
         known.admit(call)
         if lacking := self.attribution.missing(attribution):
             return refusals.forbidden(lacking, policy="auth", rule="attribution")
-        if not came.repeats and "" not in caller.headers:
+        if not (came.repeats or "" in caller.headers or self.attribution.changes):
             came.known[self] = known
         return None
 

@@ -28,6 +28,17 @@ def test_the_same_headers_are_the_same_head_however_long_the_body() -> None:
 
 
 @pytest.mark.parametrize(
+    "name", [b"traceparent", b"x-request-id", b"fly-request-id", b"x-amzn-trace-id", b"idempotency-key"]
+)
+def test_what_names_a_single_request_is_seen_and_makes_no_other_head(name: bytes) -> None:
+    known = Heads()
+    first, second = (call(known, (name, value), HOST, (b"content-length", b"1")) for value in (b"1", b"2"))
+    assert first.head is second.head
+    assert [each.headers[name.decode()] for each in (first, second)] == ["1", "2"]
+    assert dict(second.headers) == {"host": "x", "content-length": "1", name.decode(): "2"}
+
+
+@pytest.mark.parametrize(
     "other",
     [
         [HOST, (b"x-api-key", b"sk-2")],
@@ -51,10 +62,8 @@ def test_of_several_values_the_first_one_counts_of_lengths_too() -> None:
 
 
 def test_pairs_may_be_lists() -> None:
-    assert heads.split([[b"a", b"1"], [b"content-length", b"2"]]) == (
-        ((b"a", b"1"),),
-        (b"content-length", b"2"),
-    )  # type: ignore[list-item]
+    lists: list[Pair] = [[b"a", b"1"], [b"content-length", b"2"]]  # type: ignore[list-item]
+    assert heads.split(lists) == (((b"a", b"1"),), [(b"content-length", b"2")])
 
 
 def test_the_oldest_are_forgotten_and_long_ones_are_not_kept() -> None:

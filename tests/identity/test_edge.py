@@ -162,6 +162,13 @@ async def test_a_remembered_caller_is_still_charged_by_what_each_request_says() 
         assert status != 200 or reply.json["user"] == user
 
 
+async def test_a_remembered_caller_may_be_charged_by_a_header_that_names_the_single_request() -> None:
+    driver = guarded(attribution=Attributing(user=["header:X-Request-Id"]))
+    for user in ("a", "b", "a"):
+        reply = await ask(driver, ("x-api-key", ADA), ("x-request-id", user))
+        assert reply.json["user"] == user
+
+
 @pytest.mark.parametrize("headers", [[], [("authorization", "Basic YWRhOnB3")], [("authorization", "Bearer ")], [("x-api-key", "")]])  # fmt: skip
 async def test_nothing_that_we_can_read_is_no_credential(headers: list[tuple[str, str]]) -> None:
     reply = await ask(guarded(), *headers)

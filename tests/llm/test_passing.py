@@ -95,6 +95,22 @@ async def test_headers_of_one_hop_end_here_and_all_others_go_on() -> None:
             assert name not in names
 
 
+@pytest.mark.parametrize(("connection", "kept"), [("keep-alive", True), ("x-request-id", False)])
+async def test_what_names_a_single_request_goes_up_with_it(connection: str, kept: bool) -> None:
+    async with gateway(repeat(answer(MESSAGE, headers=JSON))) as gw:
+        for number in range(3):
+            sent = {
+                **ANTHROPIC,
+                "x-request-id": f"r{number}",
+                "traceparent": "00-1",
+                "connection": connection,
+            }
+            await gw.drive.post("/v1/messages", REQUEST, headers=sent)
+        heads = [request.partition(b"\r\n\r\n")[0] for request in gw.ups[0].requests]
+        assert [b"\r\nx-request-id: r%d" % number in head for number, head in enumerate(heads)] == [kept] * 3
+        assert all(head.count(b"x-api-key: ") == 1 and b"traceparent" not in head for head in heads)
+
+
 def in_place(scope: Scope) -> None:
     scope["headers"].append((b"x-added", b"1"))
 
