@@ -56,11 +56,7 @@ class Group(Struct, frozen=True):
     rules: tuple[Rule, ...]
     fixed: Mapping[str, Share]  # by rule: what is the same for every call
     always: tuple[Share, ...] | None  # where nothing has to be worked out for a call
-
-    @property
-    def of_caller(self) -> bool:
-        """Whether the same caller's calls always take the same."""
-        return self.always is not None and (self.key is None or self.key in OF_CALLER)
+    of_caller: bool  # whether the same caller's calls always take the same
 
 
 Demand = dict[str, Sequence[Share]]
@@ -94,7 +90,8 @@ def _group(name: str, found: Sequence[Rule]) -> Group:
         if rule.unit == "requests"
     }
     always = len(fixed) == len(found) and all(rule.when is None for rule in found)
-    return Group(found[0].key, f"{name}=", tuple(found), fixed, tuple(fixed.values()) if always else None)
+    key, shares = found[0].key, tuple(fixed.values()) if always else None
+    return Group(key, f"{name}=", tuple(found), fixed, shares, always and (key is None or key in OF_CALLER))
 
 
 def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:

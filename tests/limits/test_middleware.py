@@ -227,6 +227,23 @@ async def test_a_virtual_key_may_carry_limits_of_its_own(clock: Clock) -> None:
     assert [(await ask(around(app, policy, who=wide))).status for _ in range(4)] == [200, 200, 200, 429]
 
 
+async def test_what_a_known_caller_takes_still_depends_on_what_they_ask(clock: Clock) -> None:
+    ann, app = Principal("key:ann", "key"), answering()
+    both = [Limit(requests=3, key="principal.id"), Limit(requests=1, key="llm.model", name="by model")]
+    driver = around(app, limiter(clock, limits=both), who=ann)
+    assert [(await ask(driver, model=m)).status for m in ("m1", "m1", "m2", "m3", "m4")] == [200, 429, 200, 200, 429]  # fmt: skip
+    policy = limiter(clock, limits=[Limit(requests=2, key="principal.id")])
+    driver = around(app, policy, who=ann)
+    assert (await ask(driver)).status == 200
+    assert (await driver.post("/v1/messages/count_tokens", {"model": "m1"})).status == 200
+    assert [(await ask(driver)).status for _ in range(2)] == [200, 429]
+    narrow = Principal("key:ann", "key", key={"id": "ann", "limits": [{"usd": 0.001, "per": "day"}]})
+    clock.now += 60
+    reply = await ask(around(app, policy, who=narrow))
+    assert "the key's own $0.001 per day" in reply.json["error"]["message"]
+    assert (await ask(driver)).status == 200
+
+
 async def test_embeddings_reserve_no_answer(clock: Clock) -> None:
     policy = limiter(clock, limits=[Limit(tokens=100, per=3600)])
     driver = around(answering(Usage(input=20)), policy)
