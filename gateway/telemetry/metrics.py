@@ -25,7 +25,7 @@ LIMITER = {
     "failed_open": ("take", "open"), "failed_closed": ("take", "closed"),
 }  # fmt: skip
 TOKEN_TYPES = ("input", "output", "input_cache_read", "input_cache_write")
-TOGETHER = 256  # calls that are counted at once
+TOGETHER = 256  # calls of one route, kind and status; then all that wait are counted
 # Of a call: seconds, the gateway's own, bytes received and sent; of a model call: tokens in, out, read from and written to a
 # cache, dollars, whether a price was known, seconds to the first byte and in all; of a tool's: seconds. Then trace and time.
 _CallRow = tuple[float, float, int, int, str, float]
