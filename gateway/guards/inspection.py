@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gateway.guards import command_arguments, decode, registry, sql_arguments, strings
+from gateway.guards import command_arguments, decode, fences, registry, sql_arguments, strings
 from gateway.guards.commands import rules as commands
 from gateway.guards.findings import Finding, Sample, shown
 from gateway.guards.memory import Memory
@@ -24,6 +24,7 @@ SQL_SCANNERS = (
     "command_injection",
     "path_traversal",
 )  # a statement is none of these by its syntax
+READ = frozenset(("system", "messages", "tool_results", "result"))  # by people and models, not by a program
 
 
 class Overrun(Exception):
@@ -105,7 +106,7 @@ class Inspection:
                 continue
             if rule.scanner == "command_injection" and piece.path in by_right:
                 continue
-            for finding in self._scanned(rule.scanner, text, deadline):
+            for finding in self._scanned(rule.scanner, _given(rule.scanner, piece, text), deadline):
                 if finding.score >= _least(rule):
                     yield Hit(rule, piece, finding)
 
@@ -159,6 +160,13 @@ class _Text:
             return [(0, Sample(self.text))]
         starts = range(0, len(self.text) - OVERLAP, WINDOW - OVERLAP)
         return [(start, Sample(self.text[start : start + WINDOW])) for start in starts]
+
+
+def _given(scanner: str, piece: Piece, text: _Text) -> _Text:
+    """What a scanner reads of a piece: code that is shown is no command. A body that is only text may be anybody's."""
+    if scanner == "command_injection" and piece.place in READ and piece.path and fences.any_in(piece.text):
+        return _Text(fences.blanked(piece.text))
+    return text
 
 
 def _statement(piece: Piece) -> bool:
