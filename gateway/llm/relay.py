@@ -103,10 +103,11 @@ class Relay(Struct, eq=False):
             self._reported, self._final = answer.prepared.wire.usage_of(plain(whole, encoding)), True
 
     async def _streamed(self, response: Response, chunk: bytes, watch: Watch) -> None:
-        sink = sink_of(self._send)
+        sink = None
         while not response.ended:
             await self.body(chunk, more=True)
             watch.passed(chunk)
+            sink = sink or sink_of(self._send)  # not before: the head leaves together with the first piece
             if sink is not None:
                 await self._poured(response, sink, watch)
             chunk = await response.chunk()

@@ -236,6 +236,7 @@ class Straight:
         await self._send(message)
 
     def sink(self) -> Sink:
+        assert self.sent, "the head has to leave together with the first piece"
         return Sink(self._take, lambda data: None)
 
     def _take(self, piece: bytes) -> bool:
