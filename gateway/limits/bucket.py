@@ -146,6 +146,7 @@ def decide(state: State, takes: Sequence[Take], now: int, skew: int = 0) -> Take
         if room < 0 and (since or ahead):
             denied = denied or name
             retry = retry if since else max(retry, wait(origin + ahead, terms(take, now, skew)) / MICRO)
+        # As `_told`, which would be called for each decision.
         remaining[name] = 0.0 if room <= 0 else room / MICRO if since else int(room * take.rate / MICRO)
     if denied:
         return Taken(denied, retry, _untouched(state, takes, now, skew))

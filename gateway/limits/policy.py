@@ -170,6 +170,7 @@ class RateLimiter:
             raise Refused(refusal)
 
     def _demand(self, held: Held) -> Demand:
+        """What is taken from whom; remembered by the caller's identity, for a principal never changes."""
         who, op, spend = held.call.principal, held.op, self._spend
         if spend is not None and not (spend.known and op.kind == "llm" and op.charged):
             spend = None
