@@ -8,6 +8,7 @@ again by one look-up.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -46,7 +47,7 @@ class Head(Struct, frozen=True, eq=False):
         kept = dict(self.names)
         for name in names:
             kept.pop(name, None)
-        return Head(tuple(pair for pair in self.pairs if pair[0] not in hidden), kept)
+        return Head(tuple([pair for pair in self.pairs if pair[0] not in hidden]), kept)
 
 
 def head(pairs: tuple[Pair, ...]) -> Head:
@@ -83,7 +84,7 @@ class Heads:
         found = self._known.get(pairs)
         if found is None:
             found = head(pairs)
-            if sum(len(name) + len(value) for name, value in pairs) <= LONGEST:
+            if sum(map(len, chain.from_iterable(pairs))) <= LONGEST:
                 if len(self._known) >= MOST:
                     del self._known[next(iter(self._known))]
                 self._known[pairs] = found

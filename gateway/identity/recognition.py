@@ -58,6 +58,9 @@ class Recognition:
     async def of(self, shown: Sequence[Credential]) -> Caller:
         """Whose these are; nobody's where there are none. A client may send its provider's own credential beside ours.
         As long as one of them is not known, `until` is over at once."""
+        if len(shown) == 1:
+            (single,) = shown
+            return _caller((single,), *await self._one(single.text))
         found: dict[Credential, tuple[Principal, float]] = {}
         failed: InvalidToken | None = None
         for credential in shown:
@@ -73,8 +76,7 @@ class Recognition:
         if any(other.id != principal.id for other, _ in found.values()):
             raise BadRequest("the request carries credentials of two different callers")
         until = min(until for _, until in found.values()) if failed is None else 0.0
-        headers, token = tuple(credential.header for credential in found), next(iter(found)).text
-        return Caller(principal, headers, token if principal.kind == "jwt" else "", until)
+        return _caller(tuple(found), principal, until)
 
     async def _one(self, text: str) -> tuple[Principal, float]:
         digest = hashlib.sha256(text.encode()).digest()
@@ -109,6 +111,11 @@ class Recognition:
             except InvalidToken as error:
                 failed = error
         raise failed
+
+
+def _caller(shown: tuple[Credential, ...], principal: Principal, until: float) -> Caller:
+    headers = tuple([credential.header for credential in shown])
+    return Caller(principal, headers, shown[0].text if principal.kind == "jwt" else "", until)
 
 
 def _keep(places: dict[bytes, V], digest: bytes, value: V) -> None:
