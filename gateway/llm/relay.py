@@ -23,9 +23,10 @@ from gateway.llm.dialects.composer import CUT
 from gateway.llm.dialects.protocol import Event, Json, Request, StreamWriter, Watcher
 from gateway.llm.encoding import inflater, plain
 from gateway.llm.inquiry import Inquiry
+from gateway.llm.pouring import Pouring
 from gateway.llm.pulse import SILENCE, Pulse
 from gateway.llm.upstream import Answer
-from gateway.llm.watch import BATCH, Watch
+from gateway.llm.watch import Watch
 from gateway.metering import readers, truth
 from gateway.metering.usage import Usage
 from gateway.net.client import READ_LIMIT, Response, header
@@ -116,31 +117,17 @@ class Relay(Struct, eq=False):
 
     async def _poured(self, response: Response, sink: Sink, watch: Watch) -> None:
         """Straight from one connection to the other, as long as the client is ready for more."""
-        take, taken, size = sink.take, [], 0
 
-        def pass_on(piece: bytes) -> bool:
-            nonlocal size
-            if not take(piece):
-                return False
-            taken.append(piece)
-            size += len(piece)
-            if size >= BATCH:
-                note()
-            return True
-
-        def note() -> None:
-            nonlocal size
-            data, size = b"".join(taken), 0
-            taken.clear()
+        def note(data: bytes) -> None:
             self._kept(data)
             sink.passed(data)
             watch.passed(data)
 
+        pouring = Pouring(sink.take, note)
         try:
-            await response.pour(pass_on)
+            await response.pour(pouring.pass_on)
         finally:
-            if taken:
-                note()
+            pouring.flush()
 
     async def _trimmed(self, response: Response, chunk: bytes, watch: Watch, trim: Any) -> None:
         """Without the usage that only the gateway has asked for."""
