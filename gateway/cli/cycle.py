@@ -59,7 +59,7 @@ class Cycle(Struct, eq=False):
     scope: Scope
     keep_alive: bool
     expects: bool  # the client waits for 100 Continue before it sends its body
-    body: bytes = b""  # what the app has not heard yet
+    body: bytes | bytearray = b""  # what the app has not heard yet
     more_body: bool = True
     news: bool = False  # it has something to hear
     disconnected: bool = False
@@ -100,7 +100,10 @@ class Cycle(Struct, eq=False):
     # -- what the client says
 
     def hear(self, data: bytes) -> None:
-        self.body = self.body + data if self.body else data
+        if type(self.body) is bytearray:
+            self.body += data
+        else:  # most come in one piece
+            self.body = bytearray(self.body + data) if self.body else data
         self.wake()
 
     def wake(self) -> None:
@@ -127,8 +130,9 @@ class Cycle(Struct, eq=False):
     async def _later(self) -> Message:
         self.connection.flow.resume_reading()
         event = self._event = self._event or asyncio.Event()
-        await event.wait()
-        event.clear()
+        while not (self.news or self.disconnected or self.response_complete):
+            event.clear()  # it may still be set for something that was told without waiting
+            await event.wait()
         return self._message()
 
     def _message(self) -> Message:
@@ -137,7 +141,7 @@ class Cycle(Struct, eq=False):
             return {"type": "http.disconnect"}
         body, self.body = self.body, b""
         self.connection.flow.resume_reading()
-        return {"type": "http.request", "body": body, "more_body": self.more_body}
+        return {"type": "http.request", "body": bytes(body), "more_body": self.more_body}
 
     # -- what the app says
 
@@ -195,7 +199,7 @@ class Cycle(Struct, eq=False):
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
         if self.scope["method"] == "HEAD":
-            pass
+            self.flush()  # nothing follows that would take it along, and the next request's answer must not come first
         elif self._chunked:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             self._write(chunk if more else chunk + b"0\r\n\r\n")

@@ -97,7 +97,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._size = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if self._size is not None:  # otherwise a trailer: what comes behind a body is no header
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._size = None
@@ -129,9 +130,12 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._finished = True
         cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            cycle.more_body = False
-            cycle.wake()
+        if cycle is None:
+            return
+        if cycle.response_complete:  # before its body was
+            return self._begin_rest()
+        cycle.more_body = False
+        cycle.wake()
 
     # -- requests, one after the other
 
@@ -147,6 +151,9 @@ class PatientProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self._queue:
             return self._serve(self._queue.popleft())
+        self._begin_rest()
+
+    def _begin_rest(self) -> None:
         self._since = self.loop.time()
         if self._resting is None:
             self._resting = self.loop.call_later(self.timeout_keep_alive, self._rested)

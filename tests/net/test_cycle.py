@@ -312,3 +312,81 @@ async def test_an_answer_that_is_not_chunked_has_no_such_way() -> None:
         await (await pool.send("HEAD", f"http://{host}:{port}/")).read()
         await pool.close()
     assert found == [None, None]
+
+
+async def test_an_answer_without_a_body_does_not_let_the_next_one_pass() -> None:
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start(content_length="2", x_which=scope["method"]))
+        await send(body(b"ok"))
+        if scope["method"] == "HEAD":
+            await go.wait()  # still busy when its answer is complete
+
+    async with served(app) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"".join(b"%b / HTTP/1.1\r\nhost: x\r\n\r\n" % method for method in (b"HEAD", b"GET")))
+        heads = [await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10) for _ in range(2)]
+        assert [b"x-which: HEAD" in head for head in heads] == [True, False]
+        assert await reader.readexactly(2) == b"ok"
+        go.set()
+        writer.close()
+
+
+async def test_a_body_that_was_heard_is_not_heard_again() -> None:
+    here, further = asyncio.Event(), asyncio.Event()
+    heard: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append(await receive())
+        here.set()
+        await further.wait()
+        while heard[-1]["more_body"]:
+            heard.append(await receive())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(receive(), 0.05)  # nobody leaves, and nothing else can come
+        await send(start(content_length="2"))
+        await send(body(b"ok"))
+
+    async with served(app) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n")
+        await asyncio.sleep(0.02)
+        writer.write(b"ab")
+        await here.wait()
+        writer.write(b"cd")
+        await asyncio.sleep(0.02)
+        further.set()
+        assert (await asyncio.wait_for(reader.readuntil(b"ok"), 10)).startswith(b"HTTP/1.1 200 ")
+        assert b"".join(message["body"] for message in heard) == b"abcd"
+        writer.close()
+
+
+async def test_a_connection_rests_from_the_end_of_a_body_that_was_answered_early() -> None:
+    async with served(answering(start(content_length="2"), body(b"ok")), rest=0.1) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
+        await reader.readuntil(b"ok")
+        for _ in range(10):  # longer than a rest may be
+            await asyncio.sleep(0.02)
+            writer.write(b"x")
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+
+async def test_a_trailer_is_no_header() -> None:
+    seen: dict[bytes, bytes] = {}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.update(scope["headers"])
+        await send(start(content_length="2"))
+        await send(body(b"ok"))
+
+    async with served(app) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-api-key: mine\r\n\r\n"
+        )
+        await reader.readuntil(b"ok")
+        assert sorted(seen) == [b"host", b"transfer-encoding"]
+        writer.close()
