@@ -4,6 +4,7 @@ the form, and what is put together from a field is put together from its value a
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -38,13 +39,18 @@ def _of_query(text: str) -> list[str]:
 
 def _of_json(text: str) -> list[str]:
     try:
-        return list(_strings(orjson.loads(text)))
-    except orjson.JSONDecodeError:
+        orjson.loads(text)  # which is strict
+        return list(_strings(json.loads(text, object_pairs_hook=_fields)))
+    except (ValueError, RecursionError):
         return []
 
 
+def _fields(pairs: list[tuple[str, Any]]) -> list[Any]:
+    """Keys, too: some are columns. And all values of a key that comes again, for who is to say which one is taken."""
+    return [part for pair in pairs for part in pair]
+
+
 def _strings(value: Any) -> Iterator[str]:
-    """Keys, too: some are columns."""
     waiting = [value]
     while waiting:
         match waiting.pop():
@@ -52,6 +58,3 @@ def _strings(value: Any) -> Iterator[str]:
                 yield text
             case list(items):
                 waiting += reversed(items)
-            case dict(fields):
-                yield from fields
-                waiting += reversed(fields.values())

@@ -22,6 +22,7 @@ ATTACKS = [
     '{"sort": "price; DROP VIEW v_sales --"}',
     '["a", {"deep": ["x", "7 UNION SELECT iban,owner FROM accounts"]}]',
     '{"x\' OR 1=1 --": 1}',
+    '{"q": "1\' OR 1=1 --", "q": "shoes"}',
     "/items.php?cat=3+UNION+SELECT+1,login+FROM+staff--+",
     "https://shop.test/p?q=shoe%27)%20OR%20(%271%27=%271&page=2",
     "2; MERGE INTO roles r USING dual ON (1=1) WHEN MATCHED THEN UPDATE SET r.lvl=9--",

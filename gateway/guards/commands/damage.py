@@ -24,7 +24,7 @@ def destroys(line: Runs) -> bool:
 
 _NARROWS = frozenset((
     "-name", "-iname", "-path", "-ipath", "-regex", "-user", "-group", "-mtime", "-mmin", "-size", "-perm", "-newer",
-    "-empty", "-inum", "-type",
+    "-empty", "-inum",
 ))  # fmt: skip
 
 
@@ -57,14 +57,18 @@ def _overwrites(run: Run) -> bool:
 
 
 _FUNCTION = re.compile(r"([\w:.-]{1,32})\(\)\{([^}]{0,200})\}")
-_FORKS = re.compile(r"fork\s+while\s+fork|while\s*\(?\s*(?:1|true)\s*\)?\s*[:{]?\s*(?:os\.)?fork", re.I)
+_FORKS = re.compile(r"fork while fork|while ?\(? ?(?:1|true) ?\)? ?[:{]? ?(?:os\.)?fork", re.I)
 
 
 def fork_bomb(line: Runs) -> bool:
     squeezed = "".join(line.text.split())
     bodies = _FUNCTION.findall(squeezed) if "(){" in squeezed else []
     calls = any(f"{name}|{name}" in body or f"{name}&{name}" in body for name, body in bodies)
-    return calls or "%0|%0" in squeezed or any(_FORKS.search(run.code) for run in line.all if run.code)
+    return (
+        calls
+        or "%0|%0" in squeezed
+        or any(_FORKS.search(" ".join(run.code.split())) for run in line.all if run.code)
+    )
 
 
 # --- what stays afterwards ---

@@ -56,7 +56,8 @@ def _listens(run: Run) -> bool:
 def _connects(run: Run) -> bool:
     if run.name in SHELLS:
         return any(
-            each.way == "<&" and each.target.isdigit() and int(each.target[:4]) > 2 for each in run.redirects
+            each.way == "<&" and each.target.isdecimal() and int(each.target[:4]) > 2
+            for each in run.redirects
         )
     code = run.code or (run.raw if run.name in POWERSHELLS else "")
     return bool(code and _CONNECTS.search(code) and _GIVES_SHELL.search(code))
@@ -143,7 +144,7 @@ def _takes_program(run: Run) -> bool:
     return any(map(reads_input, (run, *run.within)))
 
 
-_AS_COMMAND = re.compile(rf"(?:^|[;&|\n({{]\s*|\beval\s+[\"']?){SUBSTITUTED}(?:[\s;]|$)")
+_AS_COMMAND = re.compile(rf"(?:(?:^|[;&|\n({{])[^\S\n]*|\beval\s+[\"']?){SUBSTITUTED}(?:[\s;]|$)")
 
 
 def _becomes_program(run: Run) -> bool:
@@ -163,6 +164,9 @@ def _program_file(run: Run) -> str:
     return run.path.rsplit("/", 1)[-1] if "/" in run.path else ""
 
 
+_WRITTEN = re.compile(r"(?:--output(?:-document)?=|-[a-zA-Z]{0,4}?[oO])(.+)")
+
+
 def _files_of(run: Run) -> Iterator[str]:
     """The names of the files that it writes what it fetched or decoded to."""
     for flag, value in pairwise(run.words):
@@ -170,6 +174,8 @@ def _files_of(run: Run) -> Iterator[str]:
             run.name == "wget" and re.fullmatch(r"-[a-zA-Z]*O", flag)
         ):
             yield value.rsplit("/", 1)[-1]
+    if run.name in FETCHERS:
+        yield from (found[1].rsplit("/", 1)[-1] for found in map(_WRITTEN.fullmatch, run.words) if found)
     if run.name == "tee":
         yield from (word.rsplit("/", 1)[-1] for word in run.plain)
     if run.name == "wget" or (run.name == "curl" and "O" in run.flags):
@@ -178,7 +184,7 @@ def _files_of(run: Run) -> Iterator[str]:
 
 
 _PATTERN = re.compile(r"/[\w*-]*[?\[][\w*?\[\]-]*/|.*\$\{\w+:\d|\{\w+,")
-_EXPANSION = re.compile(rf"\$\w+|\$[@*!_]|\$\{{[^}}]*\}}|{SUBSTITUTED}")
+_EXPANSION = re.compile(rf"\$\w+|\$[@*!_]|\$\{{[^}}]{{0,400}}\}}|{SUBSTITUTED}")
 
 
 def hides_program(line: Runs) -> bool:

@@ -53,9 +53,9 @@ def _inputs(run: Run) -> list[str]:
 
 
 _METADATA = re.compile(
-    r"(?:169\.254\.169\.254|metadata\.google\.internal|169\.254\.170\.2|100\.100\.100\.200)\S*(?:credentials|/token|identity)"
+    r"(?:169\.254\.169\.254|metadata\.google\.internal|169\.254\.170\.2|100\.100\.100\.200)\S{0,400}(?:credentials|/token|identity)"
 )
-_PATH = re.compile(r"[~\w.-]*/[\w./~-]+")
+_PATH = re.compile(r"(?<![~\w.-])[~\w.-]*/[\w./~-]+")
 
 
 def _asks(run: Run) -> bool:

@@ -51,6 +51,7 @@ def parse(text: str) -> Line:
 
 
 _SPACE = re.compile(r"(?:[^\S\n]|\\\r?\n)+")
+_JOINT = re.compile(r"\\\r?\n")
 _PLAIN = re.compile(r"[^\s'\"\\`$<>|&;()]+")
 _QUOTED = {'"': re.compile(r'[^"\\`$]+'), "}": re.compile(r"[^}\\`$'\"]+"), "": re.compile(r"[^\\`$]+")}
 _NAME = re.compile(r"\w+|[@*#?$!-]")
@@ -98,6 +99,12 @@ class _Reader:
                     line.append(pipeline)
                     pipeline = []
                 command, start = Command(), self._at
+            elif sign == ")" or self._heads_function(command):  # of no group that we saw: a case's
+                self._finish(command, pipeline, start)
+                line += [pipeline] if pipeline else []
+                pipeline = []
+                self._at += 1 if sign == ")" else 2
+                command, start = Command(), self._at
             else:
                 self._part(command, sign)
         self._finish(command, pipeline, start)
@@ -108,6 +115,14 @@ class _Reader:
         if command:
             command.raw = self._text[start : self._at].strip()
             pipeline.append(command)
+
+    def _heads_function(self, command: Command) -> bool:
+        """Whether `()` stands behind a name: what follows is a command of its own."""
+        return (
+            self._text.startswith("()", self._at)
+            and bool(command.words)
+            and not _LIST.fullmatch(command.words[-1].text)
+        )
 
     def _piped(self, sign: str) -> bool:
         """Steps over a separator; True where what follows reads what stands before."""
@@ -137,8 +152,6 @@ class _Reader:
             self._at += 1
             inner = self._inner(")")
             command.within += _substitutions(inner) if listed else [inner]
-        elif sign == ")":  # of no group that we saw: a case's, or nobody's
-            self._at += 1
         else:
             command.words.append(self._word(command))
 
@@ -200,8 +213,7 @@ class _Reader:
             self._at += 1
             return self.quoted('"', command)
         if sign == "\\":
-            self._at += 2
-            return rest
+            return self._escape(quoted=False)
         if (sign == "`" and not self._ticked) or sign == "$" or (sign in "<>" and rest == "("):
             part = self._expansion(command)
             word.split = word.split or part in ("$IFS", "${IFS}")
@@ -232,7 +244,7 @@ class _Reader:
             if sign in "`$":
                 parts.append(self._expansion(command))
             elif sign == "\\":
-                parts.append(self._escape())
+                parts.append(self._escape(quoted=True))
             elif sign == "'":
                 parts.append(self._verbatim())
             else:
@@ -240,11 +252,14 @@ class _Reader:
                 parts.append(self.quoted('"', command))
         return "".join(parts)
 
-    def _escape(self) -> str:
-        """Between double quotes, where a backslash means something before few characters."""
+    def _escape(self, *, quoted: bool) -> str:
+        """Between double quotes a backslash means something before few characters; before a line's end it takes that away."""
+        if joint := _JOINT.match(self._text, self._at):
+            self._at = joint.end()
+            return ""
         pair = self._text[self._at : self._at + 2]
         self._at += 2
-        return pair[1:] if pair[1:] in _SPECIAL else pair
+        return pair if quoted and pair[1:] not in _SPECIAL else pair[1:]
 
     def _expansion(self, command: Command) -> str:
         sign, rest = self._text[self._at], self._text[self._at + 1 : self._at + 2]

@@ -29,6 +29,7 @@ _WRAPPERS = {
     "builtin": ("", 0), "xargs": ("InPdLsEa", 0), "chroot": ("", 1), "busybox": ("", 0), "strace": ("eopPsu", 0), "flock": ("wE", 1),
     "taskset": ("", 1), "unshare": ("", 0), "caffeinate": ("tw", 0), "start": ("", 0), "then": ("", 0), "else": ("", 0), "elif": ("", 0),
     "if": ("", 0), "while": ("", 0), "until": ("", 0), "do": ("", 0), "!": ("", 0), "{": ("", 0), "&": ("", 0),
+    "function": ("", 1), "coproc": ("", 0),
 }  # fmt: skip
 _ROOTS = ("sudo", "su", "doas")  # a shell, where no program is named
 _VALUED = (
@@ -48,11 +49,12 @@ _CONTAINERS = frozenset((
     "docker", "podman", "kubectl", "nerdctl", "lxc", "nsenter", "wsl", "tmux", "screen", "parallel",
 ))  # fmt: skip
 _SETTING = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.S)
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\b[^}]*\})")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\b[^}]{0,400}\})")
 _OPTION_C = re.compile(r"-[a-zA-Z]*c|--command|/c|/k", re.I)
 _POWER_C = re.compile(r"[-/]c(?:o|om|omm|omma|omman|ommand)?", re.I)
 _CODE = re.compile(r"-[a-zA-Z0-9]*[ceEr]|--?eval|--print|-p")
 _HERE = ("<<", "<<<")
+_INPUTS = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 EVALUATORS = ("iex", "invoke-expression")
 WRITES = (">", ">>", ">|", "&>", "&>>", ">&", "<>")  # redirects to a file
 _LETTERS = re.compile(r"-[A-Za-z]+")
@@ -230,8 +232,7 @@ def _texts(run: Run, before: Pipe) -> Iterator[str]:
         yield from _handed(name, words)
     if name in (*SHELLS, *_ROOTS) and reads_input(run):
         yield from (each.target for each in run.redirects if each.way in _HERE)
-        if before and before[-1].name in ("echo", "printf"):
-            yield " ".join(word for word in before[-1].words if not word.startswith("-"))
+        yield from _said(before[-1]) if before else ()
     if name == "eval" or name in EVALUATORS:
         yield " ".join(words)
     elif name in ("trap", "watch", "parallel"):
@@ -245,6 +246,14 @@ def _texts(run: Run, before: Pipe) -> Iterator[str]:
         yield shlex.join(words[inner:])
     elif name == "env" and "-S" in words:
         yield " ".join(words[words.index("-S") + 1 :])
+
+
+def _said(run: Run) -> Iterator[str]:
+    """The text that it hands on, where that stands in the line."""
+    if run.name in ("echo", "printf"):
+        yield " ".join(word for word in run.words if not word.startswith(("-", "%"))).replace("\\n", "\n")
+    elif run.name in ("cat", "tee"):
+        yield from (each.target for each in run.redirects if each.way in _HERE)
 
 
 def _handed(name: str, words: tuple[str, ...]) -> Iterator[str]:
@@ -294,8 +303,8 @@ def is_shell(word: str) -> bool:
 def reads_input(run: Run) -> bool:
     """Whether an interpreter takes its program from what is piped into it."""
     if run.name in SHELLS:
-        script = (run.plain or ["/dev/stdin"])[0]
-        return not any(map(_OPTION_C.fullmatch, run.words)) and (script == "/dev/stdin" or "-s" in run.words)
+        script = (run.plain or _INPUTS)[0]
+        return not any(map(_OPTION_C.fullmatch, run.words)) and (script in _INPUTS or "-s" in run.words)
     if run.name in _ROOTS:  # with a program behind it, that would be the name
         return not any(map(_OPTION_C.fullmatch, run.words))
     if run.name in POWERSHELLS:
