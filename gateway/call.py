@@ -187,6 +187,13 @@ class Call(msgspec.Struct):
         self.head, self.headers = head, {**head.names, **self.own}
         scope["headers"] = [*head.pairs, *self.changing]
 
+    def look(self, scope: Scope) -> None:
+        """Take the headers as they are now: an app in between may have changed them."""
+        head, changing = self.shown(scope["headers"])
+        if head is not self.head:
+            self.changing, self.own = changing, heads.names(changing)
+            self.show(scope, head)
+
     def shown(self, headers: Iterable[Pair]) -> tuple[Head, Sequence[Pair]]:
         """The head of a scope with these headers: the call's own, unless an app in between has changed them."""
         if headers == [*self.head.pairs, *self.changing]:

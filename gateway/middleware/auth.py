@@ -70,6 +70,7 @@ class AuthMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         call = Call.of(scope)
+        call.look(scope)
         came, closed = call.head, call.path not in self.open_paths
         known = self._known(scope, came) if closed else None
         if known is not None:

@@ -487,3 +487,24 @@ async def test_what_is_no_http_request_passes_untouched() -> None:
 
     await AuthMiddleware(app)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     assert passed == ["lifespan"]
+
+
+async def test_headers_that_an_app_in_between_has_changed_are_those_that_count() -> None:
+    given: list[tuple[bytes, bytes]] = []
+
+    async def between(scope: Scope, receive: Receive, send: Send) -> None:
+        kept = [pair for pair in scope["headers"] if pair[0] != b"x-secret"]
+        await inner({**scope, "headers": [*kept, *given]}, receive, send)
+
+    inner = AuthMiddleware(seen, keys=[ListedKeys(LISTED)])
+    driver = Driver(AccessMiddleware(between))
+    sent = (("x-secret", "1"), ("x-team", "a"))
+    for key, who in ((ADA, "key:a"), (BOB, "key:b"), (ADA, "key:a")):
+        given[:] = [(b"x-api-key", key.encode()), (b"traceparent", b"00-1")]
+        reply = await ask(driver, *sent)
+        assert reply.json["id"] == who
+        names = {name for name, _ in reply.json["headers"]}
+        assert {"x-team", "traceparent"} <= names == set(reply.json["call_headers"])
+        assert not {"x-secret", "x-api-key"} & names
+    given.clear()
+    assert (await ask(driver, *sent)).status == 401
