@@ -28,7 +28,7 @@ from gateway.types import Headers
 if TYPE_CHECKING:
     from gateway.llm.dialects.gemini.recall import Recall
 
-WAYS = 256  # kept of one candidate
+WAYS = 16  # kept of one candidate; clients write both names and queries, and there may be many candidates
 _JSON = (b"content-type", b"application/json")
 _AGENT = (b"user-agent", b"asgi-gateway")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -115,7 +115,7 @@ class Inquiry(msgspec.Struct):
             dialect = provider.dialect(candidate.model, endpoint.dialect)
             url = provider.url(_path(endpoint, candidate), self.query) if dialect == endpoint.dialect else ""
             way = Way(dialect, url)
-            if len(known) < WAYS and len(self.query) <= LONGEST:
+            if len(known) < WAYS and len(endpoint.tail) + len(self.query) <= LONGEST:
                 known[endpoint, self.query] = way
         return way
 

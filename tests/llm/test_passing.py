@@ -10,6 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.call import Call
+from gateway.known import LONGEST
+from gateway.llm.inquiry import WAYS
 from gateway.llm.providers import Provider
 from gateway.llm.routes import ModelRule, Target
 from gateway.metering.usage import Usage
@@ -68,6 +70,16 @@ async def test_the_callers_credentials_stay_here_and_ours_go_up() -> None:
         assert b"sk-caller" not in request
         assert b"\r\nx-api-key: sk-one\r\n" in request
         assert request.startswith(b"POST /v1/messages?beta=true ")
+
+
+async def test_whoever_invents_queries_does_not_fill_the_memory() -> None:
+    async with gateway(repeat(answer(MESSAGE, headers=JSON))) as gw:
+        for number in (*range(WAYS), "x" * LONGEST, "late"):
+            await gw.drive.post(f"/v1/messages?n={number}", REQUEST, headers=ANTHROPIC)
+            assert gw.ups[0].requests[-1].startswith(f"POST /v1/messages?n={number} ".encode())
+        assert gw.call.operation is not None
+        (candidate,) = gw.app.table.candidates(gw.call, gw.call.operation)
+        assert [query for _, query in candidate.ways] == [f"n={number}" for number in range(WAYS)]
 
 
 async def test_headers_of_one_hop_end_here_and_all_others_go_on() -> None:
