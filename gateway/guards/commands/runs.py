@@ -143,6 +143,9 @@ class _Reader:
         if self._programs < 0:
             raise TooMany
         words = [self._known(word.text) for word in command.words]
+        named = {name for word in command.words for name in self._named(word.text)}
+        made = {id(run): run for makers in map(self._makers.__getitem__, named) for run in makers}
+        within += made.values()
         first = next((n for n, word in enumerate(words) if not _SETTING.match(word)), len(words))
         settings = [(match[1], match[2]) for word in words[:first] if (match := _SETTING.match(word))]
         if first == len(words) or words[first] in _DECLARES:
@@ -156,8 +159,6 @@ class _Reader:
         pieced = any(word.pieced and text == path for word, text in zip(its, words[first:], strict=True))
         split = any(word.split for word in its)
         redirects = tuple(Redirect(each.way, self._known(each.target)) for each in command.redirects)
-        made = {name: self._makers[name] for word in command.words for name in self._named(word.text)}
-        within += [run for makers in {id(each): each for each in made.values()}.values() for run in makers]
         code = _code(_name(path), rest[1:], redirects)
         return Run(
             _name(path),
