@@ -103,7 +103,7 @@ _FORMS: tuple[tuple[str, str, Check | None], ...] = (
     ("identity_card", r"[CFGHJKLMNPRTVWXY][CFGHJKLMNPRTVWXYZ0-9]{8}\d", check.travel),  # Germany, passports as well
     ("identity_card", r"(?=.{9}$)(?=(?:[A-Z]*\d){4})(?-i:[CFGHJKLMNPRTVWXY]\d*[CFGHJKLMNPRTVWXYZ][CFGHJKLMNPRTVWXYZ0-9]*)", None),
     ("identity_card", r"C[A-Z]\d{5}[A-Z]{2}", None),  # Italy
-    ("identity_card", r"\d{8} ?\d ?[A-Z0-9]{2}\d", check.portuguese_card),
+    ("identity_card", r"\d{8} ?\d ?(?:[A-Z][A-Z0-9]|\d[A-Z])\d", check.portuguese_card),  # figures alone have it one time in ten
     ("identity_card", r"\d{9}[VX]", None),  # Sri Lanka
     ("voter_card", r"[A-Z]{3}\d{7}", None),  # India
     ("personal_number", r"\d{7}[A-W][A-IW]?", check.irish),
@@ -118,7 +118,7 @@ _FORMS: tuple[tuple[str, str, Check | None], ...] = (
     ("vehicle", r"(?:A[NPRS]|BR|C[GH]|D[DLN]|G[AJ]|H[PR]|J[HK]|K[AL]|L[AD]|M[HLNPZ]|NL|O[DR]|P[BY]|RJ|SK|T[NRS]|U[AKP]|WB)[ -]?\d{1,2}[ -]?[A-Z]{1,3}[ -]?\d{4}", None),  # India
     ("vehicle", r"[A-Z]{2}-\d{3}-[A-Z]{2}|(?-i:[A-HJ-NP-TV-Z]{2} ?\d{3} ?[A-HJ-NP-TV-Z]{2})", None),  # France, Italy
     ("vehicle", r"(?-i:[A-ZÄÖÜ]{1,3}-[A-Z]{1,2} [1-9]\d{0,3}[EH]?)", None),  # Germany
-    ("vehicle", r"(?:0[1-9]|[1-7]\d|8[01]) ?(?:[A-Z] ?\d{4}|[A-Z]{2} ?\d{3,4}|[A-Z]{3} ?\d{2,4})|[A-Z]{3}-\d{3}[A-Z]{2}", None),  # Turkey, Nigeria
+    ("vehicle", r"(?-i:(?![0-9a-f]*$))(?:0[1-9]|[1-7]\d|8[01]) ?(?:[A-Z] ?\d{4}|[A-Z]{2} ?\d{3,4}|[A-Z]{3} ?\d{2,4})|[A-Z]{3}-\d{3}[A-Z]{2}", None),  # Turkey, but no digest; Nigeria
     ("vat_number", r"DE ?\d{3} ?\d{3} ?\d{3}", lambda text: iso7064(text[2:])),
     ("vat_number", r"ATU\d{8}|BE ?[01]\d{9}|BG\d{9,10}|CY\d{8}[A-Z]|CZ\d{8,10}|(?:DK|FI|HU|LU|MT|SI)\d{8}|(?:EE|EL|PT)\d{9}|FR[A-Z0-9]{2}\d{9}|(?:HR|IT|LV)\d{11}", None),
     ("vat_number", r"IE\d[A-Z0-9]\d{5}[A-Z]{1,2}|LT\d{9}(?:\d{3})?|NL\d{9}B\d\d|(?:PL|SK)\d{10}|SE\d{10}01|ES[A-Z0-9]\d{7}[A-Z0-9]|GB ?\d{3} ?\d{4} ?\d\d", None),

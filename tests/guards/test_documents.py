@@ -77,6 +77,11 @@ NO_DOCUMENTS = [
     "My NRIC is S1234567A",  # the letter is wrong, as documentation writes it
     "see M80912502 for that",
     "order A1234567",
+    "202411201538",
+    "imei 490154203237518",
+    "06ab123",
+    "count=2123456701",
+    "run 1237010180 took 1234567890121 ns",
     "INC0012345",
     "REQ123456",
     "KB4012345",
