@@ -56,6 +56,8 @@ def _read(endpoint: endpoints.Endpoint | None, method: str, body: bytes) -> Oper
 
 
 def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
+    if len(endpoint.model) > LONGEST_MODEL:
+        raise _too_long()
     name, charged = endpoint.method, endpoint.method not in _UNCHARGED
     if name in ("models", "model") or method != "POST":  # a wrong method is the app's to refuse
         return Operation("llm", name, False, endpoint.model)
@@ -70,8 +72,12 @@ def _llm(endpoint: endpoints.Endpoint, method: str, body: bytes) -> Operation:
     if not model:
         raise BadRequest("model: field required")
     if len(model) > LONGEST_MODEL:
-        raise BadRequest(f"model: a name of more than {LONGEST_MODEL} characters")
+        raise _too_long()
     return Operation("llm", name, charged, model, endpoint.stream or said.stream, said.limit)
+
+
+def _too_long() -> BadRequest:
+    return BadRequest(f"model: a name of more than {LONGEST_MODEL} characters")
 
 
 class _Said(msgspec.Struct, frozen=True):

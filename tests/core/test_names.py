@@ -9,7 +9,9 @@ import pytest
 
 from gateway import operations
 from gateway.call import Call
+from gateway.errors import BadRequest
 from gateway.known import LONGEST, MOST, Known
+from gateway.types import Message
 
 
 @pytest.fixture
@@ -68,3 +70,29 @@ def test_the_headers_that_a_request_invents_leave_no_memory_behind() -> None:
     Call.new({**scope, "headers": [(name + b"z", b"") for name, _ in headers]})
     after, _ = tracemalloc.get_traced_memory()
     assert after - before < 100_000
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/messages",
+        "/v1beta/models/{}:generateContent",
+        "/v1/projects/p/locations/l/publishers/google/models/{}:generateContent",
+        "/model/{}/invoke",
+    ],
+)
+async def test_a_models_name_has_an_end_wherever_it_stands(path: str) -> None:
+    async def asked(name: str) -> str:
+        scope = {"type": "http", "method": "POST", "path": path.format(name), "headers": []}
+        call = Call.of(scope)
+        call.body = b'{"model":"%s"}' % name.encode()
+        return (await operations.of(call, scope, nobody)).model
+
+    longest = "m" * operations.LONGEST_MODEL
+    assert await asked(longest) == longest
+    with pytest.raises(BadRequest, match="a name of more than 2048 characters"):
+        await asked(longest + "m")
+
+
+async def nobody() -> Message:
+    raise AssertionError("the body was read already")
