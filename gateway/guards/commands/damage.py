@@ -175,7 +175,9 @@ def _is_all_of_the_host(run: Run) -> bool:
     if run.name == "nsenter":
         return not {"1", "-t1", "--target=1"}.isdisjoint(run.words)
     mounts = run.name in ("docker", "podman", "nerdctl")
-    return mounts and any(re.match(r"(?:-v|--volume=)?/:/|.*(?:source|src)=/,", word) for word in run.words)
+    return mounts and any(
+        re.match(r"(?:(?:-v|--volume)=?)?/:/|.*(?:source|src)=/,", word) for word in run.words
+    )
 
 
 def mines(line: Runs) -> bool:

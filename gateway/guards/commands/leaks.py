@@ -120,7 +120,7 @@ _OWN = frozenset((
 def _uploads(run: Run) -> bool:
     """A private file, or what shows one, among what it is given to send."""
     sent = _sent(run)
-    parts = [part for word in sent if "://" not in word for part in re.split(r"[@=;]", word)]
+    parts = [part for word in sent if "://" not in word for part in re.split(r"[@=;<]", word)]
     if any(map(places.private, (*parts, *_inputs(run)))):
         return True
     return any(SUBSTITUTED in word for word in sent) and any(map(_gives, run.within))

@@ -195,7 +195,7 @@ class _Reader:
 
 def _name(path: str) -> str:
     name = path.replace("\\", "/").rsplit("/", 1)[-1].lower().removesuffix(".exe").lstrip("@-")
-    return "sh" if name in ("$0", "$shell", "$bash") else name
+    return "sh" if name in ("$0", "$shell", "${shell}", "$bash", "${bash}") else name
 
 
 def _unwrapped(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
