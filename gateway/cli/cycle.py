@@ -181,6 +181,8 @@ class Cycle(Struct, eq=False):
 
     def _begin(self, status: int, headers: Headers) -> None:
         named = dict(headers)
+        if self.expects and self.more_body:
+            self.keep_alive = False  # nobody knows whether that body still comes, and what follows it
         self.response_started, self.expects = True, False
         length = named.get(b"content-length")
         if length is not None:

@@ -390,3 +390,13 @@ async def test_a_trailer_is_no_header() -> None:
         await reader.readuntil(b"ok")
         assert sorted(seen) == [b"host", b"transfer-encoding"]
         writer.close()
+
+
+async def test_whoever_waits_with_a_body_that_nobody_wants_is_told_the_end() -> None:
+    async with served(answering(start(content_length="2"), body(b"no"))) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in answer
+        writer.close()
