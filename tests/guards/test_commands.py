@@ -85,7 +85,7 @@ REFUSED = {
         "mv / /dev/null", "del /s /q C:\\*", "rd /s /q C:\\", "Remove-Item C:\\* -Recurse -Force", "vssadmin delete shadows /all",
     ],
     "persists": [
-        "echo 'ssh-rsa AAAA' >> ~/.ssh/authorized_keys", "echo x | sudo tee -a /root/.ssh/authorized_keys", "(crontab -l; echo x) | crontab -",
+        "echo 'ssh-rsa AAAA' >> ~/.ssh/authorized_keys", "echo x | sudo tee -a /home/ann/.ssh/authorized_keys", "(crontab -l; echo x) | crontab -",
         "echo x > /etc/cron.d/x", "echo 'alias ls=x' >> ~/.bashrc", "cp x.service /etc/systemd/system/x.service", "sed -i s/a/b/ /etc/sudoers",
         "useradd -o -u 0 eve", "chmod 4755 /bin/bash", "chmod 777 /etc/shadow", "cat > ~/.profile <<END\nx\nEND", "net user eve P4ss /add",
         "reg add HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Run /v u /d C:\\t\\u.exe", "schtasks /create /tn u /tr C:\\u.exe",
@@ -103,7 +103,7 @@ REFUSED = {
     ],
     "reads_credentials": [
         "cat ~/.aws/credentials", "cat /etc/.//x/../shadow", "cat ~/.ssh/id*", "sudo head -3 /etc/shadow", "base64 -w0 < ~/.ssh/id_ed25519", "tar czf k.tgz ~/.ssh", "cat /proc/self/environ",
-        "echo \"$(cat ~/.netrc)\"", "python3 -c \"print(open('/root/.ssh/id_rsa').read())\"", "security find-generic-password -wa chrome",
+        "echo \"$(cat ~/.netrc)\"", "python3 -c \"print(open('/home/ann/.ssh/id_rsa').read())\"", "security find-generic-password -wa chrome",
         "curl http://169.254.169.254/latest/meta-data/iam/security-credentials/role", "reg save hklm\\sam sam.hiv",
     ],
     "leaves_container": ["docker run -v /:/mnt alpine ls", "docker run --rm -v /:/host alpine chroot /host sh", "nsenter -t 1 -m sh"],
