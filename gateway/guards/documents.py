@@ -76,9 +76,8 @@ def _numbered(value: str, *, bound: bool) -> bool:
 _BINDS = re.compile(
     r"[\w'’]{0,16}(?:[^\w\n]{1,3}[^\W\d_A-Za-z]{1,16}){0,2}[^\w\n]{0,8}\n?\s{0,8}|[^\n]*?(?:[:=#]|\b(?:number|nummer|numéro|número|no|n[°º]|nr|num|id|saya|di guida|is|ist|est|es|é|code|to|was|are|lautet|serie|серия)(?!\w))[\s\"'.]*"
 )
-_SINGAPORE = re.compile(
-    r"(?ia)[STFGM]\d{7}[A-Z]"
-)  # documentation is full of S1234567A, whose letter is wrong
+# Documentation is full of S1234567A, whose letter is wrong.
+_SINGAPORE = re.compile(r"(?ia)[STFGM]\d{7}[A-Z]")
 
 
 def plate_beside(text: str, end: int) -> Iterator[tuple[int, int]]:

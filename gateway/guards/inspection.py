@@ -19,11 +19,8 @@ _PLACES = (*PLACES, "arguments", "result", "definition")  # those of bodies, and
 WINDOW = 32 * 1024  # characters scanned at a time, so that the clock is looked at in between
 OVERLAP = 1024
 WORTH_KEEPING = 0.2  # a lower score fires at no threshold worth setting
-SQL_SCANNERS = (
-    "sql_injection",
-    "command_injection",
-    "path_traversal",
-)  # a statement is none of these by its syntax
+# A statement is none of these by its syntax.
+SQL_SCANNERS = ("sql_injection", "command_injection", "path_traversal")
 READ = frozenset(("system", "messages", "tool_results", "result"))  # by people and models, not by a program
 
 

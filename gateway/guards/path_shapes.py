@@ -15,9 +15,8 @@ NEEDLESS = re.compile(r"(?:%(?:25)*(?:2e|2f|[46][1-9a-f]|[57][0-9a])){4,}", re.I
 WIDE = re.compile(r"[%\\][uU]([0-9a-fA-F]{4})")
 BYTE = re.compile(r"[0\\][xX]([0-9a-fA-F]{2})")
 OCTAL = re.compile(r"\\0?(5[67]|134)(?!\d)")
-GAPS = re.compile(
-    r"[\t\r\n\x0b\x0c](?<=[./\\].)[\t\r\n\x0b\x0c]*(?=[./\\])", re.S
-)  # readers of URLs take them out
+# Readers of URLs take these out.
+GAPS = re.compile(r"[\t\r\n\x0b\x0c](?<=[./\\].)[\t\r\n\x0b\x0c]*(?=[./\\])", re.S)
 BARE = re.compile(r"(?<=\.\.)(2f|5c|u2215|u2216)", re.I)
 SENSITIVE = re.compile(
     r"(?:^|/)(?:etc/(?:passwd|shadow|group|hosts|issue|master\.passwd|security/passwd|sudoers)|boot\.ini|win\.ini|system\.ini|"

@@ -64,12 +64,11 @@ _PASSWORD = re.compile(  # what stands before a password
     rf"|(?:pwd|psk)\"?\s{{0,3}}[=:]\s{{0,3}}[\"']?$"
 )
 _CODE = re.compile(
-    r"[()\[\]{}<>|\\]|^\$|\$[A-Z_]{3}|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await|await)\b",
+    r"[()\[\]{}<>|\\]|^\$|\$[A-Z_]{3}|^[./@&#%-]|::|->|://|^(?:true|false|null|none|undefined|self|this|new|await)\b",
     re.I,
 )
-_BASE64 = re.compile(
-    r"[A-Za-z0-9+/]{32,}={0,2}"
-)  # may begin with a slash, as no path of that length goes without a dot
+# It may begin with a slash: no path of that length goes without a dot.
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}")
 _NO_SECRET = re.compile(  # names that hold a secret's word and no secret
     r"(?i)(?:credentials?[-_ ]?id|(?<!access)(?<!access[-_ ])key[-_ ]?id|key[-_ ]?(?:frame|word|board|vault|chars|path|name|space|length)|public[-_ ]?key|(?:secret|token|key|credentials?)[-_. ]?(?:length|name|type|url|path|count|limit|size)"
     r"|csrf|xsrf|monkey|tokeni[sz]|max_?tokens|jsonwebtoken|keyframe\w*|to_?store_?secrets?|author\w*)[\w\"' -]{0,24}[=:,(>]+\s{0,4}[\"'`]*$"

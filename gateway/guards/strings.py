@@ -129,9 +129,8 @@ def _data(path: Path, place: str) -> bool:
 
 _SPOKEN = frozenset({"system", "messages", "tool_results", "answer", "result"})
 _ECHOED = frozenset({"instructions", "tools", "metadata", "usage"})  # of a request, in the answer to it
-_SIGNED = frozenset(
-    {"thinking", "redacted_thinking", "thinking_delta", "signature_delta"}
-)  # a changed one is refused by whoever signed it
+# A changed one is refused by whoever signed it.
+_SIGNED = frozenset({"thinking", "redacted_thinking", "thinking_delta", "signature_delta"})
 
 
 def _place(block: dict[str, Any], place: str) -> str:

@@ -24,9 +24,8 @@ class Mask:
     text: str
 
 
-Judge = Callable[
-    [str, int], Sequence[Mask]
-]  # (text, where its new part begins): what to replace; raises to cut the stream
+# Of a text and where its new part begins: what to replace. Raises to cut the stream.
+Judge = Callable[[str, int], Sequence[Mask]]
 
 
 class Window:

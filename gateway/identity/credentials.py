@@ -11,12 +11,8 @@ import msgspec
 from gateway.errors import BadRequest
 from gateway.types import Headers, Scope
 
-HEADERS = (
-    "x-gateway-key",
-    "authorization",
-    "x-api-key",
-    "x-goog-api-key",
-)  # servers give names in lower case
+# Servers give names in lower case.
+HEADERS = ("x-gateway-key", "authorization", "x-api-key", "x-goog-api-key")
 _QUERY = ("access_token", "token", "key", "api_key")
 _MENTIONED = re.compile(rb"token|key|[%]")  # some of these may stand in the query
 _ALWAYS = ("access_token",)  # the others mean something else in many a URL, where a header has the credential

@@ -51,9 +51,8 @@ class Recognition:
         self._keys = tuple(keys)
         self._clock = clock
         self._known: dict[bytes, tuple[Principal, float]] = {}
-        self._unknown: dict[
-            bytes, float
-        ] = {}  # apart, so that a flood of these displaces nobody who is known
+        # Apart, so that a flood of these displaces nobody who is known.
+        self._unknown: dict[bytes, float] = {}
 
     async def of(self, shown: Sequence[Credential]) -> Caller:
         """Whose these are; nobody's where there are none. A client may send its provider's own credential beside ours.

@@ -247,9 +247,8 @@ class MCPApp:
     async def _begin(self, call: Call, message: Message) -> tuple[Peer, Headers]:
         asked = message.tree.get("protocolVersion")
         version = asked if asked in eras.LEGACY else eras.LEGACY[0]
-        offered = (
-            message.tree.get("capabilities") if self._streaming else {}
-        )  # without a stream no server can ask it
+        # Without a stream no server can ask the client anything.
+        offered = message.tree.get("capabilities") if self._streaming else {}
         peer = await self._methods.join(call, peers.fresh(version, message.tree.get("clientInfo"), offered))
         return peer, [(b"mcp-session-id", self._peers.seal(call, peer).encode())]
 

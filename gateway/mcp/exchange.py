@@ -40,9 +40,8 @@ class Exchange(Struct, eq=False):
     call: Call
     peer: Peer
     interpreter: Interpreter
-    message: Message = field(
-        default_factory=Message
-    )  # the client's; empty where a server speaks on its own account
+    # The client's; empty where a server speaks on its own account.
+    message: Message = field(default_factory=Message)
     server: str = ""
     place: Place | None = None
 

@@ -262,9 +262,8 @@ class Relay:
         except orjson.JSONDecodeError as exc:
             raise UpstreamError(f"server {server.name!r} sent what is no JSON: {exc}") from exc
         inner = tree.get("result") if op.subject == "task" else None
-        given = kept = (
-            inner if isinstance(inner, dict) else tree
-        )  # a finished task of the modern era holds its result
+        # A finished task of the modern era holds its result.
+        given = kept = inner if isinstance(inner, dict) else tree
         if turn.policies.guard is not None:
             kept = await turn.policies.guard.result(turn.call, op, given)
         if server.max_rows or server.max_bytes:

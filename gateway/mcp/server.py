@@ -24,9 +24,8 @@ class Scope:
 
     path_prefix: str = ""
     deny_paths: tuple[str, ...] = ()
-    path_arguments: tuple[
-        str, ...
-    ] = ()  # only these arguments are paths; otherwise every one that looks like it
+    # Only these arguments are paths; otherwise every one that looks like it.
+    path_arguments: tuple[str, ...] = ()
     schemas: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:

@@ -107,9 +107,8 @@ class StdioUpstream:
             self._delay = 0.0
         self._not_before = self._clock() + self._delay
         self._delay = min(LAST_DELAY, self._delay * 2 or FIRST_DELAY)
-        if (
-            not self._closing and self._child is not None
-        ):  # for the operator: what a program writes is not for clients
+        # For the operator: what a program writes is not for clients.
+        if not self._closing and self._child is not None:
             log.warning(
                 "server %s: its program has ended; it wrote last: %s",
                 self.name,

@@ -34,9 +34,8 @@ class Entry:
     exposed: str
     raw: bytes  # as the client sees it
     tree: Mapping[str, Any]  # as the upstream wrote it
-    headers: eras.HeaderParameters = field(
-        default_factory=dict
-    )  # of a tool: which arguments are mirrored into which
+    # Of a tool: which arguments are mirrored into which.
+    headers: eras.HeaderParameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,8 @@ Engine = Literal["auto", "cel-python", "cel-cpp"]
 REMEMBERED = 2048  # results kept for each expression
 LONG = 1024  # a longer string is not worth a place among them
 FEW = 64  # nor is a longer list of strings, or a list of longer ones
-ITEMS = {
-    0: 100_000,
-    1: 1_000,
-    2: 100,
-}  # the most entries that a value may have, by how deep an expression loops
+# The most entries that a value may have, by how deep an expression loops.
+ITEMS = {0: 100_000, 1: 1_000, 2: 100}
 
 
 class Program(Protocol):

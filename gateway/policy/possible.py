@@ -19,9 +19,8 @@ from gateway.policy.cel import Expression
 from gateway.policy.errors import CelError
 from gateway.policy.variables import Path, Values
 
-Outcome = Literal[
-    "true", "false", "error", "absent"
-]  # absent: an error because the caller has no such credential
+# `absent` is an error because the caller has no such credential.
+Outcome = Literal["true", "false", "error", "absent"]
 Outcomes = frozenset[Outcome]
 TRUE: Outcomes = frozenset({"true"})
 FALSE: Outcomes = frozenset({"false"})

@@ -98,9 +98,8 @@ class Histogram(Family):
     ) -> None:
         super().__init__(name, help, labels, values=values, series=series)
         self.buckets = tuple(buckets)
-        self.exemplars: dict[
-            int, dict[int, Exemplar]
-        ] = {}  # by the identity of a series' list, then by bucket
+        # By the identity of a series' list, then by bucket.
+        self.exemplars: dict[int, dict[int, Exemplar]] = {}
 
     def observe(self, labels: Labels, values: Iterable[float]) -> None:
         ordered = sorted(values)

@@ -114,9 +114,8 @@ async def test_a_right_to_write_is_asked_for_without_writing() -> None:
     async with asking((200, {}), may_not) as (drive, stub):
         reply = await drive.get("/readyz")
     assert "may not dynamodb:UpdateItem" in reply.json["reason"]
-    assert stub.requests[-1]["ConditionExpression"].startswith(
-        "#n = :expect"
-    )  # of a document that nobody makes
+    # Of a document that nobody makes.
+    assert stub.requests[-1]["ConditionExpression"].startswith("#n = :expect")
 
 
 async def test_what_is_ready_is_not_asked_for_again_and_again() -> None:

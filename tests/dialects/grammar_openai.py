@@ -16,10 +16,8 @@ from tests.dialects import grammar
 
 Event = dict[str, Any]
 _responses = TypeAdapter(ResponseStreamEvent)
-_CODES = {
-    "context_length_exceeded",
-    "insufficient_quota",
-}  # the API sends them, and the SDK's types leave them out
+# The API sends them, and the SDK's types leave them out.
+_CODES = {"context_length_exceeded", "insufficient_quota"}
 _FINISHES = {"stop", "length", "tool_calls", "content_filter"}
 
 

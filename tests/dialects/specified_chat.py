@@ -105,9 +105,8 @@ INTERLEAVED = (
     + grow(1, "2}")
     + finish("tool_calls")
 )
-ONE_CHUNK = (
-    chunk({"role": "assistant", "content": "All at once."}, "stop", usage=USAGE) + DONE
-)  # Mistral, Groq: usage with the last choice
+# Mistral, Groq: usage with the last choice.
+ONE_CHUNK = chunk({"role": "assistant", "content": "All at once."}, "stop", usage=USAGE) + DONE
 REASONING = (
     chunk({"role": "assistant", "content": None, "reasoning_content": "Let me "})
     + chunk({"content": None, "reasoning_content": "think."})

@@ -55,9 +55,8 @@ async def test_seed_1_its_bucket_is_ten_thousand_tokens_and_a_thousand_more_ever
 ) -> None:
     async with seed_1(tmp_path) as it:
         big = {**ASKED, "max_tokens": 6000}
-        assert (
-            await it.ask("/gemini/v1/messages", big)
-        ).status_code == 200  # settled to what was really used
+        # Settled to what was really used.
+        assert (await it.ask("/gemini/v1/messages", big)).status_code == 200
         huge = {**ASKED, "messages": [{"role": "user", "content": "word " * 9000}]}
         assert (await it.ask("/gemini/v1/messages", huge)).status_code == 200
         refused = await it.ask("/gemini/v1/messages", {**ASKED, "max_tokens": 4000})
@@ -217,9 +216,8 @@ async def test_seed_4_a_path_outside_is_a_tool_error_and_the_agent_goes_on(tmp_p
         )
         assert "policy" not in json.dumps(inside["result"])
         records = await it.running.records(1, outcome="refused")
-        assert [(r.tool, r.user) for r in records] == [
-            ("read_file", "ada@example.com")
-        ]  # a key's owner beats a header
+        # A key's owner beats a header.
+        assert [(r.tool, r.user) for r in records] == [("read_file", "ada@example.com")]
 
 
 async def test_seed_4_models_and_tools_are_charged_to_the_same_person(tmp_path: Path) -> None:

@@ -191,11 +191,8 @@ def test_a_number_is_known_by_its_issuers_rule(name: str, value: str) -> None:
     assert name in names(value)
 
 
-CHECKED_AT = {
-    "australian_medicare": -3,
-    "british_tax": -10,
-    "icelandic_id": -2,
-}  # the last figure, of all others
+# The last figure, of all others.
+CHECKED_AT = {"australian_medicare": -3, "british_tax": -10, "icelandic_id": -2}
 
 
 @pytest.mark.parametrize(("name", "value"), PROVED.items())

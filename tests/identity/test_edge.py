@@ -308,9 +308,8 @@ async def test_row_15_the_host_decides_nothing() -> None:
 
 @pytest.mark.parametrize("path", ["//healthz", "/healthz/", "/healthz;x", "/%2e/healthz", "/healthz%2f", "/x/../healthz", "/HEALTHZ", "/mcp/healthz"])  # fmt: skip
 async def test_row_16_another_spelling_of_an_open_path_is_not_open(path: str) -> None:
-    alone = Driver(
-        AuthMiddleware(seen, keys=[ListedKeys(LISTED)])
-    )  # of a path like this nothing else is asked, either
+    # Of a path like this nothing else is asked, either.
+    alone = Driver(AuthMiddleware(seen, keys=[ListedKeys(LISTED)]))
     assert (await alone.get(path)).status == 401
 
 

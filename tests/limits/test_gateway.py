@@ -84,9 +84,8 @@ async def test_a_truthful_stream_is_charged_as_reported() -> None:
         record = await recorded(gw)
         assert record.usage is not None
         assert (record.usage.input, record.usage.output, record.usage.estimated) == (1500, 350, False)
-        assert await charged(gw) == pytest.approx(
-            record.usd, abs=2e-6
-        )  # each step is rounded up to a millionth
+        # Each step is rounded up to a millionth.
+        assert await charged(gw) == pytest.approx(record.usd, abs=2e-6)
 
 
 BROKEN = {
@@ -105,9 +104,8 @@ async def test_what_cannot_be_believed_is_estimated_charged_and_marked(script: S
         assert record.usage.estimated
         assert record.usage.output == pytest.approx(350, rel=0.25)
         assert record.usage.input == pytest.approx(1500, rel=0.25)
-        assert await charged(gw) == pytest.approx(
-            record.usd, abs=2e-6
-        )  # each step is rounded up to a millionth
+        # Each step is rounded up to a millionth.
+        assert await charged(gw) == pytest.approx(record.usd, abs=2e-6)
 
 
 async def test_a_translated_stream_without_figures_is_estimated_too() -> None:
@@ -145,9 +143,8 @@ async def test_when_the_client_leaves_in_the_middle_it_pays_for_what_was_written
         assert record.usage is not None
         assert record.usage.estimated
         assert (record.usage.input, record.usage.output) == (1500, pytest.approx(385, rel=0.1))
-        assert await charged(gw) == pytest.approx(
-            record.usd, abs=2e-6
-        )  # each step is rounded up to a millionth
+        # Each step is rounded up to a millionth.
+        assert await charged(gw) == pytest.approx(record.usd, abs=2e-6)
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -331,6 +331,5 @@ async def test_no_call_waits_for_a_server_that_has_failed_and_the_next_list_has_
         await asyncio.wait_for(hanging.wait(), 2)  # asked again all the same
         del bad.methods["tools/list"]
         now[0] += 100.0
-        assert (
-            await catalog.find(call, peer, TOOLS, "b") is not None
-        )  # who asks for what is missing does wait
+        # Who asks for what is missing does wait.
+        assert await catalog.find(call, peer, TOOLS, "b") is not None

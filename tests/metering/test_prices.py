@@ -17,12 +17,8 @@ NAMES = [
     ("anthropic", "claude-sonnet-4-5", 3.0, 15.0),
     ("anthropic", "claude-sonnet-4-5-20250929", 3.0, 15.0),
     ("anthropic", "claude-opus-4-5-20251101", 5.0, 25.0),
-    (
-        "bedrock",
-        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-        3.3,
-        16.5,
-    ),  # a regional profile costs a tenth more
+    # A regional profile costs a tenth more.
+    ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 3.3, 16.5),
     ("vertex", "claude-sonnet-4-5@20250929", 3.0, 15.0),
     ("gemini", "models/gemini-2.5-pro", 1.25, 10.0),
     ("vertex", "publishers/google/models/gemini-2.5-pro", 1.25, 10.0),
@@ -46,9 +42,8 @@ def test_every_kind_of_token_has_its_price() -> None:
     usage = Usage(1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000)
     price = Price(3, 15, 0.3, 3.75, 6)
     assert price.cost(usage) == pytest.approx(28.05)
-    assert Price(3, 15, 0.3, 3.75).cost(usage) == pytest.approx(
-        28.05
-    )  # an hour's write is 1.6 times five minutes'
+    # An hour's write is 1.6 times five minutes'.
+    assert Price(3, 15, 0.3, 3.75).cost(usage) == pytest.approx(28.05)
     assert Price(3, 15).cost(usage) == pytest.approx(3 + 15 + 3 + 3 + 4.8)
 
 

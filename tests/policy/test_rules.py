@@ -152,9 +152,8 @@ def test_the_design_pages_deny() -> None:
     deny = {"deny": ['mcp.tool.name == "delete_file" && jwt.role != "admin"']}
     assert passes(deny, tool("delete_file"), jwt(role="admin"))
     assert not passes(deny, tool("delete_file"), jwt(role="user"))
-    assert not passes(
-        deny, tool("delete_file"), jwt()
-    )  # a claim that is missing is an error, and an error refuses
+    # A claim that is missing is an error, and an error refuses.
+    assert not passes(deny, tool("delete_file"), jwt())
     assert passes(deny, tool("read_file"), jwt())
     assert passes(deny, tool("delete_file"), key())  # no JWT at all: a deny that reads it is not true
     for operation in (INITIALIZE, LIST, llm(), PROMPT):

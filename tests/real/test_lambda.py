@@ -93,9 +93,8 @@ def test_the_package_is_small_and_compiled(package: Path) -> None:
     assert sum(each.stat().st_size for each in files) < 60_000_000
     brought = {"boto3", "botocore", "cel_expr_python"}  # the managed runtime has the first two
     assert not brought & {each.name for each in package.iterdir()}
-    for each in (package / "gateway").rglob(
-        "*.py"
-    ):  # in a read-only folder every start would compile it anew
+    # In a read-only folder every start would compile it anew.
+    for each in (package / "gateway").rglob("*.py"):
         assert (each.parent / "__pycache__" / f"{each.stem}.cpython-311.pyc").exists()
     file = package / "gateway.yaml"
     assert tree.kept(file, file.read_text()) is not None

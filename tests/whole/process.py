@@ -60,7 +60,7 @@ async def serving(*arguments: str, cwd: Path, env: Mapping[str, str] | None = No
         )
     )  # fmt: skip
     try:
-        process.url = (await process.line("ready ")).removeprefix("ready ")
+        process.url = (await process.line("ready")).removeprefix("ready ")
         yield process
     finally:
         if process.process.returncode is None:

@@ -115,9 +115,8 @@ async def test_observing_lets_everything_pass_and_the_audit_says_what_would_have
     async with guarded(tmp_path, rules) as gateway:
         answer = await say(gateway, f"falcon {GITHUB}")
         assert answer.json()["content"][0]["text"] == f"You said: falcon {GITHUB}"
-        assert (
-            "sandbox" in (await call(gateway, "read_file", path="../x"))["content"][0]["text"]
-        )  # its own word
+        # The tool's own word.
+        assert "sandbox" in (await call(gateway, "read_file", path="../x"))["content"][0]["text"]
         lines = await audited(tmp_path, 2)
     assert {verdict["action"] for line in lines for verdict in line["verdicts"]} == {"would_refuse"}
 

@@ -115,6 +115,35 @@ async def test_port_comes_from_the_environment(tmp_path: Path) -> None:
         assert process.url == f"http://127.0.0.1:{port}"
 
 
+@pytest.mark.parametrize("port", ["", "abc", "-1", "²"])
+async def test_a_port_that_is_none_is_said_and_not_a_traceback(tmp_path: Path, port: str) -> None:
+    with pytest.raises(AssertionError, match=f"PORT must be a number, not '{port}'"):
+        async with serving("--demo", cwd=tmp_path, env={"PORT": port}):
+            pass
+
+
+async def test_json_says_in_one_line_where_it_listens(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(
+        POLICIES + QUIET + "admin: {}\nroutes:\n" + route("http://127.0.0.1:9")
+    )
+    async with serving("--config", "gateway.yaml", "--json", cwd=tmp_path) as process:
+        (line,) = process.lines
+        told = json.loads(line)
+        assert told.keys() == {"ready", "metrics", "admin"}
+        async with httpx.AsyncClient() as client:
+            for place in (told["ready"] + "/healthz", told["metrics"] + "/metrics", told["admin"] + "/"):
+                assert (await client.get(place)).status_code == 200
+
+
+async def test_json_of_the_demo_has_the_token_too(tmp_path: Path) -> None:
+    async with serving("--demo", "--port", "0", "--json", cwd=tmp_path) as process:
+        (line,) = process.lines
+        told = json.loads(line)
+        headers = {"authorization": f"Bearer {told['token']}"}
+        async with httpx.AsyncClient(headers=headers) as client:
+            assert (await client.get(told["ready"] + "/v1/models")).status_code == 200
+
+
 async def test_a_busy_port_is_said_and_not_a_traceback(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -153,8 +182,9 @@ async def test_metrics_take_the_next_port_when_theirs_is_busy(tmp_path: Path) ->
         serving("--demo", "--port", "0", cwd=tmp_path) as first,
         serving("--demo", "--port", "0", cwd=tmp_path) as second,
     ):
-        places = {(await each.line("  metrics")).split()[-1] for each in (first, second)}
-        assert len(places) == 2
+        places = [(await each.line("  metrics")).split()[-1] for each in (first, second)]
+        assert places[0] != places[1]
+        await second.line(f"port 15020 is busy; metrics: {places[1]}", errors=True)
         async with httpx.AsyncClient() as client:
             for place in places:
                 assert (await client.get(place + "/metrics")).status_code == 200

@@ -61,9 +61,8 @@ _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b"}
 _REDIRECT = re.compile(r"\d*(?:&>>?|>\||>&|<&|<>|<<<|<<-?|>>|>|<)")
 _LIST = re.compile(r"[A-Za-z_]\w*\+?=")  # a list of values begins behind it
 _COMMENT = re.compile(r"[^\n]*")
-_INNER = re.compile(
-    rf"(?:[^\W_]*|\$.*|{SUBSTITUTED})$", re.S
-)  # what stands in the midst of a name to hide it
+# What stands in the midst of a name to hide it.
+_INNER = re.compile(rf"(?:[^\W_]*|\$.*|{SUBSTITUTED})$", re.S)
 _SPECIAL = ("$", "`", '"', "\\")
 
 
@@ -74,9 +73,8 @@ class _Reader:
         self._depth = depth
         self._ticked = False  # within backticks, where the next one ends
         self._counting = False  # within (( )), where << is no here-document
-        self._awaited: list[
-            tuple[Command, str, bool]
-        ] = []  # here-documents, whose text begins on the next line
+        # Here-documents, whose text begins on the next line.
+        self._awaited: list[tuple[Command, str, bool]] = []
 
     def line(self, end: str) -> Line:
         """Up to the character that ends it, or the end of the text."""

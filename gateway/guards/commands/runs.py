@@ -116,9 +116,8 @@ def read(text: str) -> Runs:
 class _Reader:
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
-        self._makers: dict[
-            str, list[Run]
-        ] = {}  # what a variable's value was made by; one list for all of a command's
+        # What a variable's value was made by; one list for all of a command's.
+        self._makers: dict[str, list[Run]] = {}
         self._left = EXPANDED
         self._programs = MOST
 

@@ -63,9 +63,8 @@ def one_line(value: Any) -> bytes:
     return data
 
 
-Marks = tuple[
-    re.Pattern[bytes], ...
-]  # each begins with fixed letters: such a pattern is found ten times as fast as a choice
+# Each begins with fixed letters: such a pattern is found ten times as fast as a choice.
+Marks = tuple[re.Pattern[bytes], ...]
 
 
 class Sieve:

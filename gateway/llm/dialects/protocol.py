@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -31,11 +31,6 @@ from gateway.metering.usage import Usage
 
 Json = dict[str, Any]
 Event = dict[str, Any]
-
-StopReason = Literal[
-    "end_turn", "tool_use", "max_tokens", "stop_sequence", "refusal", "pause_turn",
-    "model_context_window_exceeded", "compaction",
-]  # fmt: skip
 
 
 def new_id(prefix: str) -> str:
@@ -178,9 +173,8 @@ class Dialect(Protocol):
     # towards the provider and back
     def write_request(self, hub: Json, options: Options) -> Outbound: ...
     def reader(self, reply: Reply) -> StreamReader: ...
-    def read_answer(
-        self, body: Json, reply: Reply
-    ) -> Json: ...  # failures.AnswerFailed where it holds an error
+    # Raises failures.AnswerFailed where the answer holds an error.
+    def read_answer(self, body: Json, reply: Reply) -> Json: ...
     def read_count(self, body: Json) -> int: ...
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorInfo: ...
 
