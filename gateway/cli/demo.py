@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import secrets
 import tempfile
@@ -41,12 +42,16 @@ async def _serve(args: argparse.Namespace, demo: str) -> None:
     resources = Resources()
     gateway = Gateway(build(loaded, resources))
     host = args.host or "127.0.0.1"
-    port = args.port if args.port is not None else serve._env_port()
+    port = serve.chosen_port(args)
     sockets = [listening.bind(host, serve.PORT if port is None else port)]
 
     def say(url: str, metrics: str, admin: str) -> None:
-        print(banner(url, metrics, admin, key, _PROVIDERS.get(real, "")), flush=True)
-        print(f"ready {url}", flush=True)
+        if args.json:
+            told = {"ready": url, "metrics": metrics, "admin": admin, "token": key}
+            print(json.dumps(told), flush=True)
+        else:
+            print(banner(url, metrics, admin, key, _PROVIDERS.get(real, "")), flush=True)
+            print(f"ready {url}", flush=True)
 
     await serve.serve(gateway, sockets, listen={}, resources=resources, host=host, folder=Path.cwd(), say=say)
 

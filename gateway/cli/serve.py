@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gateway.app import Gateway, Reloader, Running
 from gateway.cli import listening
@@ -21,7 +21,9 @@ from gateway.config.build_policies import prepare
 from gateway.config.load import Loaded, load
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
+from gateway.types import App
 
+log = logging.getLogger("gateway")
 PORT, METRICS, ADMIN = 3000, 15020, 15000
 GRACE = 110.0  # seconds in which running streams may finish
 
@@ -82,7 +84,7 @@ async def serve_file(args: argparse.Namespace) -> None:
     gateway = Gateway(build(loaded, resources))
     host = args.host or listen.get("host", "127.0.0.1")
     ports = listen.get("port", PORT)
-    chosen = args.port if args.port is not None else _env_port()
+    chosen = chosen_port(args)
     first, *others = _listed(ports)
     sockets = [listening.bind(host, port) for port in (first if chosen is None else chosen, *others)]
     await serve(
@@ -93,15 +95,18 @@ async def serve_file(args: argparse.Namespace) -> None:
         host=host,
         folder=args.config.parent,
         rebuild=rebuild,
-        say=_ready,
+        say=_ready_json if args.json else _ready,
     )
 
 
-def _env_port() -> int | None:
+def chosen_port(args: argparse.Namespace) -> int | None:
+    """`--port`, else PORT, else none: the file's, or the usual one."""
     text = os.environ.get("PORT")
-    if text is not None and not text.isdigit():
+    if args.port is not None or text is None:
+        return cast("int | None", args.port)
+    if not text.isdecimal():
         raise ConfigError(f"PORT must be a number, not {text!r}")
-    return int(text) if text else None
+    return int(text)
 
 
 def _listed(ports: int | list[int]) -> list[int]:
@@ -128,18 +133,20 @@ async def serve(
     rebuild: Callable[[], Coroutine[Any, Any, Running]] | None = None,
 ) -> None:
     """Until a signal ends it; then running requests finish, and what they owe is written."""
-    side = [
-        (listening.server(app, grace=1), listening.bind(place, port, or_next=True))
-        for app, place, port in _side_doors(gateway, listen, host)
-    ]
+    side, places = [], {"metrics": "", "admin": ""}
+    for name, app, place, port in _side_doors(gateway, listen, host):
+        sock = listening.bind(place, port, or_next=True)
+        side.append((listening.server(app, grace=1), sock))
+        places[name] = url(sock)
+        if port != sock.getsockname()[1]:
+            log.warning("port %d is busy; %s: %s", port, name, places[name])
     pair = _pair(listen, folder)
-    places = [url(sock) for _, sock in side] + ["", ""]
 
     def ready() -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
-        say(url(sockets[0], secure=pair is not None), *places[:2])
+        say(url(sockets[0], secure=pair is not None), places["metrics"], places["admin"])
 
     main = listening.server(gateway, grace=GRACE, ready=ready, ending=gateway.end_streams, tls=pair)
     if gateway.running.open is not None:
@@ -162,14 +169,15 @@ def _pair(listen: dict[str, Any], folder: Path) -> tuple[str, str] | None:
     return (str(folder / tls["cert"]), str(folder / tls["key"])) if tls else None
 
 
-def _side_doors(gateway: Gateway, listen: dict[str, Any], host: str) -> list[tuple[Any, str, int]]:
+def _side_doors(gateway: Gateway, listen: dict[str, Any], host: str) -> list[tuple[str, App, str, int]]:
     """The metrics go where the gateway goes; the page stays on this machine unless it has a credential."""
-    doors: list[tuple[Any, str, int]] = []
+    doors: list[tuple[str, App, str, int]] = []
     running = gateway.running
     if running.metrics is not None:
-        doors.append((gateway.metrics, host, listen.get("metrics", METRICS)))
+        doors.append(("metrics", gateway.metrics, host, listen.get("metrics", METRICS)))
     if running.admin is not None:
-        doors.append((gateway.admin, host if running.admin_open else "127.0.0.1", listen.get("admin", ADMIN)))
+        place = host if running.admin_open else "127.0.0.1"
+        doors.append(("admin", gateway.admin, place, listen.get("admin", ADMIN)))
     return doors
 
 

@@ -60,8 +60,8 @@ LISTEN = Object(
     {
         "host": Key(Text(), "the address to listen on"),
         "port": Key(Either(PORT, ListOf(PORT)), "one port, or several"),
-        "metrics": Key(PORT, "the metrics' own port; 0 switches it off"),
-        "admin": Key(PORT, "the page's own port; 0 switches it off"),
+        "metrics": Key(PORT, "the metrics' own port, or the next free one (15020); 0 switches it off"),
+        "admin": Key(PORT, "the page's own port, or the next free one (15000); 0 switches it off"),
         "tls": Key(
             Object(
                 {

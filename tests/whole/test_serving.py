@@ -123,9 +123,8 @@ async def test_a_port_that_is_none_is_said_and_not_a_traceback(tmp_path: Path, p
 
 
 async def test_json_says_in_one_line_where_it_listens(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(
-        POLICIES + QUIET + "admin: {}\nroutes:\n" + route("http://127.0.0.1:9")
-    )
+    file = "admin: {}\nroutes:\n" + route("http://127.0.0.1:9")
+    (tmp_path / "gateway.yaml").write_text("listen: {port: 0}\n" + POLICIES + file)
     async with serving("--config", "gateway.yaml", "--json", cwd=tmp_path) as process:
         (line,) = process.lines
         told = json.loads(line)
