@@ -20,7 +20,7 @@ from gateway.config.places import unfit_for_lambda
 from gateway.config.ready import Ready
 from gateway.config.resources import Resources
 from gateway.errors import ConfigError
-from gateway.mcp.metadata import Resource
+from gateway.mcp.metadata import WELL_KNOWN, Resource
 from gateway.metering.meter import RouteMeters
 from gateway.types import App
 
@@ -152,7 +152,7 @@ def _handler(section: Section, path: str, file: Section, folder: Path, resources
 def _fixed(protected: list[Resource]) -> dict[str, App]:
     known: dict[str, App] = {resource.metadata_path: Document(resource.document()) for resource in protected}
     if len(protected) == 1:
-        known["/.well-known/oauth-protected-resource"] = Document(protected[0].document())
+        known[WELL_KNOWN] = Document(protected[0].document())
     return known
 
 

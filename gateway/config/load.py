@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from gateway.config.schema import Problem, Reading
 from gateway.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-Resolver = Callable[[str], str]
 
 
 class Broken(ConfigError):
@@ -34,9 +33,8 @@ class Loaded(Struct, frozen=True):
     lines: Mapping[str, int] = {}
     files: tuple[Path, ...] = ()  # all that the configuration was read from: a change of any reloads it
     text: str = ""  # as it was written, references and all
-    secrets: tuple[
-        tuple[str, str], ...
-    ] = ()  # those of AWS that it names: ssm or secretsmanager, and the name
+    # Those of AWS that it names: ssm or secretsmanager, and the name.
+    secrets: tuple[tuple[str, str], ...] = ()
 
 
 def load(path: Path, *, env: Mapping[str, str] | None = None, secrets: bool = True) -> Loaded:

@@ -139,7 +139,6 @@ AUTHZ = Either(
     ),
 )
 
-PER = Either(scalar=Text())
 FAILURE = Choice(("open", "closed"))
 
 LIMIT = Object(

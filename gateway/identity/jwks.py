@@ -94,13 +94,3 @@ class SecretKeys:
 
     async def find(self, kid: str | None, algorithm: str) -> Sequence[Key]:
         return matching(self._keys, None, algorithm)
-
-
-class FixedKeys:
-    """Keys that are at hand: `FixedKeys(jwks.read(document))`."""
-
-    def __init__(self, keys: Sequence[Key]) -> None:
-        self._keys = tuple(keys)
-
-    async def find(self, kid: str | None, algorithm: str) -> Sequence[Key]:
-        return matching(self._keys, kid, algorithm)

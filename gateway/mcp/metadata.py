@@ -59,11 +59,3 @@ class Resource(Struct, frozen=True):
 
 def _quoted(text: str) -> str:
     return "".join(c for c in text if " " <= c <= "~").replace("\\", "").replace('"', "'")
-
-
-def document_at(path: str, resources: Sequence[Resource]) -> bytes | None:
-    """The metadata document that stands at a path. With a single resource the root has it as well."""
-    for resource in resources:
-        if path == resource.metadata_path:
-            return resource.document()
-    return resources[0].document() if path == WELL_KNOWN and len(resources) == 1 else None

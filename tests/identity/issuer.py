@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from gateway.identity import jwks
+from gateway.identity.jwt import Key
 
 ISSUER = "https://idp.example.com"
 AUDIENCE = "https://tools.example.com/mcp"
@@ -67,6 +70,10 @@ class Issuer:
 
     def jwks(self) -> bytes:
         return json.dumps({"keys": self.published()}).encode()
+
+    async def find(self, kid: str | None, algorithm: str) -> Sequence[Key]:
+        """As a verifier asks for keys that are at hand."""
+        return jwks.matching(jwks.read(self.jwks()), kid, algorithm)
 
     @property
     def transport(self) -> httpx.MockTransport:

@@ -6,11 +6,11 @@ import pytest
 
 from gateway.call import Call
 from gateway.errors import StoreError
-from gateway.identity import jwks, keys
+from gateway.identity import keys
 from gateway.identity.attribution import Attributing
 from gateway.identity.jwt import Verifier
 from gateway.identity.keys import ListedKeys, StoredKeys
-from gateway.mcp.metadata import Resource, document_at
+from gateway.mcp.metadata import Resource
 from gateway.middleware.access import AccessMiddleware
 from gateway.middleware.auth import AuthMiddleware
 from gateway.middleware.authz import AuthzMiddleware
@@ -36,7 +36,7 @@ async def seen(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def verifier(issuer: Issuer) -> Verifier:
-    return Verifier(issuer=ISSUER, audiences=[AUDIENCE], keys=jwks.FixedKeys(jwks.read(issuer.jwks())), clock=issuer.clock)  # fmt: skip
+    return Verifier(issuer=ISSUER, audiences=[AUDIENCE], keys=issuer, clock=issuer.clock)  # fmt: skip
 
 
 def guarded(**options: Any) -> Driver:
@@ -345,15 +345,6 @@ async def test_the_metadata_document_stands_at_the_path_inserted_place() -> None
     assert reply.json == {"resource": AUDIENCE, "authorization_servers": [ISSUER], "scopes_supported": ["read:all"],
                           "bearer_methods_supported": ["header"]}  # fmt: skip
     assert (await guarded(resource=RESOURCE).get("/.well-known/oauth-protected-resource")).status == 401
-
-
-def test_the_root_has_the_document_of_a_single_resource() -> None:
-    other = Resource("https://tools.example.com/other")
-    root = "/.well-known/oauth-protected-resource"
-    assert document_at(root, [RESOURCE]) == RESOURCE.document()
-    assert document_at(root, [RESOURCE, other]) is None
-    assert document_at(f"{root}/other", [RESOURCE, other]) == other.document()
-    assert document_at(root, [Resource("https://tools.example.com/")]) is not None
 
 
 async def test_a_stored_key_is_made_used_and_revoked() -> None:

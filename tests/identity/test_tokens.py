@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.call import Call
 from gateway.errors import ConfigError
-from gateway.identity import jwks
 from gateway.identity.issuers import FileKeys, RemoteKeys
 from gateway.identity.jwks import SecretKeys
 from gateway.identity.jwt import Verifier
@@ -207,7 +206,7 @@ async def test_row_06_the_audience_is_named_as_a_string_or_in_a_list(
 
 
 async def test_row_06_without_audiences_a_token_must_be_for_the_resource(issuer: Issuer) -> None:
-    verifier = Verifier(issuer=ISSUER, keys=jwks.FixedKeys(jwks.read(issuer.jwks())), clock=issuer.clock)
+    verifier = Verifier(issuer=ISSUER, keys=issuer, clock=issuer.clock)
     app = AuthMiddleware(whoami, jwt=[verifier], resource=Resource(AUDIENCE), clock=issuer.clock)
     assert (await ask(Driver(app), issuer.token())).status == 200
     assert (await ask(Driver(app), issuer.token(aud="https://tools.example.com/other"))).status == 401
@@ -370,7 +369,7 @@ async def test_a_token_of_another_issuer_is_refused(issuer: Issuer) -> None:
 async def test_two_issuers_do_not_share_keys(issuer: Issuer, clock: Clock) -> None:
     other = Issuer(clock)
     other.rotate()
-    verifiers = [Verifier(issuer=name, audiences=[AUDIENCE], clock=clock, keys=jwks.FixedKeys(jwks.read(source.jwks())))
+    verifiers = [Verifier(issuer=name, audiences=[AUDIENCE], clock=clock, keys=source)
                  for name, source in ((ISSUER, issuer), ("https://other.example", other))]  # fmt: skip
     driver = Driver(AuthMiddleware(whoami, jwt=verifiers, clock=clock))
     assert (await ask(driver, issuer.token())).status == 200

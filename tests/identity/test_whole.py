@@ -120,6 +120,21 @@ async def test_the_metadata_documents_stand_at_both_places(gateway: Whole) -> No
             assert document["bearer_methods_supported"] == ["header"]
 
 
+async def test_the_root_speaks_for_no_route_where_there_are_two() -> None:
+    file = """
+    public_url: https://tools.example.com
+    store: "memory:"
+    telemetry: {log: 'off'}
+    routes:
+    - {path: /one, llm: {providers: {ollama: {}}}, policies: {auth: {keys: true, resource: {}}}}
+    - {path: /two, llm: {providers: {ollama: {}}}, policies: {auth: {keys: true, resource: {}}}}
+    """
+    async with whole(file) as running, httpx.AsyncClient(base_url=running.url) as client:
+        root = "/.well-known/oauth-protected-resource"
+        assert (await client.get(root)).status_code == 404
+        assert (await client.get(f"{root}/two")).json()["resource"] == "https://tools.example.com/two"
+
+
 async def test_a_token_for_another_resource_is_refused(gateway: Whole) -> None:
     for audience in (
         "https://tools.example.com",
