@@ -59,7 +59,7 @@ def _route(route: Section, policies: Section) -> dict[str, Any]:
     else:
         servers = (route.get("mcp") or {}).get("servers") or {}
         found["servers"] = {name: _server(server) for name, server in servers.items()}
-    return {**found, "policies": {name: _policy(name, merged[name]) for name in merged}}
+    return {**found, "policies": {name: _policy(merged[name]) for name in merged}}
 
 
 def _model(rule: Section) -> str:
@@ -78,7 +78,7 @@ def _server(server: Section) -> str:
     return str(server.get("url", "")).split("?")[0].rpartition("@")[2]
 
 
-def _policy(name: str, section: Any) -> str:
+def _policy(section: Any) -> str:
     """How much of it there is, and whether it only observes."""
     if isinstance(section, list):
         return f"{len(section)} rules"

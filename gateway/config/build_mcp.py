@@ -87,7 +87,7 @@ def upstream_from(name: str, section: Section, folder: Path, resources: Resource
         from gateway.mcp.sse_upstream import SseUpstream
 
         return SseUpstream(
-            name, section["url"], client=resources.client, auth=_credential(section, resources), **timeout
+            name, section["url"], client=resources.client, auth=_credential(section), **timeout
         )
     from gateway.mcp.http import HttpUpstream
 
@@ -97,7 +97,7 @@ def upstream_from(name: str, section: Section, folder: Path, resources: Resource
         name,
         section["url"],
         client=resources.client,
-        auth=_credential(section, resources),
+        auth=_credential(section),
         per_caller=bool(own) or narrowed,
         forward=section.get("headers", ()),
         **timeout,
@@ -111,7 +111,7 @@ def _stdio(name: str, section: Section, folder: Path, timeout: dict[str, Any]) -
     return StdioUpstream(name, section["command"], env=section.get("env"), cwd=cwd, **timeout)
 
 
-def _credential(section: Section, resources: Resources) -> Any:
+def _credential(section: Section) -> Any:
     auth = section.get("auth")
     if not auth:
         return None

@@ -49,7 +49,7 @@ def write_request(hub: Json, options: Options) -> Outbound:
         body = {"input": {"converse": body}}
         path = invoke_path(options)
     else:
-        body |= _settings(hub, options)
+        body |= _settings(hub)
         verb = "converse-stream" if options.stream else "converse"
         path = f"/model/{quote(options.model, safe='')}/{verb}"
     one = bool((hub.get("tool_choice") or {}).get("disable_parallel_tool_use"))
@@ -60,7 +60,7 @@ def write_request(hub: Json, options: Options) -> Outbound:
     return Outbound(path=path, body=body, headers=headers, reply=reply, losses=losses)
 
 
-def _settings(hub: Json, options: Options) -> Json:
+def _settings(hub: Json) -> Json:
     out: Json = {}
     limits = {
         "maxTokens": hub.get("max_tokens"),

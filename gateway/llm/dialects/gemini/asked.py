@@ -18,7 +18,7 @@ _EFFORT = {"MINIMAL": "low", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
 def read(body: Json, hub: Json, losses: list[str]) -> Json:
     """Fills the hub request; gives what the writer of the answer must remember."""
     wire: Json = {"thoughts": False}
-    tools = [tool for given in many(body.get("tools")) for tool in _tools(camel(given), losses)]
+    tools = [tool for given in many(body.get("tools")) for tool in _tools(camel(given))]
     if tools:
         hub["tools"] = tools
     if body.get("toolConfig"):
@@ -31,7 +31,7 @@ def read(body: Json, hub: Json, losses: list[str]) -> Json:
     return wire
 
 
-def _tools(given: Json, losses: list[str]) -> list[Json]:
+def _tools(given: Json) -> list[Json]:
     tools = [_tool(camel(each)) for each in many(given.get("functionDeclarations"))]
     if "googleSearch" in given or "googleSearchRetrieval" in given:
         tools.append({"type": "web_search_20250305", "name": "web_search"})
