@@ -74,7 +74,7 @@ class Door:
             )
         return Refusal(401, "authentication_error", "sign in with the admin credential", "admin")
 
-    def may_change(self, visitor: Visitor, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
+    def may_change(self, visitor: Visitor, headers: Mapping[str, str]) -> Refusal | None:
         if not visitor.signed_in:
             what = "sign in first" if self._credential else "set admin.token, then sign in"
             return Refusal(401, "authentication_error", f"the page is read-only: {what}", "admin")

@@ -1,16 +1,21 @@
-"""What a handler of the page's API is given, and how it says no."""
+"""What a handler of the page's API is given, how that is read from a request, and how a handler says no."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import orjson
 
 from gateway import refusals
 from gateway.admin.door import Visitor
-from gateway.errors import Refused
+from gateway.errors import ClientGone, Refused
+from gateway.types import Receive, Scope
 
+LARGEST: Final = 65_536  # bytes of a change
 DAY = 86_400.0
 LONGEST = 400 * DAY
 FILTERS = ("user", "principal", "agent", "project", "session", "kind", "route", "provider", "model", "server",
@@ -57,3 +62,34 @@ Handler = Callable[[Request], Awaitable[Any]]
 
 def missing(what: str) -> Refused:
     return Refused(refusals.invalid(f"there is no {what}", status=404))
+
+
+async def received(
+    scope: Scope, receive: Receive, headers: Mapping[str, str], visitor: Visitor, name: str
+) -> Request:
+    """Raises Refused where the body is too long, or no JSON object, and ClientGone."""
+    query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
+    body: Any = {}
+    if scope["method"] not in ("GET", "HEAD"):
+        if not headers.get("content-type", "").startswith("application/json"):
+            raise Refused(refusals.invalid("send JSON, and say so", status=415))
+        body = await _body(receive)
+    return Request(visitor, headers, query, body, unquote(name))
+
+
+async def _body(receive: Receive) -> dict[str, Any]:
+    data, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone("the visitor left")
+        data, more = data + message.get("body", b""), message.get("more_body", False)
+        if len(data) > LARGEST:
+            raise Refused(refusals.invalid("too much for one change", status=413))
+    try:
+        found = orjson.loads(data or b"{}")
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise Refused(refusals.invalid("send a JSON object"))
+    return found
