@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import secrets
 import tempfile
 from importlib.resources import files
@@ -58,12 +59,11 @@ async def _serve(args: argparse.Namespace, demo: str) -> None:
 
 def _loaded(demo: str, key: str, real: str) -> Loaded:
     text = files("gateway.demo").joinpath("demo.yaml").read_text()
-    env = {**os.environ, "GATEWAY_DEMO_URL": demo, "GATEWAY_DEMO_KEY": key}
-    loaded = loads(text, source="demo.yaml", folder=Path.cwd(), env=env)
     if real:
-        name = _PROVIDERS[real]
-        loaded.data["routes"][0]["llm"] = {"providers": {name: {"api_key": os.environ[real]}}}
-    return loaded
+        llm = f'    llm: {{providers: {{{_PROVIDERS[real]}: {{api_key: "${{{real}}}"}}}}}}'
+        text = re.sub("^    llm: .*$", llm, text, flags=re.MULTILINE)
+    env = {**os.environ, "GATEWAY_DEMO_URL": demo, "GATEWAY_DEMO_KEY": key}
+    return loads(text, source="demo.yaml", folder=Path.cwd(), env=env)
 
 
 def banner(url: str, metrics: str, admin: str, key: str, provider: str) -> str:
@@ -72,7 +72,10 @@ def banner(url: str, metrics: str, admin: str, key: str, provider: str) -> str:
         if provider
         else "a demo model that repeats what you say"
     )
-    model = {"openai": "gpt-5-mini", "gemini": "gemini-3.8-flash"}.get(provider, "claude-sonnet-5")
+    other = {"openai": "gpt-5-mini", "gemini": "gemini-3.8-flash"}.get(provider, "")
+    model = other or "claude-sonnet-5"
+    wire = "" if provider else f"            (Gemini's wire under {url}/gemini)"
+    asks = f"\n  export ANTHROPIC_MODEL={other} ANTHROPIC_DEFAULT_HAIKU_MODEL={other}" if other else ""
     side = "".join(
         f"\n  {name:<9}{place}" for name, place in (("metrics", metrics), ("the page", admin)) if place
     )
@@ -80,7 +83,7 @@ def banner(url: str, metrics: str, admin: str, key: str, provider: str) -> str:
     return f"""
 asgi-gateway, with {behind} and demo tools behind it
 
-  models   {url}            (Gemini's wire under {url}/gemini)
+  models   {url}{wire}
   tools    {url}/mcp        (math)  {url}/mcp/filesystem{side}
   token    {key}
 
@@ -102,7 +105,7 @@ Call one:
 Claude Code:
 
   export ANTHROPIC_BASE_URL={url}
-  export ANTHROPIC_AUTH_TOKEN={key}
+  export ANTHROPIC_AUTH_TOKEN={key}{asks}
 
 and its tools, in .mcp.json:
 

@@ -77,6 +77,30 @@ async def test_the_demo_needs_nothing_and_its_printed_lines_work(tmp_path: Path)
         assert any(f"export ANTHROPIC_AUTH_TOKEN={token}" in line for line in process.lines)
 
 
+@pytest.mark.parametrize(
+    ("variable", "provider", "model"),
+    [
+        ("ANTHROPIC_API_KEY", "anthropic", "claude-sonnet-5"),
+        ("OPENAI_API_KEY", "openai", "gpt-5-mini"),
+        ("GEMINI_API_KEY", "gemini", "gemini-3.8-flash"),
+    ],
+)
+async def test_with_a_key_the_real_provider_takes_the_demo_models_place(
+    tmp_path: Path, variable: str, provider: str, model: str
+) -> None:
+    env = dict.fromkeys(("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"), "")
+    async with serving("--demo", "--port", "0", cwd=tmp_path, env={**env, variable: "sk-no"}) as process:
+        page = (await process.line("the page")).split()[-1]
+        said = "\n".join(process.lines)
+        assert f"with {provider} itself" in said
+        assert f'"model": "{model}"' in said
+        assert (f"export ANTHROPIC_MODEL={model} " in said) == (provider != "anthropic")
+        async with httpx.AsyncClient(base_url=page) as client:
+            routes = (await client.get("/api/configuration")).json()["routes"]
+        models = [list(route["llm"]["providers"]) for route in routes if "llm" in route]
+        assert models == [[provider], [provider]]
+
+
 async def _the_page_shows_both_calls(page: str, gateway: str, token: str) -> None:
     async with httpx.AsyncClient(base_url=page) as client:
         shown: dict[str, int] = {}
