@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from gateway.guards.commands import places
-from gateway.guards.commands.runs import WRITES, Run, Runs, is_shell
+from gateway.guards.commands.programs import WRITES, Run, is_shell
+from gateway.guards.commands.runs import Runs
 
 # --- what is gone afterwards ---
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from gateway.guards.commands.handed import reads_input
 from gateway.guards.commands.leaks import FETCHERS, LISTENERS
-from gateway.guards.commands.lines import SUBSTITUTED
-from gateway.guards.commands.runs import (
+from gateway.guards.commands.programs import (
     EVALUATORS,
     LANGUAGES,
     POWERSHELLS,
@@ -16,11 +16,11 @@ from gateway.guards.commands.runs import (
     WRITES,
     Pipe,
     Run,
-    Runs,
     is_shell,
     language,
-    reads_input,
 )
+from gateway.guards.commands.runs import Runs
+from gateway.guards.commands.syntax import SUBSTITUTED
 from gateway.guards.shell_words import COMMANDS
 
 Makes = Callable[[Run], bool]

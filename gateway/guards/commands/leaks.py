@@ -6,8 +6,9 @@ import re
 from itertools import pairwise
 
 from gateway.guards.commands import places
-from gateway.guards.commands.lines import SUBSTITUTED
-from gateway.guards.commands.runs import Pipe, Run, Runs
+from gateway.guards.commands.programs import Pipe, Run
+from gateway.guards.commands.runs import Runs
+from gateway.guards.commands.syntax import SUBSTITUTED
 
 FETCHERS = frozenset((
     "curl", "wget", "fetch", "aria2c", "axel", "http", "https", "xh", "lynx", "iwr", "irm", "invoke-webrequest",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.guards.commands import damage, foreign, leaks, windows
-from gateway.guards.commands.lines import TooDeep
 from gateway.guards.commands.runs import Runs, TooMany, read
+from gateway.guards.commands.syntax import TooDeep
 
 LONGEST = 64 * 1024
 
