@@ -9,7 +9,8 @@ GatewayError
 │   ├── UpstreamTimeout     it was silent for too long
 │   └── UpstreamClosed      the connection could not be made, or broke
 └── StoreError          the store is slow, absent, throttled, or says no
-    └── StoreUnusable       its account is not set up: no table, no permission; trying again does not help
+    ├── StoreUnusable       its account is not set up: no table, no permission; trying again does not help
+    └── Unwritable          what was to be written is nothing that it can hold; other things it takes
 """
 
 from __future__ import annotations
@@ -70,3 +71,7 @@ class StoreError(GatewayError):
 
 class StoreUnusable(StoreError):
     """What is missing is said so that whoever runs the gateway can act on it."""
+
+
+class Unwritable(StoreError):
+    pass

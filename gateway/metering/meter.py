@@ -21,6 +21,7 @@ Label = Callable[["Call", "Operation"], Any]
 UNKNOWN = "unknown"
 LONGEST_LABEL = 256
 LONGEST_RULE, MOST_FINDINGS = 200, 16
+LONGEST = 2048  # characters of what callers and providers say: no call may be too long for the ledger
 _NO_LABELS: Mapping[str, str] = {}
 
 
@@ -74,7 +75,8 @@ class UsageMeter:
         record = Record(
             f"{call.id}.{len(records)}", call.id, call.at, op.kind, op.method, call.route, outcome, call.status,
             who.id, by.user or who.name, by.agent, by.project, who.groups, call.provider, op.model, call.upstream_model,
-            op.server, op.name if op.subject == "tool" else "", op.exposed if op.exposed != op.name else "", "", (), priced,
+            op.server, op.name[:LONGEST] if op.subject == "tool" else "",
+            op.exposed[:LONGEST] if op.exposed != op.name else "", "", (), priced,
             dict(call.labels) if call.labels else _NO_LABELS, by.session, usage, usd,
             (call.first_byte - call.started) / 1e6 if call.first_byte else 0.0, call.attempts, duration_ms, upstream_ms,
         )  # fmt: skip
@@ -84,7 +86,8 @@ class UsageMeter:
         if call.verdicts or refusal is not None:
             _judged(record, call, refusal)
         if op.kind == "mcp":
-            record.tool_use_id, record.arguments = op.tool_use_id, op.arguments
+            record.method, record.arguments = op.method[:LONGEST], op.arguments
+            record.tool_use_id = op.tool_use_id[:LONGEST]
         elif call.tool_uses:
             record.tool_uses = tuple(call.tool_uses)
         records.append(record)
@@ -147,7 +150,7 @@ class RouteMeters:
 def _judged(record: Record, call: Call, refusal: Refusal | None) -> None:
     record.findings = _findings(call, record.outcome, refusal)
     if refusal is not None:
-        record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message
+        record.policy, record.rule, record.reason = refusal.policy, refusal.rule, refusal.message[:LONGEST]
         record.status = refusal.status
 
 

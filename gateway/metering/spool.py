@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from gateway.errors import StoreError
+from gateway.errors import StoreError, Unwritable
 from gateway.metering.record import Record
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Spool:
         self._bound = bound
         self._waiting: list[Record] = []
         self._task: asyncio.Task[None] | None = None
-        self.dropped = 0  # records lost because the ledger did not answer for too long
+        self.dropped = 0  # records lost: the ledger did not answer for too long, or cannot hold them
 
     def put(self, record: Record) -> None:
         self._waiting.append(record)
@@ -51,15 +51,25 @@ class Spool:
             self._task = None
 
     async def flush(self) -> bool:
-        """Whether the ledger took what waited; what it did not take goes on waiting."""
+        """Whether the ledger took what waited; what it did not take goes on waiting. A record that it can never hold is
+        searched for by halves, so that all others are written."""
+        most = BATCH
         while self._waiting:
-            batch = self._waiting[:BATCH]
-            del self._waiting[:BATCH]
+            batch = self._waiting[:most]
+            del self._waiting[:most]
             try:
                 await self._ledger.append(batch)
+                most = min(BATCH, 2 * most)
             except asyncio.CancelledError:
                 self._waiting[:0] = batch  # it may stand there by now: a record written twice counts once
                 raise
+            except Unwritable as error:
+                if len(batch) == 1:
+                    self.dropped += 1
+                    log.error("the record %s is lost, which the ledger cannot hold: %s", batch[0].id, error)
+                else:
+                    self._waiting[:0] = batch
+                    most = len(batch) // 2
             except StoreError as error:
                 log.warning("the ledger did not take %d records: %s", len(batch), error)
                 self._waiting[:0] = batch

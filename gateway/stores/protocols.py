@@ -90,7 +90,7 @@ class Documents(Protocol):
 
 class Ledger(Protocol):
     async def append(self, records: Sequence[Record]) -> None:
-        """Each record counts once, however often it is appended."""
+        """Each record counts once, however often it is appended. Raises Unwritable where one of them can never be."""
 
     async def usage(
         self, *, since: float, until: float, by: Sequence[str] = (), where: Mapping[str, str] | None = None

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from gateway.errors import StoreError
+from gateway.errors import StoreError, Unwritable
 
 T = TypeVar("T")
 LINGER = 0.05
 RETRIES = 40  # times a job that nobody awaits is tried again while another process holds the file
+# No fault of the file: a text that is none, a number beyond 64 bits, a row beyond its bound.
+VALUES = (ValueError, TypeError, OverflowError, sqlite3.DataError, sqlite3.ProgrammingError)
 
 
 @dataclass(slots=True)
@@ -93,10 +95,9 @@ class Writer:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if len(batch) == 1 or isinstance(error, sqlite3.OperationalError):
-                return self._failed(batch, StoreError(f"the SQLite store failed: {error}"))
-            for (
-                job
-            ) in batch:  # the file is in order: what one job's values are is no reason to fail the others
+                kind = Unwritable if isinstance(error, VALUES) else StoreError
+                return self._failed(batch, kind(f"the SQLite store failed: {error}"))
+            for job in batch:  # what one job's values are is no reason to fail the others
                 self._commit(connection, [job])
             return
         self._answer(list(zip(batch, results, strict=True)), None)

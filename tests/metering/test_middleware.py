@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from gateway.middleware.access import AccessMiddleware
 from gateway.middleware.usage import UsageMiddleware
 from gateway.refusals import Refusal, send_refusal, unauthorized
 from gateway.stores.memory import MemoryStore
+from gateway.stores.sqlite import SqliteStore
 from gateway.telemetry.exposition import render
 from gateway.telemetry.metrics import Metrics
 from gateway.types import App, Receive, Scope, Send
@@ -265,6 +267,35 @@ async def test_records_wait_for_a_ledger_that_does_not_answer_up_to_a_bound() ->
     await spool.flush()
     assert [record.id for record in await store.records()] == ["r4", "r3", "r2"]
     await spool.close()
+
+
+async def test_a_record_that_the_ledger_cannot_hold_keeps_no_other_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqliteStore(str(tmp_path / "gateway.db"))
+    teams = {"label": lambda call, op: "\ud800" if "lost" in call.headers else "fine"}
+    middleware = UsageMiddleware(saying(b"{}"), store=store, labels=teams, linger=60)
+    for number in range(300):
+        lost = {"lost": "yes"} if number in (0, 77, 299) else {}
+        await Driver(middleware).post("/v1/messages", PROMPT, headers=lost)
+    await middleware.meter.close()
+    assert len(await store.records(limit=1000)) == 297
+    assert middleware.meter.dropped == 3
+    assert caplog.text.count("is lost, which the ledger cannot hold") == 3
+    await store.close()
+
+
+async def test_no_call_is_too_long_for_the_ledger() -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_refusal(Call.of(scope), Refusal(400, "invalid_request_error", "y" * 500_000), send)
+
+    record = await metered(refusing, body=PROMPT)
+    assert record.reason == "y" * 2048
+    named = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x" * 500_000}}
+    record = await metered(saying(b"{}"), "/mcp", named)
+    assert record.tool == "x" * 2048
+    record = await metered(saying(b"{}", status=500), "/mcp", {**named, "method": "m" * 500_000})
+    assert record.method == "m" * 2048
 
 
 async def test_what_is_still_waiting_at_the_end_is_counted_as_lost() -> None:

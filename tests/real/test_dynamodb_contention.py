@@ -132,3 +132,20 @@ async def test_the_records_of_a_stopped_engine_are_written_when_it_is_back(engin
     await spool.close()
     await store.close()
     assert spool.dropped == 0
+
+
+async def test_a_record_that_no_item_can_hold_keeps_no_other_out(engine: Engine) -> None:
+    store = DynamoStore(
+        DynamoClient(
+            Pool(), region="eu-west-1", endpoint=engine.url, credentials=Fixed(Credentials("a", "b"))
+        ),
+        TABLE,
+    )
+    spool = Spool(store, linger=0)
+    for number in range(60):
+        reason = "x" * 1_000_000 if number in (7, 8, 50) else ""
+        spool.put(Record(f"r{number}", "c", time.time(), "llm", "messages", "/", "ok", reason=reason))
+    assert await spool.flush()
+    assert len(await store.records()) == 57
+    assert spool.dropped == 3
+    await store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -40,9 +41,15 @@ def taken(**values: int) -> Answer:
 
 
 class Stub:
-    """`async with Stub([THROTTLED, taken(l=1)]) as stub:` answers in turn, the last one for ever."""
+    """`async with Stub([THROTTLED, taken(l=1)]) as stub:` answers in turn, the last one for ever; a function answers each request."""
 
-    def __init__(self, answers: list[Answer], *, delay: float = 0.0, clock: float | None = None) -> None:
+    def __init__(
+        self,
+        answers: list[Answer] | Callable[[dict[str, Any]], Answer],
+        *,
+        delay: float = 0.0,
+        clock: float | None = None,
+    ) -> None:
         self._answers = answers
         self._delay = delay
         self._clock = clock
@@ -80,7 +87,7 @@ class Stub:
         self.stamps.append(headers["x-amz-date"])
         if self._delay:
             await asyncio.sleep(self._delay)
-        status, answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        status, answer = self._answer(self.requests[-1])
         body = json.dumps(answer).encode() if answer else b"<html>"
         date = formatdate(self._clock, usegmt=True)
         writer.write(
@@ -88,3 +95,8 @@ class Stub:
         )
         await writer.drain()
         self.answered += 1
+
+    def _answer(self, request: dict[str, Any]) -> Answer:
+        if not isinstance(self._answers, list):
+            return self._answers(request)
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from gateway.limits.policy import RateLimiter
 from gateway.limits.rules import Budget, Limit
 from gateway.metering.prices import Prices
 from gateway.metering.record import Record
+from gateway.metering.spool import Spool
 from gateway.net.pool import Pool
 from gateway.stores.dynamodb.buckets import DynamoBuckets
 from gateway.stores.dynamodb.client import DynamoClient
@@ -256,6 +258,46 @@ async def test_what_a_batch_left_unwritten_is_written_again(pool: Pool) -> None:
     async with Stub([(200, left), (200, {})]) as stub:
         await DynamoLedger(client(pool, stub.url), "t").append([row(number) for number in range(26)])
         assert [len(request["RequestItems"]["t"]) for request in stub.requests] == [25, 1, 1]
+
+
+def holding(most: int, written: set[str], answer: Answer) -> Callable[[dict[str, Any]], Answer]:
+    """Answers as a table does: it takes all items of a request, or none where one of them is too large."""
+
+    def answered(request: dict[str, Any]) -> Answer:
+        items = [each["PutRequest"]["Item"] for each in request["RequestItems"]["t"]]
+        if any(len(item["record"]["S"]) > most for item in items):
+            return answer
+        written.update(item["sk"]["S"].partition("#")[2] for item in items)
+        return 200, {}
+
+    return answered
+
+
+TOO_LARGE: Answer = (
+    400,
+    {"__type": "x#ValidationException", "message": "Item size has exceeded the maximum allowed size"},
+)
+
+
+@pytest.mark.parametrize("answer", [TOO_LARGE, (413, {})])
+async def test_a_record_that_no_item_can_hold_keeps_no_other_out(pool: Pool, answer: Answer) -> None:
+    written: set[str] = set()
+    made = [row(number) for number in range(100)]
+    made[30].reason = "x" * 500_000
+    made[60].user = "\ud800"
+    async with Stub(holding(400_000, written, answer)) as stub:
+        spool = Spool(DynamoLedger(client(pool, stub.url), "t"), linger=0)
+        for each in made:
+            spool.put(each)
+        assert await spool.flush()
+    assert written == {each.id for each in made} - {"r30", "r60"}
+    assert spool.dropped == 2
+
+
+async def test_an_entity_that_no_key_can_hold_is_a_store_error(pool: Pool) -> None:
+    async with Stub([taken(l=FAR)]) as stub:
+        with pytest.raises(StoreError, match="surrogates"):
+            await DynamoBuckets(client(pool, stub.url), "t").take("user=\ud800", TAKE)
 
 
 async def test_the_table_forgets_a_record_when_its_time_is_over(pool: Pool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from gateway.errors import StoreError, StoreUnusable, UpstreamError
+from gateway.errors import StoreError, StoreUnusable, Unwritable, UpstreamError
 from gateway.net.client import Client, Timeouts, header
 from gateway.stores.dynamodb.credentials import Source
 from gateway.stores.dynamodb.sigv4 import Signer
@@ -30,6 +30,8 @@ UNUSABLE = {
     "AccessDeniedException": "these credentials may not {action} on the table {table}: allow what infra/dynamodb/policy.json lists",
     "UnrecognizedClientException": "AWS does not know these credentials",
 }
+# An item beyond 400 KB, say; a request too long for all that it holds has a status only.
+UNWRITABLE = frozenset({"ValidationException", "SerializationException", "413"})
 OTHERS_KEY = "does not match the schema"  # of a ValidationException, where the table is another program's
 NOTICEABLE = 5.0  # seconds by which our clock must be wrong before a refused signature is put down to it
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -70,7 +72,10 @@ class DynamoClient:
 
     async def call(self, operation: str, request: Json, *, patient: bool = False) -> Json:
         """Raises StoreError; ConditionFailed with the item that stood there. `patient` is for what nobody waits for."""
-        body = orjson.dumps(request)
+        try:
+            body = orjson.dumps(request)
+        except orjson.JSONEncodeError as error:
+            raise Unwritable(f"DynamoDB {operation}: {error}") from error
         tries = 6 if patient else 2
         for attempt in range(tries):
             status, kind, answer = await self._send(operation, body)
@@ -96,7 +101,8 @@ class DynamoClient:
             return StoreUnusable(
                 f"DynamoDB: the key of {table} is not pk and sk: it is another program's table"
             )
-        return StoreError(f"DynamoDB {operation}: {kind} {message}".rstrip())
+        failed = Unwritable if kind in UNWRITABLE else StoreError
+        return failed(f"DynamoDB {operation}: {kind} {message}".rstrip())
 
     async def _send(self, operation: str, body: bytes) -> tuple[int, str, Json]:
         self.calls[operation] = self.calls.get(operation, 0) + 1

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
-from gateway.errors import StoreError
+from gateway.errors import StoreError, Unwritable
 from gateway.metering.record import Record
 from gateway.stores import KEPT, rows
 from gateway.stores.dynamodb.client import DynamoClient
@@ -43,7 +43,10 @@ class DynamoLedger:
 
     async def append(self, records: Sequence[Record]) -> None:
         puts_of = (put(record, retention=self._retention) for record in records)
-        unique = {(key["pk"]["S"], key["sk"]["S"]): request for key, request in puts_of}
+        try:
+            unique = {(key["pk"]["S"], key["sk"]["S"]): request for key, request in puts_of}
+        except (ValueError, OverflowError) as error:
+            raise Unwritable(f"a record that cannot be written as JSON: {error}") from error
         puts = list(unique.values())
         for start in range(0, len(puts), BATCH):
             await self._append(puts[start : start + BATCH])
