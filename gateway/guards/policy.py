@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import secrets
 import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -14,13 +13,14 @@ import orjson
 from gateway.call import Call, Operation, Verdict
 from gateway.errors import BadRequest, Refused
 from gateway.guards import outcome, plugged, sql_arguments, strings
+from gateway.guards.definitions import WHOLE, described
 from gateway.guards.inspection import Hit, Inspection, Overrun
 from gateway.guards.memory import Memory
 from gateway.guards.placeholders import Placeholders
-from gateway.guards.rules import HIDDEN, Rule
-from gateway.guards.splice import repeats, splice
+from gateway.guards.rules import HIDDEN, Phase, Rule
+from gateway.guards.splice import repeats, replaced, splice
 from gateway.guards.strings import Path, Piece, Unread
-from gateway.refusals import Refusal
+from gateway.refusals import forbidden
 
 APART = 16 * 1024  # characters from which an inspection leaves the event loop to others
 PATTERNS_APART = 512 * 1024  # patterns alone take a nanosecond a character, far less than a thread does
@@ -71,8 +71,10 @@ class Guard:
     # --- models ---
 
     def request(self, call: Call, body: bytes) -> Kept | Awaitable[Kept]:
-        """The body as it shall go on: the same object where nothing is masked, and at once where one look was enough. Raises
-        Refused."""
+        """The body as it shall go on: the same object where nothing is masked, and at once where one look was enough.
+
+        Raises Refused.
+        """
         if not body:
             return body, self._nothing_masked
         started = call.timed and time.perf_counter_ns()
@@ -146,15 +148,15 @@ class Guard:
         if not self.reads_arguments:
             return op.arguments
         pieces = strings.everything(op.arguments, "arguments")
-        return await self._kept(
-            call, self._invocation, pieces, op.arguments, f"the arguments of {op.exposed or op.name}"
-        )
+        subject = f"the arguments of {op.exposed or op.name}"
+        return await self._kept(call, self._invocation, pieces, op.arguments, "invocation", subject)
 
     async def result(self, call: Call, op: Operation, result: Any) -> Any:
         if not self.reads_results:
             return result
         pieces = strings.everything(result, "result")
-        return await self._kept(call, self._results, pieces, result, f"the result of {op.exposed or op.name}")
+        subject = f"the result of {op.exposed or op.name}"
+        return await self._kept(call, self._results, pieces, result, "result", subject)
 
     @property
     def reads_arguments(self) -> bool:
@@ -174,8 +176,7 @@ class Guard:
 
     async def _definition(self, call: Call, tool: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The tool, masked where asked for; None where it may not be shown. Its words are read one by one and as a whole."""
-        whole = _described(tool)
-        pieces = [*strings.everything(tool, "definition"), Piece("definition", _WHOLE, whole)]
+        pieces = [*strings.everything(tool, "definition"), Piece("definition", WHOLE, described(tool))]
         subject = f"the definition of {tool.get('name', 'a tool')}"
         try:
             changed = await self._judged(
@@ -183,16 +184,22 @@ class Guard:
             )
         except Refused:
             return None
-        if _WHOLE in changed and len(changed) == 1:
+        if WHOLE in changed and len(changed) == 1:
             return None  # what is to be masked stands in no single string
-        changed.pop(_WHOLE, None)
-        return _replaced(tool, changed) if changed else tool
+        changed.pop(WHOLE, None)
+        return replaced(tool, changed) if changed else tool
 
     async def _kept(
-        self, call: Call, inspection: Inspection, pieces: Iterable[Piece | Unread], value: Any, subject: str
+        self,
+        call: Call,
+        inspection: Inspection,
+        pieces: Iterable[Piece | Unread],
+        value: Any,
+        phase: Phase,
+        subject: str,
     ) -> Any:
-        changed = await self._judged(call, inspection, pieces, "invocation", Placeholders(self._key), subject)
-        return _replaced(value, changed) if changed else value
+        changed = await self._judged(call, inspection, pieces, phase, Placeholders(self._key), subject)
+        return replaced(value, changed) if changed else value
 
     # --- one judgement ---
 
@@ -201,7 +208,7 @@ class Guard:
         call: Call,
         inspection: Inspection,
         pieces: Iterable[Piece | Unread],
-        phase: str,
+        phase: Phase,
         placeholders: Placeholders,
         subject: str = "",
     ) -> dict[Path, str]:
@@ -245,15 +252,8 @@ class Guard:
         )
         call.verdicts.append(Verdict("guard", action, "budget", reason))
         if action == "refuse":
-            raise Refused(
-                Refusal(
-                    403,
-                    "permission_error",
-                    f"Refused by the guard: {reason}. What to do: send less text at once.",
-                    "guard",
-                    "budget",
-                )
-            )
+            said = f"Refused by the guard: {reason}. What to do: send less text at once."
+            raise Refused(forbidden(said, policy="guard", rule="budget"))
 
 
 def _compact(tree: Any) -> bytes:
@@ -276,29 +276,3 @@ def _note_unread(call: Call, unread: list[Unread]) -> None:
     call.verdicts.append(
         Verdict("guard", "audit", "not_scanned", f"{len(unread)} blocks passed unread ({kinds})")
     )
-
-
-_WHOLE: Path = ("*",)
-
-
-def _described(tool: Mapping[str, Any]) -> str:
-    """A definition as a model reads it: what the tool says of itself, then each parameter."""
-    lines = [str(tool[key]) for key in ("title", "description") if isinstance(tool.get(key), str)]
-    schema = tool.get("inputSchema")
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    for name, each in properties.items() if isinstance(properties, Mapping) else ():
-        if isinstance(each, Mapping) and isinstance(each.get("description"), str):
-            lines.append(f"{name}: {each['description']}")
-    return "\n".join(lines)
-
-
-def _replaced(value: Any, changed: Mapping[Path, str]) -> Any:
-    fresh = copy.deepcopy(value)
-    for path, text in changed.items():
-        if not path:
-            return text
-        holder = fresh
-        for part in path[:-1]:
-            holder = holder[part]
-        holder[path[-1]] = text
-    return fresh

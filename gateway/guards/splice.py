@@ -1,9 +1,11 @@
-"""Change some strings of a JSON text and leave every other byte as it was sent."""
+"""Change some strings of a JSON text and leave every other byte as it was sent; or of a tree."""
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import orjson
 
@@ -20,6 +22,19 @@ def splice(body: bytes, changed: Mapping[Path, str]) -> bytes:
             parts += [body[end:start], orjson.dumps(changed[path])]
             end = stop
     return b"".join([*parts, body[end:]])
+
+
+def replaced(tree: Any, changed: Mapping[Path, str]) -> Any:
+    """The same of a tree, as a copy; a text alone has the empty path."""
+    fresh = copy.deepcopy(tree)
+    for path, text in changed.items():
+        if not path:
+            return text
+        holder = fresh
+        for part in path[:-1]:
+            holder = holder[part]
+        holder[path[-1]] = text
+    return fresh
 
 
 def repeats(body: bytes) -> bool:

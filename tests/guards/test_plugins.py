@@ -11,8 +11,10 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
+from gateway.call import Call, Operation
 from gateway.errors import ConfigError
 from gateway.guards.plugins import Calling, Said, Webhook
+from gateway.guards.policy import Guard
 from gateway.guards.rules import Rule, rules_from
 from gateway.guards.services import Guardrail, Moderation
 from gateway.llm.signing import AwsSigner
@@ -242,3 +244,20 @@ def test_services_are_named_in_the_file_and_want_what_they_need() -> None:
     for wrong in ({"moderation": "m"}, {"bedrock_guardrail": "g"}, {"moderation": "m", "regex": "x"}):
         with pytest.raises(ConfigError):
             rules_from([wrong])
+
+
+async def test_a_callable_is_told_which_phase_a_tools_texts_are_of() -> None:
+    told: list[str] = []
+
+    def note(texts: list[str], phase: str) -> bool:
+        told.append(phase)
+        return False
+
+    rule = Rule("mine", "reject", plugin=Calling(note))
+    guard = Guard(discovery=[rule], invocation=[rule], result=[rule])
+    call = Call(id="req_1", at=0.0, started=0, path="/mcp")
+    op = Operation("mcp", "tools/call", subject="tool", name="t", exposed="t", arguments={"note": "hello"})
+    await guard.definitions(call, [{"name": "t", "description": "says hello"}])
+    await guard.arguments(call, op)
+    await guard.result(call, op, {"content": [{"type": "text", "text": "hello"}]})
+    assert told == ["discovery", "invocation", "result"]
