@@ -49,9 +49,9 @@ class SqliteStore:
         try:
             self._reader = schema.connect(path)
             schema.create(self._reader)
+            self._writer = Writer(schema.connect(path))
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the SQLite store {path}: {error}") from error
-        self._writer = Writer(lambda: schema.connect(path))
         self.closing = Closing(self._beside, self._writer.do, retention=retention, clock=clock)
         self._sweep_at = self._prune_at = 0.0
         self._known: lines.Known = {}

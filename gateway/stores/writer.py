@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from gateway.errors import StoreError, Unwritable
 
+log = logging.getLogger("gateway.stores")
 T = TypeVar("T")
 LINGER = 0.05
 RETRIES = 40  # times a job that nobody awaits is tried again while another process holds the file
@@ -34,36 +36,43 @@ class _Job(Generic[T]):
 
 
 class Writer:
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
-        self._connect = connect
+    """On a connection of its own, which it closes in the end."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._closed = False
         self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
-        self.dropped = 0
 
     async def do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The work's result, once it is committed. Work that nobody waits for any more is not begun."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(work, future, loop))
+        self._put(_Job(work, future, loop))
         return await future
 
     def later(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Committed within LINGER seconds; nobody waits."""
-        self._jobs.put(_Job(work))
+        self._put(_Job(work))
+
+    def _put(self, job: _Job[Any]) -> None:
+        if self._closed:  # nobody would ever answer
+            raise StoreError("the SQLite store is closed")
+        self._jobs.put(job)
 
     def close(self) -> None:
+        self._closed = True
         self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        connection = self._connect()
         open_ = True
         while open_:
             batch, open_ = self._gather()
             if batch:
-                self._commit(connection, batch)
-        connection.close()
+                self._commit(self._connection, batch)
+        self._connection.close()
 
     def _gather(self) -> tuple[list[_Job[Any]], bool]:
         batch: list[_Job[Any]] = []
@@ -103,12 +112,13 @@ class Writer:
         self._answer(list(zip(batch, results, strict=True)), None)
 
     def _failed(self, batch: list[_Job[Any]], error: StoreError) -> None:
-        for job in batch:
-            if job.future is None and job.tried < RETRIES:
-                job.tried += 1
-                self._jobs.put(job)
-            elif job.future is None:
-                self.dropped += 1
+        alone = [job for job in batch if job.future is None]
+        again = [job for job in alone if job.tried < RETRIES and not isinstance(error, Unwritable)]
+        for job in again:
+            job.tried += 1
+            self._jobs.put(job)
+        if lost := len(alone) - len(again):
+            log.warning("settlements lost, what was reserved stays charged: %d (%s)", lost, error)
         self._answer([(job, None) for job in batch], error)
 
     @staticmethod

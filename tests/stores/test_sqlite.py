@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import ConfigError, StoreError
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
-from gateway.stores import open_store, rows
+from gateway.stores import open_store, rows, schema
 from gateway.stores.protocols import Store, Taken
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.writer import Writer
@@ -198,7 +198,7 @@ async def test_a_provider_may_say_any_number_of_tokens(tmp_path: Path, clock: Cl
 
 
 async def test_a_job_that_fails_ends_no_other(tmp_path: Path) -> None:
-    writer = Writer(lambda: sqlite3.connect(tmp_path / "w.db", isolation_level=None, check_same_thread=False))
+    writer = Writer(schema.connect(str(tmp_path / "w.db")))
     with pytest.raises(StoreError, match="failed"):
         await writer.do(lambda connection: connection.execute("SELECT ?", (2**80,)))
     assert await writer.do(lambda connection: 7) == 7
@@ -214,6 +214,103 @@ async def test_values_that_no_file_can_hold_fail_nobody_who_writes_at_the_same_t
     assert isinstance(taken, Taken)
     assert not taken.denied
     assert [each.id for each in await store.records()] == ["rec_2"]
+
+
+FULL_DISK = """
+import asyncio, os, resource, signal, sys, time
+from gateway.errors import StoreError
+from gateway.limits.bucket import Take
+from gateway.metering.record import Record
+from gateway.metering.spool import Spool
+from gateway.stores.sqlite import SqliteStore
+
+async def main(path: str) -> None:
+    store = SqliteStore(path)
+    spool = Spool(store, linger=0)
+    held = [Take("requests", 0.001, 100, 1)]
+    await store.take("e", held)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path + "-wal"), resource.RLIM_INFINITY))
+    for number in range(50):
+        spool.put(Record(f"r{number}", "c", time.time(), "llm", "messages", "/", "ok"))
+        assert not await spool.flush()
+        try:
+            await store.take("e", held)
+        except StoreError as error:
+            assert "disk" in str(error)
+    await store.settle("e", [Take("requests", 0.001, 100, 50)])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert await spool.flush()
+    taken = await store.take("e", held)
+    print(len(await store.records()), round(taken.remaining["requests"]), spool.dropped)
+    await store.close()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+async def test_when_a_full_disk_has_room_again_everything_goes_on(tmp_path: Path) -> None:
+    assert await said(FULL_DISK, tmp_path / "gateway.db") == ["50 48 0"]
+
+
+STARVED = """
+import asyncio, os, resource, sys
+from gateway.errors import StoreError
+from gateway.metering.record import Record
+from gateway.stores.sqlite import SqliteStore
+
+async def main(path: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for files in range(10):
+        lowest = os.open(os.devnull, os.O_RDONLY)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + files, hard))
+        try:
+            store = SqliteStore(path)
+            async with asyncio.timeout(10):
+                await store.append([Record("r", "c", 1.8e9, "llm", "messages", "/", "ok")])
+            print("written")
+        except StoreError as error:
+            print("cannot open" if "cannot open" in str(error) else error)
+            continue
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await store.close()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+async def test_without_a_file_for_its_writer_a_store_does_not_open(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    await SqliteStore(str(path)).close()
+    told = await said(STARVED, path)
+    assert told == sorted(told)
+    assert set(told) == {"cannot open", "written"}
+
+
+async def said(program: str, path: Path) -> list[str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(path), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    told, _ = await process.communicate()
+    assert process.returncode == 0
+    return told.decode().splitlines()
+
+
+async def test_a_settlement_that_is_lost_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = SqliteStore(str(tmp_path / "gateway.db"))
+    await store.settle("user=\ud800", [requests()])
+    await store.close()
+    assert "settlements lost, what was reserved stays charged: 1 (" in caplog.text
+
+
+async def test_a_store_that_was_closed_says_so(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path / "gateway.db"))
+    await store.close()
+    for write in (store.append([record(1)]), store.take("e", [requests()]), store.settle("e", [requests()])):
+        with pytest.raises(StoreError, match="closed"):
+            await write
 
 
 async def test_circumstances_leave_when_no_record_of_their_time_is_left(tmp_path: Path, clock: Clock) -> None:
@@ -260,7 +357,7 @@ async def test_a_disk_that_takes_too_long_is_a_store_error(tmp_path: Path) -> No
 
 
 async def test_a_write_that_nobody_waits_for_any_more_is_not_begun(tmp_path: Path) -> None:
-    writer = Writer(lambda: sqlite3.connect(tmp_path / "w.db", isolation_level=None, check_same_thread=False))
+    writer = Writer(schema.connect(str(tmp_path / "w.db")))
     busy, go_on = threading.Event(), threading.Event()
     begun: list[str] = []
 
