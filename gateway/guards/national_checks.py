@@ -26,16 +26,12 @@ def dated(form: str, check: Check = lambda digits: True, *, months: int = 100) -
     return proves
 
 
+_THAI_PROVINCES = ((10, 27), (30, 58), (60, 67), (70, 77), (80, 86), (90, 96))
+
+
 def thai(digits: str) -> bool:
     province = int(digits[1:3])
-    real = (
-        10 <= province <= 27
-        or 30 <= province <= 58
-        or 60 <= province <= 67
-        or 70 <= province <= 77
-        or 80 <= province <= 86
-        or 90 <= province <= 96
-    )
+    real = any(low <= province <= high for low, high in _THAI_PROVINCES)
     total = sum(int(d) * (13 - i) for i, d in enumerate(digits[:12]))
     return (
         digits[0] in "12345678"
@@ -243,25 +239,13 @@ def emirati(digits: str) -> bool:
     return digits[:3] == "784" and digits[3:5] in ("19", "20") and luhn(digits)
 
 
+_NOWHERE_IN_MALAYSIA = frozenset((0, 17, 18, 19, 20, 69, 70, 73, 80, 81, 94, 95, 96, 97))
+
+
 def malaysian(digits: str) -> bool:
     """A date, a state or a country of birth, a count."""
     place = int(digits[6:8])
-    return date(digits[:2], digits[2:4], digits[4:6]) and place not in (
-        0,
-        17,
-        18,
-        19,
-        20,
-        69,
-        70,
-        73,
-        80,
-        81,
-        94,
-        95,
-        96,
-        97,
-    )
+    return date(digits[:2], digits[2:4], digits[4:6]) and place not in _NOWHERE_IN_MALAYSIA
 
 
 def pakistani(digits: str) -> bool:
