@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from gateway.answer import Sink
+from gateway.net.outbox import Outbox
 from gateway.types import App, Headers, Message, Scope
 
 log = logging.getLogger("uvicorn.error")
@@ -48,6 +49,7 @@ class Connection(Protocol):
     transport: asyncio.Transport
     flow: FlowControl
     server_state: ServerState
+    outbox: Outbox
 
     def on_response_complete(self) -> None: ...
 
@@ -209,7 +211,7 @@ class Cycle(Struct, eq=False):
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the answer is not as long as its content-length")
-            self._write(body)
+            self._write(body, alone=more or not self.keep_alive)
         if not more:
             self._complete()
 
@@ -222,10 +224,14 @@ class Cycle(Struct, eq=False):
             connection.transport.close()
         connection.on_response_complete()
 
-    def _write(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        if head or data:
-            self.connection.transport.write(head + data)
+    def _write(self, data: bytes, *, alone: bool = True) -> None:
+        connection, head, self._head = self.connection, self._head, b""
+        if alone and (head or data):
+            connection.transport.write(head + data)
+        elif (
+            not alone
+        ):  # the last of this answer, and the connection goes on: together with those of other requests
+            connection.outbox.write(connection.loop, connection.transport, head + data)
 
     def flush(self) -> None:
         if self._head:

@@ -16,10 +16,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.cli.cycle import Cycle
 from gateway.known import Known
 from gateway.net.client import values
+from gateway.net.outbox import outbox
 
 HEAD = 64 * 1024  # bytes of a head beyond its first piece, which is what one read of the socket gave
 PATIENCE = 30.0  # seconds for a head, and for each silence inside of a body
 _NAME = itemgetter(0)
+_OFFER = (b"connection", b"upgrade", b"http2-settings")
 
 
 def _parsed(url: bytes) -> tuple[str, bytes, bytes]:
@@ -40,6 +42,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.outbox = outbox(self.loop)
         self._size: int | None = 0  # of an unfinished head beyond its first piece; None: no head is awaited
         self._finished = False
         self._timer: asyncio.TimerHandle | None = None
@@ -75,9 +78,22 @@ class PatientProtocol(HttpToolsProtocol):
             if cycle is not None:
                 cycle.lost()
 
+    def eof_received(self) -> None:
+        self.outbox.flush()
+
+    def shutdown(self) -> None:
+        self.outbox.flush()
+        super().shutdown()
+
     def data_received(self, data: bytes) -> None:
         inside = self._size is not None and not self._finished
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._size is not None:  # otherwise it is served: a CONNECT, behind which nothing follows
+                self._again(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._unreadable()
         if self._finished:
             self._rest()
         elif self._size is None:
@@ -101,13 +117,16 @@ class PatientProtocol(HttpToolsProtocol):
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        self._size = None
         parser, headers, scope = self.parser, self.headers, self._scope.copy()
+        names = [*map(_NAME, headers)]
+        if b"upgrade" in names and parser.should_upgrade():
+            return  # this parser will not read its body: see `_again`
+        self._size = None
         path, raw_path, query = _urls[self.url]
         scope["method"], scope["path"] = _methods[parser.get_method()], self.root_path + path
         scope["raw_path"], scope["query_string"] = self.root_path.encode("ascii") + raw_path, query
         scope["headers"], scope["state"] = headers, self.app_state.copy()
-        stays, names = parser.should_keep_alive(), [*map(_NAME, headers)]
+        stays = parser.should_keep_alive()
         if not stays or b"connection" in names:  # only 1.1 stays without saying so
             version = scope["http_version"] = parser.get_http_version()
             stays = stays and version != "1.0"
@@ -128,6 +147,8 @@ class PatientProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
+        if self._size is not None:
+            return
         self._finished = True
         cycle = self.cycle
         if cycle is None:
@@ -136,6 +157,34 @@ class PatientProtocol(HttpToolsProtocol):
             return self._begin_rest()
         cycle.more_body = False
         cycle.wake()
+
+    def _again(self, rest: bytes) -> None:
+        """Read a request as if it had not offered another protocol, as Java's client does with h2c: httptools takes what
+        follows for that protocol's."""
+        parser, headers = self.parser, self.headers
+        tokens = b",".join(values(headers, b"connection")).lower().replace(b" ", b"").split(b",")
+        kept = [pair for pair in headers if pair[0] not in _OFFER]
+        kept += [(b"connection", b"close")] if b"close" in tokens else []
+        start = b"%b %b HTTP/%b" % (parser.get_method(), self.url, parser.get_http_version().encode())
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join((start, *map(b": ".join, kept), b"", rest)))
+
+    def _unreadable(self) -> None:
+        """Bytes that are no HTTP spoil no answer that is being given to what came before them."""
+        self.logger.warning("Invalid HTTP request received.")
+        self.outbox.flush()
+        serving = self._serving
+        if (
+            serving is None
+            or serving.response_complete
+            or (serving.more_body and not serving.response_started)
+        ):
+            self.send_400_response("Invalid HTTP request received.")
+        elif serving.more_body:
+            self.transport.close()
+        else:
+            serving.keep_alive = False
+            self._queue.clear()
 
     # -- requests, one after the other
 
@@ -188,5 +237,6 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._rest()
+        self.outbox.flush()
         if not self.transport.is_closing():
             self.transport.close()

@@ -10,6 +10,7 @@ import httptools
 from gateway.errors import UpstreamError
 from gateway.net.client import Timeouts, values
 from gateway.net.exchange import NEVER, Exchange
+from gateway.net.outbox import outbox
 
 TICK = 5.0
 HEAD_LIMIT = 64 * 1024
@@ -30,6 +31,7 @@ class Connection(asyncio.Protocol):
         "_fires",
         "_found",
         "_keep",
+        "_outbox",
         "_parser",
         "_timer",
         "due",
@@ -45,6 +47,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, home: Home) -> None:
         self.loop = loop
         self.home = home
+        self._outbox = outbox(loop)
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anyone can see it
         self.exchange: Exchange | None = None
         self.reused = False
@@ -64,8 +67,11 @@ class Connection(asyncio.Protocol):
             exchange.lost(None)
             return exchange
         self.exchange = exchange
-        for part in parts:
-            transport.write(part)
+        if len(parts) == 1:
+            self._outbox.write(self.loop, transport, parts[0])
+        else:  # too large to be held twice
+            for part in parts:
+                transport.write(part)
         return exchange
 
     def keep(self, seconds: float) -> None:
@@ -81,10 +87,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         exchange, parser = self.exchange, self._parser
-        if (
-            exchange is None or parser is None
-        ):  # bytes that nobody has asked for: what follows cannot be trusted
-            return self.transport.abort()
+        if exchange is None or parser is None or self.transport in self._outbox.waiting:
+            return self.transport.abort()  # nobody has asked for that: what follows cannot be trusted
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
 from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.net.client import DEFAULT_TIMEOUTS, Timeouts, header
@@ -213,6 +214,39 @@ async def test_bytes_that_arrive_on_an_idle_connection_end_it(pool: Pool) -> Non
         await ended.wait()
         assert await fetch(pool, up.url) == b"ok"
         assert len(up.peers) == 2
+
+
+def test_bytes_that_come_before_the_request_was_written_are_no_answer_to_it() -> None:
+    async def ask(pool: Pool) -> tuple[bytes, bytes]:
+        async with upstream(repeat(answer(b"ok"))) as up:
+            first = await fetch(pool, up.url)
+            second = asyncio.create_task(fetch(pool, up.url))
+            asyncio.get_running_loop().call_soon(up.peers[0].writer.write, answer(b"smuggled"))
+            return first, await second
+
+    async def both() -> tuple[bytes, bytes]:
+        pool = Pool(proxies=NO_PROXIES)
+        try:
+            return await ask(pool)
+        finally:
+            await pool.close()
+
+    assert uvloop.run(both()) == (b"ok", b"ok")  # asyncio's own loop writes before it reads
+
+
+async def test_requests_of_one_turn_arrive_whole_on_their_own_connections(pool: Pool) -> None:
+    async def echo(peer: Peer) -> None:
+        while True:
+            body = (await peer.request()).partition(b"\r\n\r\n")[2]
+            await peer.write(answer(body))
+
+    async def said(url: str, body: bytes) -> bytes:
+        return await (await pool.send("POST", url, body=body)).read()
+
+    async with upstream(echo) as up:
+        bodies = [b"%d" % number * 1000 for number in range(20)]
+        for _ in range(2):
+            assert await asyncio.gather(*(said(up.url, body) for body in bodies)) == bodies
 
 
 async def test_a_request_that_meets_a_closing_connection_is_sent_once_more(pool: Pool) -> None:
