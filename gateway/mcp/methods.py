@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -13,10 +13,10 @@ from gateway.call import Call
 from gateway.errors import Refused, UpstreamError
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp.bounds import Bounds
-from gateway.mcp.capabilities import capabilities, instructions
 from gateway.mcp.catalog import Catalog
 from gateway.mcp.ears import accepted
 from gateway.mcp.exchange import Interpreter, split_request_id
+from gateway.mcp.greeting import Greeting
 from gateway.mcp.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Message, RpcError
 from gateway.mcp.listening import Listening
 from gateway.mcp.lists import Lists
@@ -61,7 +61,6 @@ class Methods:
         self._together = Together(catalog)
         self._sight = sight
         self._bounds = bounds
-        self._info = {"name": name, "version": version}
         self._streaming = streaming
         self._ids = TaskIds(seal)
         relay = self._relay = Relay(catalog, sight, bounds, self._ids, searching=searching)
@@ -70,9 +69,10 @@ class Methods:
         self.listening = Listening(self.interpreter, self._resumed, self._may_follow)
         self._flights: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
         lists = Lists(catalog, sight, seal, searching=searching)
+        greeting = Greeting(catalog, self._together, name=name, version=version, streaming=streaming)
         self._handlers: dict[str, Handler] = {
-            "initialize": self._initialize,
-            "server/discover": self._discover,
+            "initialize": greeting.initialize,
+            "server/discover": greeting.discover,
             "ping": self._ping,
             "completion/complete": self._complete,
             "logging/setLevel": self._set_level,
@@ -174,45 +174,6 @@ class Methods:
             await server.upstream.tell(call, peer, jsonrpc.result(ident, given))
 
     # -- what the gateway answers itself
-
-    async def _hellos(self, turn: Turn) -> list[Hello]:
-        """Of those that did not fail a moment ago: a session that begins waits for the same one once."""
-        awake = self._together.awake(turn.call)
-        found = await self._together.each(
-            awake, lambda server: server.upstream.hello(turn.call, turn.peer), turn.call
-        )
-        return [found[name] for name in self._catalog.servers if name in found]
-
-    def _capabilities(self, hellos: Sequence[Hello]) -> dict[str, Any]:
-        complete = len(hellos) == len(self._catalog.servers)
-        return capabilities(hellos, streaming=self._streaming, complete=complete)
-
-    async def _initialize(self, turn: Turn) -> Answer:
-        judge(turn)
-        hellos = await self._hellos(turn)
-        result: dict[str, Any] = {
-            "protocolVersion": turn.peer.version,
-            "capabilities": self._capabilities(hellos),
-            "serverInfo": self._info,
-        }
-        if said := instructions(hellos):
-            result["instructions"] = said
-        return Answer(orjson.dumps(result))
-
-    async def _discover(self, turn: Turn) -> Answer:
-        judge(turn)
-        hellos = await self._hellos(turn)
-        result: dict[str, Any] = {
-            "resultType": "complete",
-            "supportedVersions": [eras.MODERN],
-            "capabilities": self._capabilities(hellos),
-            "_meta": {eras.SERVER_INFO: self._info},
-            "ttlMs": 0,
-            "cacheScope": "private",
-        }
-        if said := instructions(hellos):
-            result["instructions"] = said
-        return Answer(orjson.dumps(result))
 
     async def _ping(self, turn: Turn) -> Answer:
         return Answer(b"{}")
