@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import StoreError, Unwritable
 from gateway.metering.record import Record
+from gateway.tasks import end
 
 if TYPE_CHECKING:
     from gateway.stores.protocols import Ledger
@@ -78,8 +79,6 @@ class Spool:
 
     async def close(self) -> None:
         """One last attempt for what still waits."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         if not await self.flush():
             self.dropped += len(self._waiting)

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from gateway.errors import StoreError
 from gateway.stores import days
+from gateway.tasks import end, under_way
 
 log = logging.getLogger("gateway.stores")
 T = TypeVar("T")
@@ -37,19 +38,17 @@ class Closing:
     def wake(self) -> None:
         """After a write. What it finds to do goes on by itself until it is done."""
         now = self._clock()
-        if now >= self._next and self._task is None:
+        if now >= self._next and not under_way(self._task):
             self._next = now + AGAIN
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def done(self) -> None:
         """Once there is nothing more to do."""
-        if self._task is not None:
+        if under_way(self._task):
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-        await self.done()
+        await end(self._task)
 
     async def _run(self) -> None:
         time = asyncio.get_running_loop().time
@@ -60,8 +59,6 @@ class Closing:
                 began = time()
         except StoreError as error:
             log.warning("a day was not added up: %s", error)
-        finally:
-            self._task = None
 
     async def _day(self) -> bool:
         now = self._clock()

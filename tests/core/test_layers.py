@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "gateway"
 # From the ground up; a module may import what stands below its own row, and its own row.
 ROWS = (
-    ("types", "errors", "known", "heads", "sse", "metering.usage", "metering.record", "endpoints"),
+    ("types", "errors", "known", "tasks", "heads", "sse", "metering.usage", "metering.record", "endpoints"),
     ("answer", "call", "refusals", "policies", "body", "operations", "limits", "metering", "telemetry.log"),
     ("stores", "identity", "policy", "guards", "net", "llm.dialects", "llm.signing", "telemetry"),
     ("middleware", "llm", "mcp", "compose", "app", "demo", "admin"),

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.call import Call, Operation, Principal
 from gateway.errors import Refused
+from gateway.limits.bucket import Take
 from gateway.limits.policy import RateLimiter
 from gateway.limits.rules import Budget, Limit
 from gateway.metering.prices import Prices
@@ -149,3 +150,32 @@ async def test_a_record_that_no_item_can_hold_keeps_no_other_out(engine: Engine)
     assert len(await store.records()) == 57
     assert spool.dropped == 3
     await store.close()
+
+
+def test_what_was_to_be_settled_in_an_event_loop_that_is_gone_is_settled_in_the_next(engine: Engine) -> None:
+    pool = Pool()
+    store = DynamoStore(
+        DynamoClient(pool, region="eu-west-1", endpoint=engine.url, credentials=Fixed(Credentials("a", "b"))),
+        TABLE,
+    )
+
+    def take(cost: float) -> list[Take]:
+        return [Take("tokens", 1.0, 1000, cost)]
+
+    async def begin() -> None:
+        await store.take("e", take(500))
+        await store.settle("e", take(-400))
+        await pool.close()
+
+    async def later() -> None:
+        await store.settle("other", take(1))
+        async with asyncio.timeout(20):
+            while len(await store.buckets()) < 2:  # noqa: ASYNC110 (until a second is over)
+                await asyncio.sleep(0.1)
+        assert (await store.take("e", take(0))).remaining["tokens"] > 890
+        await store.close()
+
+    gone = asyncio.new_event_loop()
+    gone.run_until_complete(begin())
+    gone.close()  # what ran in it is not even cancelled
+    asyncio.run(later())

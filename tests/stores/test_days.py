@@ -1,5 +1,6 @@
 """Days of an SQLite file that are over: who adds them up, when, and that no answer ever shows it."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.metering.record import Record
+from gateway.metering.spool import Spool
 from gateway.metering.usage import Usage
 from gateway.stores import days, rows, schema
 from gateway.stores.protocols import Total
@@ -83,6 +85,42 @@ async def test_days_that_are_over_are_added_up_without_anybody_asking(store: Sql
     await store.append(week())
     await store.closing.done()
     assert closed(path) == [-7, -6, -5, -4, -3, -2, -1]
+
+
+def test_days_are_added_up_in_the_next_event_loop_when_theirs_is_gone(path: Path, clock: Clock) -> None:
+    opened = SqliteStore(str(path), clock=clock)
+    gone = asyncio.new_event_loop()
+    gone.run_until_complete(opened.append(week()))
+    gone.close()  # what ran in it is not even cancelled
+    assert closed(path) == []
+    clock.now += 7200
+
+    async def later() -> None:
+        await opened.append([record(1, at=clock.now)])
+        await opened.closing.done()
+        await opened.close()
+
+    asyncio.run(later())
+    assert closed(path) == [-7, -6, -5, -4, -3, -2, -1]
+
+
+def test_a_store_can_be_closed_when_the_event_loop_of_its_work_is_gone(path: Path, clock: Clock) -> None:
+    opened = SqliteStore(str(path), clock=clock)
+    spool = Spool(opened)
+
+    async def begin() -> None:
+        await opened.append(week())
+        spool.put(record(1, at=clock.now))
+
+    async def end() -> None:
+        await spool.close()
+        assert len(await opened.records(limit=1000)) == len(week()) + 1
+        await opened.close()
+
+    gone = asyncio.new_event_loop()
+    gone.run_until_complete(begin())
+    gone.close()
+    asyncio.run(end())
 
 
 async def test_a_day_is_added_up_once_it_is_over_for_a_while(

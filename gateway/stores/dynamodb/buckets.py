@@ -20,6 +20,7 @@ from gateway.stores.dynamodb.client import ConditionFailed, DynamoClient
 from gateway.stores.dynamodb.guesses import Guesses
 from gateway.stores.dynamodb.leases import Leases
 from gateway.stores.dynamodb.writes import Values
+from gateway.tasks import end, under_way
 
 log = logging.getLogger("gateway.stores")
 SKEW = 0.05  # seconds by which machines' clocks may disagree
@@ -191,7 +192,7 @@ class DynamoBuckets:
             owed[limit] = owed.get(limit, 0) + amount
 
     def _schedule(self) -> None:
-        if self._flusher is None or self._flusher.done():
+        if not under_way(self._flusher):
             self._flusher = asyncio.get_running_loop().create_task(self._flush_all())
 
     async def _flush_all(self) -> None:
@@ -233,9 +234,7 @@ class DynamoBuckets:
             raise
 
     async def close(self) -> None:
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
+        await end(self._flusher)
         self._give_back(float("inf"))
         await self._flush_pending()
 

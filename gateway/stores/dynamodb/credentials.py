@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from gateway.errors import StoreError
 from gateway.stores.dynamodb.sigv4 import Credentials
+from gateway.tasks import under_way
 
 EARLY = 300.0  # renewed so many seconds before they end
 CHECK = 30.0  # seconds between two looks at credentials that botocore renews
@@ -43,7 +44,7 @@ class Renewed:
         current, now = self._credentials, self._clock()
         if current is not None and now < current.expires - EARLY:
             return current
-        if self._task is None or self._task.done():
+        if not under_way(self._task):
             self._task = asyncio.create_task(self._renew())
         if current is not None and now < current.expires - 10:
             return current  # still good: nobody waits for the new ones
