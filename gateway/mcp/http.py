@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from msgspec import Raw
 from gateway.call import Call
 from gateway.errors import UpstreamClosed, UpstreamError
 from gateway.mcp import eras, jsonrpc
+from gateway.mcp.address import Address
 from gateway.mcp.answers import Reader, streams
 from gateway.mcp.hearing import Hearing
 from gateway.mcp.jsonrpc import Message
@@ -36,12 +37,10 @@ from gateway.mcp.upstream import (
     declined,
     outgoing,
 )
-from gateway.net.client import Client, Response, Timeouts, header
-from gateway.types import Headers
+from gateway.net.client import Client, Response, header
 
 RESUMES = 100
 _LONGEST_RETRY = 10_000  # milliseconds
-_LONG = 86400.0
 
 
 class HttpUpstream:
@@ -63,12 +62,7 @@ class HttpUpstream:
     ) -> None:
         self.name = name
         self.per_caller = per_caller
-        self._url = url
-        self._client = client
-        self._forward = [name.lower() for name in forward]
-        self._auth = auth
-        self._timeouts = Timeouts(connect=min(10.0, timeout), first_byte=timeout, idle=_LONG, total=_LONG)
-        self._timeout = timeout
+        self._address = Address(url, client, forward=forward, auth=auth, timeout=timeout)
         self._reader = Reader(name, timeout)
         self._sessions = Sessions(name, per_caller=per_caller)
         self._ids = itertools.count(1)
@@ -106,7 +100,7 @@ class HttpUpstream:
     async def _discover(self, call: Call) -> Hello | None:
         """What a modern server says of itself; None where the server is not one."""
         body = jsonrpc.request(b"0", "server/discover", DISCOVER)
-        response = await self._send(call, "POST", [*JSON, *eras.mirrors("server/discover", "")], body)
+        response = await self._address.send(call, "POST", [*JSON, *eras.mirrors("server/discover", "")], body)
         try:
             return Hello.of_discover(await self._reader.answer(response, b"0"))
         except BadStatus as exc:
@@ -123,7 +117,7 @@ class HttpUpstream:
             "clientInfo": peer.info or GATEWAY,
         }
         body = jsonrpc.request(b"0", "initialize", orjson.dumps(params))
-        response = await self._send(call, "POST", JSON, body)
+        response = await self._address.send(call, "POST", JSON, body)
         try:
             message = await self._reader.answer(response, b"0")
             ident = header(response.headers, b"mcp-session-id").decode("latin-1")
@@ -150,7 +144,7 @@ class HttpUpstream:
     async def leave(self, call: Call, peer: Peer) -> None:
         session = self._sessions.pop(call, peer)
         if session is not None and session.id:
-            (await self._send(call, "DELETE", session.posting, b"")).close()
+            (await self._address.send(call, "DELETE", session.posting, b"")).close()
 
     # -- asking
 
@@ -170,7 +164,7 @@ class HttpUpstream:
         body = jsonrpc.request(ident, ask.method, outgoing(ask, None if own else number, modern=False))
         try:
             session = self._sessions.get(ask.call, ask.peer) or await self._session(ask.call, ask.peer)
-            response = await self._send(ask.call, "POST", session.posting, body)
+            response = await self._address.send(ask.call, "POST", session.posting, body)
             if response.status == 404 and session.id:
                 session, response = await self._begun_again(ask, body, response)
             try:
@@ -190,7 +184,7 @@ class HttpUpstream:
         refused.close()
         session = await self._initialize(ask.call, ask.peer)
         self._sessions.put(ask.call, ask.peer, session)
-        return session, await self._send(ask.call, "POST", session.posting, body)
+        return session, await self._address.send(ask.call, "POST", session.posting, body)
 
     def _hearing(self, ask: Ask, session: Session, ear: Ear) -> Hearing:
         own = self.name in ask.peer.handles and bool(ask.ident)
@@ -207,7 +201,7 @@ class HttpUpstream:
         number = next(self._ids)
         body = jsonrpc.request(b"%d" % number, ask.method, outgoing(ask, number, modern=True))
         headers = [*JSON, *eras.mirrors(ask.method, ask.name), *ask.headers]
-        response = await self._send(ask.call, "POST", headers, body)
+        response = await self._address.send(ask.call, "POST", headers, body)
         try:
             message = await self._reader.answer(response, b"%d" % number, ear)
         finally:
@@ -261,7 +255,7 @@ class HttpUpstream:
         number = b"%d" % next(self._ids)
         ask = Ask(call, peer, "subscriptions/listen", changed={"notifications": Raw(orjson.dumps(wanted))})
         body = jsonrpc.request(number, ask.method, outgoing(ask, None, modern=True))
-        response = await self._send(call, "POST", [*JSON, *eras.mirrors(ask.method, "")], body)
+        response = await self._address.send(call, "POST", [*JSON, *eras.mirrors(ask.method, "")], body)
         try:
             if header(response.headers, b"content-type").startswith(b"text/event-stream"):
                 await self._reader.events(response, number, ear, None)
@@ -280,7 +274,7 @@ class HttpUpstream:
         return session
 
     async def _post(self, call: Call, session: Session, message: bytes) -> None:
-        response = await self._send(call, "POST", session.posting, message)
+        response = await self._address.send(call, "POST", session.posting, message)
         response.close()
         if response.status >= 400:
             raise BadStatus(self.name, response.status)
@@ -288,21 +282,7 @@ class HttpUpstream:
     async def _reopen(self, call: Call, session: Session, after: str) -> Response:
         """The server's own stream, or the rest of one that it closed to be polled."""
         last = [(b"last-event-id", after.encode("latin-1", "replace"))] if after else []
-        return await self._send(call, "GET", [*session.reading, *last], b"")
-
-    def _send(self, call: Call, method: str, headers: Headers, body: bytes) -> Awaitable[Response]:
-        if self._forward:
-            given = [(name, call.headers[name]) for name in self._forward if name in call.headers]
-            headers = [*headers, *((name.encode(), value.encode("latin-1")) for name, value in given)]
-        if self._auth is not None:
-            return self._send_as(self._auth, call, method, headers, body)
-        return self._client.send(method, self._url, headers=headers, body=body, timeouts=self._timeouts)
-
-    async def _send_as(
-        self, who: Credential, call: Call, method: str, headers: Headers, body: bytes
-    ) -> Response:
-        headers = [*headers, *await who.headers(call)]
-        return await self._client.send(method, self._url, headers=headers, body=body, timeouts=self._timeouts)
+        return await self._address.send(call, "GET", [*session.reading, *last], b"")
 
 
 def _cancelled(ident: bytes) -> bytes:

@@ -17,6 +17,7 @@ import msgspec
 import orjson
 from msgspec import Raw
 
+from gateway.errors import UNREADABLE
 from gateway.known import Known
 
 PARSE_ERROR = -32700
@@ -105,14 +106,14 @@ def members(raw: bytes) -> Members:
     """The members of an object, each as it came."""
     try:
         return _members(raw) if raw else {}
-    except msgspec.DecodeError as exc:
+    except UNREADABLE as exc:
         raise RpcError(INVALID_PARAMS, "params must be an object") from exc
 
 
 def items(raw: bytes) -> list[Raw]:
     try:
         return _list(raw)
-    except msgspec.DecodeError as exc:
+    except UNREADABLE as exc:
         raise ValueError("not a list") from exc
 
 
@@ -145,7 +146,7 @@ def _usual(body: bytes) -> Message | None:
             tree = orjson.loads(params)
         except orjson.JSONDecodeError:
             return None
-        if orjson.dumps(tree) == params and _shallow(params) and _KNOWN_PARAMS.issuperset(tree):
+        if _shallow(params) and orjson.dumps(tree) == params and _KNOWN_PARAMS.issuperset(tree):
             return Message(ident, _text[method], params, tree=tree)
         return None
     return None
@@ -159,7 +160,7 @@ def read_upstream(body: bytes) -> Message:
     """One message of an upstream: lenient, because only the envelope is ours to judge. Raises ValueError."""
     try:
         parts = _envelope(body)
-    except msgspec.DecodeError as exc:
+    except UNREADABLE as exc:
         raise ValueError(f"not a JSON-RPC message: {exc}") from exc
     result, error = parts.result, parts.error
     return Message(

@@ -15,14 +15,13 @@ from gateway import sse
 from gateway.call import Call
 from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.mcp import eras, jsonrpc
+from gateway.mcp.address import patience
 from gateway.mcp.jsonrpc import Message
 from gateway.mcp.peer import Peer
 from gateway.mcp.pending import Pending
 from gateway.mcp.upstream import GATEWAY, Answer, Ask, BadStatus, Credential, Ear, Hello, declined, outgoing
-from gateway.net.client import Client, Response, Timeouts
+from gateway.net.client import Client, Response
 from gateway.types import Headers
-
-_LONG = 86400.0
 
 
 class SseUpstream:
@@ -44,7 +43,7 @@ class SseUpstream:
         self._client = client
         self._auth = auth
         self._timeout = timeout
-        self._timeouts = Timeouts(connect=min(10.0, timeout), first_byte=timeout, idle=_LONG, total=_LONG)
+        self._timeouts = patience(timeout)
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
         self._pending = Pending(name)

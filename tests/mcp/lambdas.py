@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import queue
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +56,6 @@ class Lambdas:
         self._text = text
         self._idle: queue.SimpleQueue[Instance] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(32)
-        self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         event = as_event(scope, await bodies.read(scope, receive))

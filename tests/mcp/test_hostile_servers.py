@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.mcp import jsonrpc
 from tests.mcp.clients import Legacy, Modern, answer, federation
 from tests.mcp.servers import Asked, Scripted, text, tool
 
@@ -96,3 +97,37 @@ async def test_an_odd_result_reaches_the_client_or_is_an_error_and_the_next_call
         assert "result" in reply.json or "error" in reply.json
         del odd.methods["tools/call"]
         assert (await Modern(app).call("fine"))["content"][0]["text"] == "{}"
+
+
+@pytest.mark.parametrize("depth", [200, 300, 600])
+@pytest.mark.parametrize("bounds", [{}, {"max_rows": 3}, {"max_bytes": 256}])
+async def test_a_deep_result_reaches_the_client_or_is_an_error_and_the_next_call_is_healthy(
+    depth: int, bounds: dict[str, int]
+) -> None:
+    deep: Any = 1
+    for _ in range(depth):
+        deep = [deep]
+
+    async def digs(asked: Asked) -> Any:
+        return text("found") | {"structuredContent": {"deep": deep}}
+
+    server = Scripted([tool("dig"), tool("fine")], run={"dig": digs})
+    async with federation({"s": server}, options={"s": bounds}) as app:
+        reply = await Modern(app).send("tools/call", {"name": "dig"})
+        assert reply.status == 200
+        assert b"the gateway failed" not in reply.body
+        assert (await Modern(app).call("fine"))["content"][0]["text"] == "{}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":1,"result":' + b"[" * 100_000,
+        b'{"id":1,"result":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"id":1,"method":"\xff"}',
+        b"hello",
+    ],
+)
+def test_what_is_no_message_of_a_server_is_said_to_be_none(body: bytes) -> None:
+    with pytest.raises(ValueError, match="not a JSON-RPC message"):
+        jsonrpc.read_upstream(body)

@@ -455,8 +455,9 @@ def test_row_21_a_message_may_be_as_deep_as_the_limit_and_no_deeper(written: byt
         )
 
     jsonrpc.read_client(message(jsonrpc.DEPTH - 2))
-    with pytest.raises(jsonrpc.RpcError, match="nested deeper"):
-        jsonrpc.read_client(message(jsonrpc.DEPTH - 1))
+    for depth in (jsonrpc.DEPTH - 1, 300, 1000):
+        with pytest.raises(jsonrpc.RpcError, match="nested deeper"):
+            jsonrpc.read_client(message(depth))
 
 
 def test_whatever_is_posted_gets_an_answer_and_the_next_call_is_healthy() -> None:
