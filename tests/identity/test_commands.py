@@ -46,9 +46,11 @@ def test_a_token_is_made_with_a_key_pair_that_is_made_first(
     assert jwt.parse(again).claims["aud"] == ["a", "b"]
 
 
-def test_a_pair_is_never_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pair_is_never_overwritten(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     told(capsys, "token", "pair", "--algorithm", "EdDSA")
+    made = {file.name: file.read_bytes() for file in here.glob("*.pem")}
     told(capsys, "token", "pair", code=2)
+    assert {file.name: file.read_bytes() for file in here.glob("*.pem")} == made != {}
 
 
 def test_a_token_can_be_signed_with_a_secret_from_the_environment(
