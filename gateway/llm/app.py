@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ from gateway.types import Receive, Scope, Send
 if TYPE_CHECKING:
     from gateway.llm.dialects.gemini.recall import Recall
 
+log = logging.getLogger("gateway")
 _LISTS = ("models", "model")
 _UNCOUNTED = ("openai-chat", "bedrock-converse")  # these wires have no such request
 _NO_SUCH = (404, 405, 501)
@@ -92,8 +94,11 @@ class LLMApp:
             relay.abandoned = call.stopped is not None
             if isinstance(error, AnswerFailed) and not relay.started:
                 raise Refused(_refusal(error)) from error
-            if not (relay.started and await relay.failed(_refusal(error))):
+            refusal = _refusal(error)
+            if not (relay.started and await relay.failed(refusal)):
                 raise
+            if refusal.status >= 500:  # the client heard it in plain words; all of it is for the log
+                log.error("%s %s: %s", call.id, call.path, error)
         finally:
             relay.settle()
 
