@@ -38,6 +38,7 @@ class Pulse:
         due = self._last + self._silence
         if self._loop.time() >= due:
             self.beat()
-            self._task = asyncio.ensure_future(self._ping())
+            if self._task is None or self._task.done():  # a client that does not read is sent no more of them
+                self._task = asyncio.ensure_future(self._ping())
             due = self._last + self._silence
         self._timer = self._loop.call_at(due, self._tick)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.llm.pulse import Pulse
 from gateway.llm.routes import ModelRule, Target
 from tests.dialects import grammar, grammar_openai, specified_chat
 from tests.llm.gateways import CHAT, EVENTS, STREAM, STREAM_HEAD, chunk, gateway
@@ -80,6 +81,47 @@ async def test_a_failure_after_the_first_ping_is_an_event(answers: tuple[bytes, 
         assert reply.complete
         grammar.anthropic(reply.body, whole=False)
         assert gw.call.usage is None
+
+
+async def test_a_failure_after_the_first_ping_stands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    release = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await release.wait()  # and leaves
+
+    def pinged(reply: Any) -> bool:
+        if reply.chunks:
+            release.set()
+        return False
+
+    async with gateway(script, dialects=["openai-chat"], silence=0.01, retries=0) as gw:
+        reply = await gw.drive.post("/v1/messages", STREAM, leave_after=pinged)
+        assert b"event: error" in reply.body
+        said = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+        assert said == [f"{gw.call.id} /v1/messages: the upstream closed the connection without an answer"]
+
+
+async def test_a_client_that_does_not_read_is_sent_one_ping_at_a_time() -> None:
+    at_once, most, enough = 0, 0, asyncio.Event()
+
+    async def ping() -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        if most > 1:
+            enough.set()
+        await asyncio.sleep(0.02)
+        at_once -= 1
+        sent.append(None)
+        if len(sent) == 3:
+            enough.set()
+
+    sent: list[None] = []
+    pulse = Pulse(ping, 0.001)
+    await enough.wait()
+    pulse.stop()
+    assert most == 1
 
 
 async def test_after_a_ping_another_provider_still_saves_the_call() -> None:
