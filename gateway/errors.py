@@ -17,8 +17,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from gateway.refusals import Refusal
+
+# What msgspec raises of bytes that it cannot read: no JSON, no UTF-8, nested too deeply.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class GatewayError(Exception):

@@ -15,6 +15,8 @@ from typing import Final
 
 import msgspec
 
+from gateway.errors import UNREADABLE
+
 IMAGE: Final = 6000  # an image is about 1,600 tokens, however many bytes it has
 SETS: Final = 64  # sets of definitions that are remembered
 BRANCHES: Final = 4  # conversations of one session at once: the agent's own, and its subagents'
@@ -175,7 +177,7 @@ class Reader:
             return None
         try:
             return self._read(body, session, before, tools)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
 
     def _known(self, session: str, body: bytes) -> Beginning:
@@ -274,7 +276,7 @@ def _ends(body: bytes, first: int, raws: Sequence[msgspec.Raw], count: int) -> t
 def _head(text: bytes) -> _Request | None:
     try:
         return _request(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from gateway import sse
+from gateway.errors import UNREADABLE
 from gateway.metering.usage import Usage
 
 WHOLE = 8 * 1024 * 1024  # of a JSON answer, as much is kept to find the usage in it
@@ -79,7 +80,7 @@ class Watcher:
         self.written += written(data)
         try:
             tree = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return
         for part in (tree, tree.get("message"), tree.get("response")):  # message_start; response.completed
             if isinstance(part, dict):

@@ -133,7 +133,7 @@ def chunk(data: bytes | str) -> bytes:
     return b"%x\r\n%s\r\n" % (len(raw), raw)
 
 
-def streaming(*pieces: str, end: bool = True) -> Script:
+def streaming(*pieces: bytes | str, end: bool = True) -> Script:
     """Each piece as its own chunk. Without `end` the connection is closed in the middle."""
 
     async def script(peer: Peer) -> None:

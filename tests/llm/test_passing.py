@@ -352,6 +352,30 @@ async def test_a_stream_cut_inside_an_event_still_ends_in_an_event_of_its_own() 
         assert b"\n\nevent: error\n" in reply.body
 
 
+DEEP = b"[" * 5000 + b"]" * 5000
+
+
+@pytest.mark.parametrize("member", [DEEP, b'"\xff"'])
+async def test_an_answer_that_cannot_be_read_passes_as_it_is_and_is_charged_by_estimate(
+    member: bytes,
+) -> None:
+    odd = b'{"stop_reason":%b,"content":%b}' % (member, member)
+    async with gateway(repeat(answer(odd, headers=JSON))) as gw:
+        reply = await gw.drive.post("/v1/messages", REQUEST, headers=ANTHROPIC)
+        assert (reply.status, reply.body, reply.complete) == (200, odd, True)
+        assert gw.call.usage is not None
+        assert gw.call.usage.estimated
+
+
+@pytest.mark.parametrize("member", [DEEP, b'"\xff"'])
+async def test_an_event_that_cannot_be_read_passes_as_it_is_and_the_others_are_metered(member: bytes) -> None:
+    odd = b'data: {"type":"message_delta","usage":{},"stop_reason":%b}\n\n' % member
+    async with gateway(streaming(*EVENTS[:3], odd, *EVENTS[3:])) as gw:
+        reply = await gw.drive.post("/v1/messages", STREAM, headers=ANTHROPIC)
+        assert reply.body == sse(*EVENTS[:3]) + odd + sse(*EVENTS[3:])
+        assert gw.call.usage == Usage(input=7, output=3)
+
+
 async def test_a_cut_answer_that_is_no_stream_breaks_the_clients_connection_too() -> None:
     from gateway.errors import UpstreamClosed
 

@@ -197,6 +197,25 @@ async def test_bad_bodies_are_a_clear_400_and_the_next_request_is_served(
         assert good.status_code == 200
 
 
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"1" + b"]" * depth
+
+
+@pytest.mark.parametrize("depth", [100, 127, 128, 255, 600, 1000, 1025, 100_000])
+async def test_a_message_for_tools_is_served_or_refused_by_its_depth_and_the_next_one_served(
+    gateway: Whole, depth: int
+) -> None:
+    call = (
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","arguments":{"a":%b,"b":1}}}'
+    )
+    async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.bearer) as client:
+        answer = await client.post("/mcp", content=call % nested(depth))
+        assert answer.status_code == (200 if depth <= 100 else 400)
+        assert ("result" in answer.json()) == (depth <= 100)
+        good = await client.post("/mcp", content=call % b"1")
+        assert good.json()["result"]["structuredContent"] == {"result": 2}
+
+
 async def test_twenty_megabytes_are_served_and_too_many_are_413(gateway: Whole) -> None:
     async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.bearer, timeout=60) as client:
         body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x" * 20_000_000}]}

@@ -7,6 +7,7 @@ import re
 import msgspec
 import orjson
 
+from gateway.errors import UNREADABLE
 from gateway.llm.dialects import failures, signatures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.anthropic_fit import unsigned_loop
@@ -61,7 +62,7 @@ class Watcher:
         for data in self._sieve.feed(chunk):
             try:
                 self._look(_decode(data))
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 continue  # the client's to complain about: the bytes pass as they are
 
     def _look(self, event: _Event) -> None:
@@ -81,7 +82,7 @@ def usage_of(answer: bytes) -> Usage | None:
     """Of a whole answer."""
     try:
         return figures.billed(_decode(answer).usage)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

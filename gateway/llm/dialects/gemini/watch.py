@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from gateway import sse
+from gateway.errors import UNREADABLE
 from gateway.llm.dialects import carried, thoughts
 from gateway.llm.dialects.content import shaped
 from gateway.llm.dialects.frames import Sieve, frame_at, marked
@@ -63,7 +64,7 @@ class Watcher:
     def _look(self, data: bytes) -> None:
         try:
             chunk = _decode(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         if chunk.error is not None:
             self.error = error_of(chunk.error, {})
@@ -81,7 +82,7 @@ class Watcher:
 def usage_of(answer: bytes) -> Usage | None:
     try:
         return figures(_decode(answer).usageMetadata)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
