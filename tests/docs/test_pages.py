@@ -35,6 +35,11 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert not missing
 
 
+def test_a_decision_is_headed_by_its_number() -> None:
+    decisions = sorted((ROOT / "docs/decisions").iterdir())
+    assert not [page.name for page in decisions if not page.read_text().startswith(f"# {page.name[:4]}: ")]
+
+
 @pytest.mark.parametrize("image", sorted((ROOT / "docs/images").iterdir()), ids=name)
 def test_pictures_are_small_and_used(image: Path) -> None:
     assert image.stat().st_size <= 200 * 1024
