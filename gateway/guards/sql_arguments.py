@@ -55,36 +55,33 @@ def judge(text: str, *, read_only: bool = True) -> str:
 
 
 def _parsed(text: str, read_only: bool) -> str:
-    import sqlglot
-    from sqlglot import exp
-
-    statements: list[Any] = []
-    for dialect in ("", "postgres", "mysql", "tsql"):
-        try:
-            statements = [each for each in sqlglot.parse(text, dialect=dialect or None) if each is not None]
-            break
-        except (sqlglot.errors.SqlglotError, RecursionError):
-            continue
-    else:
+    statements = _statements(text)
+    if statements is None:
         return "cannot be parsed as one statement"
     if len(statements) != 1:
         return f"holds {len(statements)} statements"
-    if not read_only:
-        return ""
-    statement = statements[0]
+    return _beyond_reading(statements[0], text) if read_only else ""
+
+
+def _statements(text: str) -> list[Any] | None:
+    import sqlglot
+
+    for dialect in (None, "postgres", "mysql", "tsql"):
+        try:
+            return [each for each in sqlglot.parse(text, dialect=dialect) if each is not None]
+        except (sqlglot.errors.SqlglotError, RecursionError):
+            continue
+    return None
+
+
+def _beyond_reading(statement: Any, text: str) -> str:
+    from sqlglot import exp
+
     writing = (
-        exp.Insert,
-        exp.Update,
-        exp.Delete,
-        exp.Merge,
-        exp.Create,
-        exp.Drop,
-        exp.Alter,
-        exp.TruncateTable,
-        exp.Into,
+        exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Into,
         exp.Lock,
-    )
-    if any(True for _ in statement.find_all(*writing)):
+    )  # fmt: skip
+    if statement.find(*writing) is not None:
         return "writes"
     reading = (exp.Query, exp.Describe, exp.Show, exp.Values)
     if not isinstance(statement, reading) and not _tells(text):
