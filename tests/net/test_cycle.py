@@ -468,24 +468,34 @@ async def test_whoever_sends_what_is_no_http_is_answered_once_and_hears_the_end(
 
 
 @pytest.mark.parametrize("ending", ["shutdown", "eof_received"])
-async def test_an_answer_that_is_complete_is_not_lost_by_what_ends_the_connection_at_once(
+async def test_answers_that_are_complete_are_not_lost_by_what_ends_their_connections_at_once(
     ending: str,
 ) -> None:
+    arrived, go, ready = asyncio.Semaphore(0), asyncio.Event(), asyncio.Event()
+    answered: list[bool] = []
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        arrived.release()
+        await go.wait()
         await send(start(content_length="5"))
         await send(body(b"hello"))
-        for connection in tuple(server.server_state.connections):
-            getattr(connection, ending)()
-            connection.transport.close()  # type: ignore[union-attr]
+        answered.append(True)
+        if len(answered) == 2:  # in the same turn of the loop
+            for connection in tuple(server.server_state.connections):
+                getattr(connection, ending)()
+                connection.transport.close()  # type: ignore[union-attr]
 
-    ready = asyncio.Event()
     server = listening.server(app, grace=1, ready=ready.set)
     sock = listening.bind("127.0.0.1", 0)
     task = asyncio.create_task(server.serve([sock]))
     await ready.wait()
-    reader, writer = await asyncio.open_connection(*sock.getsockname()[:2])
-    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-    assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"\r\n\r\nhello")
-    writer.close()
+    ends = [await asyncio.open_connection(*sock.getsockname()[:2]) for _ in range(2)]
+    for _, writer in ends:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await arrived.acquire()
+    go.set()
+    for reader, writer in ends:
+        assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"\r\n\r\nhello")
+        writer.close()
     server.should_exit = True
     await task
