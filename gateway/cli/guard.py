@@ -116,7 +116,7 @@ def measure(folder: Path, *, as_json: bool = False) -> int:
     tables = evaluate.evaluate(folder)
     if as_json:
         said = {
-            table.name: {"recall": table.bar.recall, "false_positive_rate": table.bar.false_positive_rate}
+            table.name: {"recall": table.sum.recall, "false_positive_rate": table.sum.false_positive_rate}
             for table in tables
         }
         print(orjson.dumps(said).decode())
@@ -127,12 +127,12 @@ def measure(folder: Path, *, as_json: bool = False) -> int:
 
 
 def _print(table: evaluate.Table) -> None:
-    print(f"{table.name}: recall {table.bar.recall:.1%} of {table.bar.attacks}, "
-          f"false positives {table.bar.false_positive_rate:.2%} of {table.bar.honest}")  # fmt: skip
+    print(f"{table.name}: recall {table.sum.recall:.1%} of {table.sum.attacks}, "
+          f"false positives {table.sum.false_positive_rate:.2%} of {table.sum.honest}")  # fmt: skip
     # Weak spots first.
     attacks = sorted((t.recall, source) for source, t in table.sources.items() if t.attacks)
     for recall, source in attacks:
-        apart = "  (apart: in no bar)" if source.startswith(evaluate.APART) else ""
+        apart = "  (apart: in no sum)" if source.startswith(evaluate.APART) else ""
         print(f"  {recall:7.1%} of {table.sources[source].attacks:4} attacks   {source}{apart}")
     for source, tally in sorted(table.sources.items(), key=lambda item: -item[1].false_positive_rate):
         if tally.flagged:

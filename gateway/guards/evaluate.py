@@ -14,7 +14,7 @@ from gateway.guards.findings import Sample
 from gateway.guards.registry import NAMES, canonical, scanner
 
 # Labelled by their sources, and not to be told by text or form (harmless errands, absolute paths, names of people):
-# printed apart, counted in no bar.
+# printed apart, and counted in no sum.
 APART = (
     "bipia-indirect-task",
     "payloadsallthethings-absolute-path",
@@ -49,8 +49,7 @@ class Tally:
 @dataclass(slots=True)
 class Table:
     name: str
-    all: Tally = field(default_factory=Tally)
-    bar: Tally = field(default_factory=Tally)  # without the sources that stand apart
+    sum: Tally = field(default_factory=Tally)  # without the sources that stand apart
     sources: dict[str, Tally] = field(default_factory=dict)
 
 
@@ -66,11 +65,9 @@ def _table(path: Path) -> Table:
     table, judge = Table(path.stem), scanner(canonical(path.stem))
     for text, label, source in _rows(path):
         fired = any(finding.score >= judge.threshold for finding in judge.scan(Sample(text)))
-        tallies = [table.all, table.sources.setdefault(source, Tally())]
+        table.sources.setdefault(source, Tally()).add(label=label, fired=fired)
         if not source.startswith(APART):
-            tallies.append(table.bar)
-        for tally in tallies:
-            tally.add(label=label, fired=fired)
+            table.sum.add(label=label, fired=fired)
     return table
 
 

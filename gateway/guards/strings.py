@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 
 class Piece(Struct, frozen=True):
-    place: str  # system | messages | tool_results | tools | answer
+    place: str  # of a body: system, messages, tool_results, tools, answer; of a tool: arguments, result, definition
     path: Path
     text: str
 

@@ -59,7 +59,7 @@ def test_eval_gives_exactly_recall_and_false_positives(
     }
 
 
-def test_eval_prints_each_source_and_those_apart_in_no_bar(
+def test_eval_prints_each_source_and_those_apart_in_no_sum(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [
@@ -70,7 +70,7 @@ def test_eval_prints_each_source_and_those_apart_in_no_bar(
     assert main(["guard", "eval", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "recall 100.0% of 1" in said
-    assert "absolute-path:x  (apart: in no bar)" in said
+    assert "absolute-path:x  (apart: in no sum)" in said
 
 
 @pytest.mark.parametrize(
