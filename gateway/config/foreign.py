@@ -70,7 +70,7 @@ def _sections(document: Mapping[str, Any]) -> Iterable[Section]:
 
 
 def _resource(document: Mapping[str, Any]) -> Iterable[Section]:
-    """A Kubernetes resource of seeds one and two."""
+    """A Kubernetes resource of agentgateway's: a backend, a policy, a route or a gateway."""
     kind, spec = document.get("kind"), document.get("spec") or {}
     name = at(document, "metadata", "name") or "server"
     if kind == "MCPBackend" or (kind == "AgentgatewayBackend" and "mcp" in spec):

@@ -1,4 +1,4 @@
-"""The federation file of the fourth seed: one list of servers, each with its credential, allow-list and bounds."""
+"""A federation file, as examples/seed-4 was one: a list of servers, each with its credential, allow-list and bounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from gateway.config.foreign_parts import Section, seconds
 
 
 def federation(mcp: Mapping[str, Any]) -> Section:
-    """The federation file of seed four."""
     route: dict[str, Any] = {
         "path": "/mcp",
         "mcp": {"servers": {s["name"]: _server(s) for s in mcp["servers"]}},

@@ -20,7 +20,7 @@ def _policy(name: str, value: Any, *notes: str) -> Section:
 
 
 def _auth(auth: Mapping[str, Any]) -> Iterable[Section]:
-    """The fifth seed's `policies.auth: {jwt, rules}`."""
+    """`policies.auth: {jwt, rules}`, as in the tutorial of examples/seed-5."""
     if jwt := auth.get("jwt"):
         entry = {
             "issuer": jwt.get("issuer"),

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from gateway.guards.findings import Finding, Name, Sample, Scanner
 
 NAMES: tuple[str, ...] = get_args(Name)
-# What the seeds and other gateways call them.
+# What other gateways and the tutorials of examples/ call them.
 ALIASES = {
     "tool_poisoning": "tool_descriptions",
     "secrets_in_description": "secrets",

@@ -92,7 +92,7 @@ def _rule(item: Mapping[str, Any] | str, phase: Phase) -> Rule:
         problems.append(
             f"says {' and '.join(kinds) or 'nothing'} to look for; a rule has exactly one of {', '.join(_KINDS)}"
         )
-    action = str(item.get("action", "audit")).lower()  # REJECT is how the first seed writes it
+    action = str(item.get("action", "audit")).lower()  # agentgateway writes REJECT
     if action not in ("reject", "mask", "audit"):
         problems.append(f"action: {action!r} is none of reject, mask, audit")
     places = _places(item, problems)
