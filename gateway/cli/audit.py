@@ -74,7 +74,7 @@ def _section(config: Path) -> Mapping[str, Any]:
 
 def _show(args: argparse.Namespace, file: Path) -> int:
     shown = 0
-    for line in _followed(file) if args.follow else _entries(file):
+    for line in followed(file) if args.follow else _entries(file):
         if _wanted(line, args):
             shown += 1
             print(orjson.dumps(line).decode() if args.json else _told(line), flush=args.follow)
@@ -96,7 +96,7 @@ def _parsed(place: str, line: bytes) -> Line:
     return found
 
 
-def _followed(file: Path, *, wait: Callable[[float], None] = time.sleep) -> Iterator[Line]:
+def followed(file: Path, *, wait: Callable[[float], None] = time.sleep) -> Iterator[Line]:
     """Those that stand, and then each that is written, also into the file that follows a full one."""
     yield from _entries(file)
     stream, rest = file.open("rb"), b""

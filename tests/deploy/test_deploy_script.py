@@ -54,7 +54,7 @@ class Fly:
 
     def deploy(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
         (self.folder / "world.json").write_text(json.dumps({"fails": self.fails, "answers": self.answers}))
-        self._program("curl", f"#!/bin/sh\nexit {0 if self.healthy else 7}\n")
+        self.program("curl", f"#!/bin/sh\nexit {0 if self.healthy else 7}\n")
         base = {"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "HOME": str(self.folder)}
         return subprocess.run(
             [self.folder / "deploy.sh", *words],
@@ -66,7 +66,7 @@ class Fly:
             timeout=60,
         )
 
-    def _program(self, name: str, text: str) -> None:
+    def program(self, name: str, text: str) -> None:
         program = self.folder / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(text)
@@ -101,9 +101,9 @@ def fly(tmp_path: Path) -> Fly:
     (tmp_path / ".venv/bin/gateway").symlink_to(Path(sys.executable).with_name("gateway"))
     fake = Fly(tmp_path)
     world = str(tmp_path / "world.json")
-    fake._program("flyctl", FAKE.format(python=sys.executable, log=str(tmp_path / "log"), world=world))
-    fake._program("aws", FAKE.format(python=sys.executable, log=str(tmp_path / "aws"), world=world))
-    fake._program("sleep", "#!/bin/sh\n")
+    fake.program("flyctl", FAKE.format(python=sys.executable, log=str(tmp_path / "log"), world=world))
+    fake.program("aws", FAKE.format(python=sys.executable, log=str(tmp_path / "aws"), world=world))
+    fake.program("sleep", "#!/bin/sh\n")
     return fake
 
 

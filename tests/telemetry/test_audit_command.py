@@ -122,7 +122,7 @@ def test_following_goes_on_into_the_next_file(file: Path) -> None:
                 file.rename(file.with_name("audit.jsonl.000000000000001"))
                 write(file, model_call())
 
-    followed = command._followed(file, wait=wait)
+    followed = command.followed(file, wait=wait)
     seen = [line["kind"] for line in itertools.islice(followed, 7)]
     assert seen[-2:] == ["mcp", "llm"]
     followed.close()  # type: ignore[attr-defined]
