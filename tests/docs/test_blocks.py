@@ -20,6 +20,7 @@ from gateway.config.build import build
 from gateway.config.resources import Resources
 from gateway.config.shape import FILE
 from tests.docs.pages import ROOT, Block, blocks, every
+from tests.driver import Driver
 from tests.whole.running import demo
 
 FOREIGN = ROOT / "tests/config/foreign"
@@ -100,6 +101,25 @@ def ran(text: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]
 def test_the_embedding_examples_run(block: Block, tmp_path: Path) -> None:
     done = ran(block.text, tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+async def test_the_example_of_the_handlers_refuses_bad_requests_in_the_callers_dialect() -> None:
+    (block,) = (each for each in blocks(ROOT / "docs/embedding.md", "python") if "LLMApp(" in each.text)
+    made: dict[str, Any] = {}
+    exec(block.text, made)
+    drive, key = Driver(made["app"]), {"authorization": "Bearer my-first-key"}
+    for path, status, kind in (
+        ("/v1/messages", 400, "invalid_request_error"),
+        ("/v1/chat/completions", 400, "invalid_request_error"),
+        ("/v1/messages?key=x", 401, "authentication_error"),
+    ):
+        refused = await drive.post(path, b"no json", headers=key if status == 400 else {})
+        assert (refused.status, refused.json["error"]["type"]) == (status, kind)
+    told = await drive.post("/mcp", b"no json", headers={**key, "host": "localhost"})
+    assert (told.status, told.json["error"]["code"]) == (400, -32700)
+    assert (await drive.get("/v1/nothing", headers=key)).status == 404
+    await made["client"].close()
+    await made["tools"].close()
 
 
 @pytest.mark.parametrize("block", blocks(ROOT / "docs/clients.md", "python"), ids=str)
