@@ -105,7 +105,7 @@ class Words:
 
 def _is_result(message: Mapping[str, Any]) -> bool:
     parts = message.get("content") or message.get("parts")
-    last = parts[-1] if type(parts) is list else None
+    last = parts[-1] if type(parts) is list and parts else None
     return type(last) is dict and (
         last.get("type") == "tool_result" or any(name in last for name in _RESULTS)
     )

@@ -216,6 +216,14 @@ async def test_a_message_for_tools_is_served_or_refused_by_its_depth_and_the_nex
         assert good.json()["result"]["structuredContent"] == {"result": 2}
 
 
+@pytest.mark.parametrize("parts", [[], None, [[]], [7], {}])
+async def test_a_turn_without_a_part_is_no_crash(gateway: Whole, parts: object) -> None:
+    body = {"contents": [{"role": "user", "parts": parts}, {"role": "user", "parts": [{"text": "x"}]}]}
+    async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.bearer) as client:
+        answer = await client.post("/v1beta/models/gemini-demo:generateContent", json=body)
+    assert answer.status_code in (200, 400)
+
+
 async def test_twenty_megabytes_are_served_and_too_many_are_413(gateway: Whole) -> None:
     async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.bearer, timeout=60) as client:
         body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x" * 20_000_000}]}
