@@ -274,7 +274,7 @@ def test_row_41_hostile_texts_cost_no_more_than_their_length(name: str) -> None:
     """Twice the text may cost twice the time and some, never its square."""
     scan = registry.scanner(name).scan
     for text in HOSTILE:
-        small, large = _cost(scan, text[: len(text) // 4]), _cost(scan, text)
+        small, large = (min(_cost(scan, part) for _ in range(3)) for part in (text[: len(text) // 4], text))
         assert large < 12 * small + 0.05, text[:20]
 
 
