@@ -29,7 +29,7 @@ SHORTEST = 80  # characters of something encoded
 class Words:
     """`words.read(…)` for each of the request's fields; then they can be counted."""
 
-    __slots__ = ("calls", "messages", "pictures", "signed", "tagged", "texts", "thoughts")
+    __slots__ = ("begins", "calls", "messages", "pictures", "signed", "tagged", "texts", "thoughts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -38,6 +38,7 @@ class Words:
         self.signed = 0  # bytes of signatures that stand for thoughts of this turn
         self.pictures: list[tuple[str, str]] = []  # base64, and how closely it is looked at
         self.messages = 0
+        self.begins = False  # whether a turn does, so that thoughts before it are none of this turn
         self.calls = 0  # of tools, and their results
 
     def read(self, node: Any) -> None:
@@ -57,6 +58,7 @@ class Words:
         if message["role"] == "user" and not _is_result(message):
             self.thoughts.clear()
             self.signed = 0
+            self.begins = True
         self._part(message)
 
     def _part(self, node: Any) -> None:

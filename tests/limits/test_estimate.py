@@ -237,6 +237,34 @@ def test_signatures_and_encrypted_thoughts_are_no_text() -> None:
     assert estimate.prompt(body, "claude-sonnet-4-5") < 60
 
 
+def test_a_turn_counts_alike_whether_or_not_those_before_it_were_seen() -> None:
+    said = [
+        {"role": "user", "content": PROSE * 3},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": PROSE, "signature": "x"}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "ok " * 40}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "done"}]},
+        {"role": "user", "content": "thanks"},
+    ]
+    bodies = [json.dumps({"system": PROSE, "messages": said[:end]}).encode() for end in range(1, 6)]
+    turn_by_turn = [estimate.prompt(body, "claude-sonnet-4-5") for body in bodies]
+    # Other words of the same kinds: nobody has seen any of these.
+    new = [
+        body.replace(b"gateway", b"footway").replace(b"thanks", b"cheers").replace(b"done", b"over")
+        for body in bodies
+    ]
+    assert [estimate.prompt(body, "claude-sonnet-4-5") for body in reversed(new)] == turn_by_turn[::-1]
+
+
+@pytest.mark.parametrize("field", ["messages", "input", "contents", "prompt", "system"])
+def test_the_same_words_may_be_a_field_or_one_of_many(field: str) -> None:
+    """What is remembered of one is not taken for the other: a text of its own is a message, a part is none."""
+    alone, listed = (json.dumps({field: value}).encode() for value in (PROSE, [PROSE]))
+    model = "claude-sonnet-4-5"
+    found = [estimate.prompt(body, model) for body in (alone, listed, alone, listed)]
+    assert found[0] - found[1] in (2, 3)
+    assert found[:2] == found[2:]
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_have_an_estimate(body: bytes) -> None:
     assert estimate.prompt(body) >= 0
