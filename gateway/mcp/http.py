@@ -22,6 +22,7 @@ from gateway.mcp.address import Address
 from gateway.mcp.answers import Reader, streams
 from gateway.mcp.hearing import Hearing
 from gateway.mcp.jsonrpc import Message
+from gateway.mcp.meeting import Meeting
 from gateway.mcp.peer import Peer
 from gateway.mcp.resume import hop_id
 from gateway.mcp.sessions import JSON, Session, Sessions
@@ -66,7 +67,7 @@ class HttpUpstream:
         self._reader = Reader(name, timeout)
         self._sessions = Sessions(name, per_caller=per_caller)
         self._ids = itertools.count(1)
-        self._greeting = asyncio.Lock()
+        self._meeting = Meeting()
         self._hello: Hello | None = None
         self._legacy_hello: Hello | None = None
         self._modern_only = False
@@ -80,22 +81,19 @@ class HttpUpstream:
         return self._legacy_hello or hello
 
     async def _known(self, call: Call) -> Hello:
-        if self._hello is None:
-            async with self._greeting:
-                if self._hello is None:
-                    self._hello = await self._greet(call)
-        return self._hello
+        return self._hello or await self._meeting.shared(lambda: self._greet(call))
 
     def _speaks_modern(self, peer: Peer) -> bool:
         return self._hello is not None and self._hello.modern and self.name not in peer.handles
 
     async def _greet(self, call: Call) -> Hello:
-        modern = await self._discover(call)
-        if modern is not None:
-            return modern
-        self._sessions.put(call, Peer(), await self._initialize(call, Peer()))
-        assert self._legacy_hello is not None
-        return self._legacy_hello
+        hello = await self._discover(call)
+        if hello is None:
+            self._sessions.put(call, Peer(), await self._initialize(call, Peer()))
+            hello = self._legacy_hello
+            assert hello is not None
+        self._hello = hello
+        return hello
 
     async def _discover(self, call: Call) -> Hello | None:
         """What a modern server says of itself; None where the server is not one."""
@@ -263,7 +261,7 @@ class HttpUpstream:
             response.close()
 
     async def close(self) -> None:
-        """The client's pool belongs to whoever made it."""
+        await self._meeting.close()  # the client belongs to whoever made it
 
     # -- the wire
 

@@ -125,9 +125,14 @@ class Methods:
     # -- sessions
 
     async def join(self, call: Call, peer: Peer) -> Peer:
-        """A client's session begins at every server that keeps sessions."""
-        servers = self._catalog.servers.values()
-        handles = await self._together.each(servers, lambda server: server.upstream.join(call, peer), call)
+        """A client's session begins at every server that keeps sessions. One that takes too long over it serves it without."""
+        servers = self._catalog.servers
+        met = await self._together.each(
+            servers.values(), lambda server: server.upstream.hello(call, peer), call
+        )
+        handles = await self._together.each(
+            map(servers.__getitem__, met), lambda server: server.upstream.join(call, peer)
+        )
         return structs.replace(peer, handles={name: handle for name, handle in handles.items() if handle})
 
     async def leave(self, call: Call, peer: Peer) -> None:

@@ -17,10 +17,12 @@ from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp.address import patience
 from gateway.mcp.jsonrpc import Message
+from gateway.mcp.meeting import Meeting
 from gateway.mcp.peer import Peer
 from gateway.mcp.pending import Pending
 from gateway.mcp.upstream import GATEWAY, Answer, Ask, BadStatus, Credential, Ear, Hello, declined, outgoing
 from gateway.net.client import Client, Response
+from gateway.tasks import end
 from gateway.types import Headers
 
 
@@ -45,7 +47,7 @@ class SseUpstream:
         self._timeout = timeout
         self._timeouts = patience(timeout)
         self._ids = itertools.count(1)
-        self._opening = asyncio.Lock()
+        self._meeting = Meeting()
         self._pending = Pending(name)
         self._reader: asyncio.Task[None] | None = None
         self._endpoint = ""
@@ -75,19 +77,18 @@ class SseUpstream:
         await self._pending.listen(ear)
 
     async def close(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        await self._meeting.close()
+        await end(self._reader)
 
     # -- the stream
 
     async def _open(self, call: Call) -> Hello:
-        async with self._opening:
-            if self._hello is None or self._reader is None or self._reader.done():
-                self._hello = await self._connect(call)
-            return self._hello
+        if self._hello is None or self._reader is None or self._reader.done():
+            return await self._meeting.shared(lambda: self._connect(call))
+        return self._hello
 
     async def _connect(self, call: Call) -> Hello:
+        self._hello = None
         headers = [(b"accept", b"text/event-stream"), *await self._credential(call)]
         response = await self._client.send("GET", self._url, headers=headers, timeouts=self._timeouts)
         if response.status != 200:
@@ -98,13 +99,13 @@ class SseUpstream:
         try:
             async with asyncio.timeout(self._timeout):
                 self._endpoint = self._checked(await named)
-            return await self._initialize(call)
+            self._hello = await self._initialize(call)
+            return self._hello
         except TimeoutError:
-            self._reader.cancel()
             raise UpstreamTimeout(f"server {self.name!r} named no endpoint") from None
-        except UpstreamError:
-            self._reader.cancel()
-            raise
+        finally:
+            if self._hello is None:
+                self._reader.cancel()
 
     def _checked(self, endpoint: str) -> str:
         """A server may not send our messages, and the credential in them, to another origin."""

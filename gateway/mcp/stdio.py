@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import logging
@@ -18,6 +17,7 @@ from gateway.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.mcp import eras, jsonrpc
 from gateway.mcp.child import GRACE, Child
 from gateway.mcp.jsonrpc import Message
+from gateway.mcp.meeting import Meeting
 from gateway.mcp.peer import Peer
 from gateway.mcp.pending import Pending
 from gateway.mcp.upstream import DISCOVER, GATEWAY, Answer, Ask, Ear, Hello, declined, outgoing
@@ -56,7 +56,7 @@ class StdioUpstream:
         self._clock = clock
         self._child: Child | None = None
         self._hello: Hello | None = None
-        self._starting: asyncio.Task[Hello] | None = None
+        self._meeting = Meeting()
         self._ids = itertools.count(1)
         self._pending = Pending(name)
         self._began = 0.0
@@ -81,10 +81,7 @@ class StdioUpstream:
     async def _running(self) -> Hello:
         if self._hello is not None and self.pid:
             return self._hello
-        if self._starting is None or self._starting.done():
-            self._starting = asyncio.create_task(self._start())
-            self._starting.add_done_callback(_heard_of)
-        return await asyncio.shield(self._starting)  # whoever gives up waiting does not end the start
+        return await self._meeting.shared(self._start)
 
     async def _start(self) -> Hello:
         if self._clock() < self._not_before:
@@ -184,9 +181,7 @@ class StdioUpstream:
 
     async def close(self) -> None:
         self._closing = True
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait({self._starting})
+        await self._meeting.close()
         if self._child is not None:
             await self._child.stop(self._grace)
 
@@ -206,9 +201,3 @@ class StdioUpstream:
                 self._child.write_soon(declined(message))
         except (ValueError, jsonrpc.RpcError):
             return  # a program that prints other things on its output goes on being heard
-
-
-def _heard_of(start: asyncio.Task[Hello]) -> None:
-    """A start that failed while nobody waited for it any more is tried again by the next request."""
-    if not start.cancelled():
-        start.exception()

@@ -12,11 +12,13 @@ import httpx
 import pytest
 
 from gateway.call import Call, Principal
+from gateway.errors import UpstreamError
 from gateway.identity.upstream import ClientCredentials
 from gateway.mcp.app import MCPApp
 from gateway.mcp.http import HttpUpstream
 from gateway.mcp.peer import Peer
 from gateway.mcp.server import Server
+from gateway.mcp.sse_upstream import SseUpstream
 from gateway.mcp.tables import TOOLS
 from gateway.net.pool import Pool
 from gateway.types import Headers
@@ -175,6 +177,108 @@ async def test_a_server_that_hangs_delays_the_begin_of_a_session_by_one_deadline
         assert await Legacy(app).tools() == ["u"]
         assert (await Modern(app).ask("server/discover"))["result"]
         assert clock() - once < 0.25
+
+
+@pytest.mark.parametrize("method", ["initialize", "server/discover"])
+async def test_a_server_that_greets_slower_than_a_list_may_wait_is_known_in_the_end(method: str) -> None:
+    up = asyncio.Event()
+    slow = Scripted([tool("t")], modern=method == "server/discover")
+
+    async def greet(asked: Asked) -> Any:
+        await up.wait()
+        return slow._known(method, asked.params)
+
+    slow.methods[method] = greet
+    async with federation({"slow": slow}, list_timeout=0.1) as app:
+        for _ in range(3):
+            await Legacy(app).begin()
+        assert len(slow.calls(method)) == 1  # and not one more whenever somebody gives up
+        up.set()
+        upstream = app.catalog.servers["slow"].upstream
+        assert (await upstream.hello(nobody(), Peer())).capabilities
+        assert len(slow.calls(method)) == 1
+
+
+async def test_a_server_that_begins_its_sessions_slowly_is_not_left_alone_for_it() -> None:
+    up = asyncio.Event()
+    slow = Scripted([tool("t")], modern=False)
+
+    async def greet(asked: Asked) -> Any:
+        await up.wait()
+        return slow._known("initialize", asked.params)
+
+    async with federation({"slow": slow}, list_timeout=0.3) as app:
+        assert await (await Legacy(app).begin()).tools() == ["t"]
+        slow.methods["initialize"] = greet
+        late = await Legacy(app).begin()
+        listing = asyncio.create_task(late.tools())
+        await eventually(
+            lambda: len(slow.calls("initialize")) == 4
+        )  # that of the list, behind the one that was given up
+        up.set()
+        assert await listing == ["t"]
+
+
+class OldAndSilent:
+    """A server of 2024-11-05 that opens its streams, and answers nothing."""
+
+    def __init__(self) -> None:
+        self.open = self.opened = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        stream = scope["method"] == "GET"
+        head = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200 if stream else 202, "headers": head})
+        if stream:
+            self.open, self.opened = self.open + 1, self.opened + 1
+            endpoint = b"event: endpoint\ndata: /messages\n\n"
+            await send({"type": "http.response.body", "body": endpoint, "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.open -= 1
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def test_a_stream_is_not_opened_again_whenever_somebody_gives_up_waiting_for_it() -> None:
+    pool, silent = Pool(proxies=None), OldAndSilent()
+    async with served(silent) as url:
+        app = MCPApp([Server(SseUpstream("old", url, client=pool))], list_timeout=0.1)
+        for _ in range(3):
+            await Legacy(app).begin()
+        assert (silent.open, silent.opened) == (1, 1)
+        await app.close()
+        await eventually(lambda: silent.open == 0)
+        await pool.close()
+
+
+class TurnedAway:
+    """The gateway's credential for the first caller is refused, while others wait."""
+
+    def __init__(self) -> None:
+        self.waiting = asyncio.Event()
+
+    async def headers(self, call: Call) -> Headers:
+        if call.principal.id == "bad":
+            await self.waiting.wait()
+            raise UpstreamError("no token for you")
+        return []
+
+
+async def test_who_waits_for_a_greeting_that_fails_for_another_caller_greets_for_itself() -> None:
+    auth = TurnedAway()
+    async with serving(Scripted([tool("t")]), auth=auth, per_caller=True) as app:
+
+        def hello(name: str) -> asyncio.Task[Any]:
+            call = nobody()
+            call.principal = Principal(name, "key")
+            return asyncio.create_task(app.catalog.servers["s"].upstream.hello(call, Peer()))
+
+        bad, good = hello("bad"), [hello("good") for _ in range(3)]
+        await asyncio.sleep(0)
+        auth.waiting.set()
+        with pytest.raises(UpstreamError):
+            await bad
+        assert all(each.modern for each in await asyncio.gather(*good))
 
 
 @pytest.mark.parametrize("method", ["initialize", "server/discover"])
