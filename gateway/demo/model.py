@@ -15,6 +15,7 @@ import orjson
 from gateway import endpoints
 from gateway.call import Call
 from gateway.demo import wires
+from gateway.refusals import invalid, send_refusal
 from gateway.types import Receive, Scope, Send
 
 MODELS = ("claude-demo", "gpt-demo", "gemini-demo")
@@ -74,7 +75,7 @@ class DemoModel:
         call = Call.new(scope)
         endpoint = endpoints.match(call.path, call.headers)
         if endpoint is None or endpoint.dialect not in _WIRES:
-            return await _json(send, {"error": {"type": "not_found_error", "message": "no such path"}}, 404)
+            return await send_refusal(call, invalid("the demo model has no such path", status=404), send)
         wire = _WIRES[endpoint.dialect]
         if endpoint.method == "models":
             return await _json(send, wire.models(MODELS))
@@ -82,8 +83,7 @@ class DemoModel:
             body = orjson.loads(await _body(receive))
             prompt = wire.read(body)
         except _UNREADABLE:
-            message = "the demo model cannot read this body"
-            return await _json(send, {"error": {"type": "invalid_request_error", "message": message}}, 400)
+            return await send_refusal(call, invalid("the demo model cannot read this body"), send)
         tokens = len(orjson.dumps(body)) // 4
         if endpoint.method == "count_tokens":
             return await _json(send, wire.count(tokens))
@@ -103,10 +103,9 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _json(send: Send, value: Any, status: int = 200) -> None:
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
-    )
+async def _json(send: Send, value: Any) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": orjson.dumps(value)})
 
 

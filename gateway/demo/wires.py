@@ -41,8 +41,11 @@ def _text(content: Any) -> str:
     """The words of a content that may be a string or a list of blocks."""
     if isinstance(content, str):
         return content
-    blocks = content if isinstance(content, list) else []
-    return "\n".join(b["text"] for b in blocks if isinstance(b, dict) and isinstance(b.get("text"), str))
+    if not isinstance(content, list | None):
+        raise TypeError("neither words nor blocks")
+    return "\n".join(
+        b["text"] for b in content or () if isinstance(b, dict) and isinstance(b.get("text"), str)
+    )
 
 
 class Anthropic:
@@ -55,7 +58,7 @@ class Anthropic:
     def read(body: Json) -> Prompt:
         tools = [t["name"] for t in body.get("tools", ()) if "name" in t]
         said = [m["content"] for m in body["messages"] if m["role"] == "user"]
-        last = said[-1] if said else ""
+        last = said[-1]
         results = [b for b in last if b.get("type") == "tool_result"] if isinstance(last, list) else []
         if results:
             return Prompt(tools=tools, tool_result=_text(results[-1].get("content", "")))
@@ -123,7 +126,7 @@ class OpenAI:
     @staticmethod
     def read(body: Json) -> Prompt:
         tools = [t["function"]["name"] for t in body.get("tools", ()) if "function" in t]
-        last = next(m for m in reversed(body["messages"]) if m["role"] in ("user", "tool"))
+        last = [m for m in body["messages"] if m["role"] in ("user", "tool")][-1]
         if last["role"] == "tool":
             return Prompt(tools=tools, tool_result=_text(last.get("content")))
         return Prompt(_text(last.get("content")), tools)

@@ -21,8 +21,11 @@ def shaped(what: str) -> Iterator[None]:
     """A client's body whose fields have other types than its format says is the client's mistake."""
     try:
         yield
-    except (*MISSHAPEN, RecursionError) as error:
-        raise BadRequest(f"the body is not of {what}'s form: {type(error).__name__}: {error}") from error
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
+    except MISSHAPEN as error:
+        text = f"the body is not of {what}'s form: a field is missing, or of another type than it says there"
+        raise BadRequest(text) from error
 
 
 def blocks(content: Any) -> list[Json]:
