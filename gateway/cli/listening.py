@@ -122,6 +122,8 @@ class Certificates:
         context = self.server.config.ssl
         assert context is not None
         try:
+            # A certificate without its key would take the old key away: one file may be written before the other.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self.pair)
             context.load_cert_chain(*self.pair)
         except (OSError, ssl.SSLError) as error:
             log.error("the certificate has changed, but cannot be used; the old one stays: %s", error)

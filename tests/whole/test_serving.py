@@ -317,8 +317,13 @@ async def test_it_ends_tls_itself_and_takes_up_a_new_certificate(tmp_path: Path)
             assert process.url.startswith("https://")
             assert (await client.get(process.url + "/healthz")).json() == {"status": "ok"}
         before = await shown(process.url)
-        certificate(tmp_path, "second")
-        await process.line("the certificate has changed", errors=True)
+        (tmp_path / "new").mkdir()
+        certificate(tmp_path / "new", "second")
+        (tmp_path / "new/cert.pem").replace(tmp_path / "cert.pem")
+        await process.line("the old one stays", errors=True)
+        assert await shown(process.url) == before
+        (tmp_path / "new/key.pem").replace(tmp_path / "key.pem")
+        await process.line("new connections use it", errors=True)
         assert await shown(process.url) != before
 
 
