@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 from aws_xray_sdk.core import xray_recorder
-from aws_xray_sdk.core.emitters.udp_emitter import UDPEmitter
 
 from gateway.telemetry.spans import CLIENT, SERVER, Span
 
+log = logging.getLogger("gateway.telemetry")
 MOST = 60_000  # bytes of one datagram
-# Importing the SDK makes a recorder whose socket nobody closes.
-atexit.register(xray_recorder.emitter._socket.close)
+LONGEST = 1000  # characters that an annotation may have
 
 
 class _Document:
@@ -31,23 +30,28 @@ class _Document:
 class XraySpans:
     """Exporter of spans: one datagram each. On Lambda they hang below the segment that the runtime names.
 
-    `XraySpans(service="gateway")`; the daemon's address comes from `AWS_XRAY_DAEMON_ADDRESS`.
+    `XraySpans(service="gateway")`; the daemon's address comes from `AWS_XRAY_DAEMON_ADDRESS`. The emitter is that of the
+    SDK's own recorder, which is there from its import on and lasts as long as the process.
     """
 
     def __init__(self, *, service: str = "gateway", environ: Mapping[str, str] = os.environ) -> None:
         self._service = service
         self._environ = environ
-        self._emitter = UDPEmitter(environ.get("AWS_XRAY_DAEMON_ADDRESS") or "127.0.0.1:2000")
+        self._emitter = xray_recorder.emitter
+        if address := environ.get("AWS_XRAY_DAEMON_ADDRESS"):
+            self._emitter.set_daemon_address(address)
 
     def send(self, spans: Iterable[Span]) -> None:
         root = _header(self._environ.get("_X_AMZN_TRACE_ID", ""))
         for span in spans:
-            text = orjson.dumps(document(span, service=self._service, root=root)).decode()
-            if len(text) < MOST:
-                self._emitter.send_entity(_Document(text))
+            data = orjson.dumps(document(span, service=self._service, root=root))
+            if len(data) < MOST:
+                self._emitter.send_entity(_Document(data.decode()))
+            else:
+                log.warning("a span of %d bytes does not fit a datagram of X-Ray", len(data))
 
     def close(self) -> None:
-        self._emitter._socket.close()
+        """What was sent is out, and the socket is the recorder's."""
 
 
 def document(span: Span, *, service: str, root: Mapping[str, str]) -> dict[str, Any]:
@@ -61,7 +65,7 @@ def document(span: Span, *, service: str, root: Mapping[str, str]) -> dict[str, 
         "name": service if span.shape.kind == SERVER else _name(span.shape.name),
         "start_time": span.started / 1e9,
         "end_time": span.ended / 1e9,
-        "annotations": {_key(name): value for name, value in attributes.items() if _plain(value)},
+        "annotations": {_key(name): _short(value) for name, value in attributes.items() if _plain(value)},
     }
     if parent:
         found["parent_id"] = parent
@@ -92,3 +96,7 @@ def _key(name: str) -> str:
 
 def _plain(value: object) -> bool:
     return isinstance(value, str | bool | int | float)
+
+
+def _short(value: object) -> object:
+    return value[:LONGEST] if isinstance(value, str) else value

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import orjson
 import pytest
+from aws_xray_sdk.core import xray_recorder
 from msgspec.structs import replace
 
 from gateway.call import Call, Phase, Verdict
@@ -237,23 +238,33 @@ def test_a_traceparent_of_a_later_version_is_understood() -> None:
     assert w3c.write(found) == PARENT
 
 
-def test_xray_gets_one_datagram_a_span_below_the_segment_of_lambda() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
-        daemon.bind(("127.0.0.1", 0))
-        daemon.settimeout(5)
-        environ = {
-            "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
-            "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
-        }
-        exporter = XraySpans(environ=environ)
-        traces = Traces(exporter)
-        one = refused_call(status=403)
-        traces.begin(one)
-        traces.finished(one)
-        assert traces.queue.flush()
-        traces.queue.close()
-        datagrams = [daemon.recv(65536).split(b"\n", 1) for _ in range(2)]
-        exporter.close()
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[socket.socket]:
+    """X-Ray's, on a port of its own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(5)
+        yield listening
+    for held in vars(xray_recorder.emitter).values():
+        if isinstance(held, socket.socket):
+            held.close()  # which the SDK leaves to the end of the process
+
+
+def xray_environment(daemon: socket.socket) -> dict[str, str]:
+    return {
+        "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
+        "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+    }
+
+
+def test_xray_gets_one_datagram_a_span_below_the_segment_of_lambda(daemon: socket.socket) -> None:
+    traces = Traces(XraySpans(environ=xray_environment(daemon)))
+    one = refused_call(status=403)
+    traces.begin(one)
+    traces.finished(one)
+    assert traces.queue.flush()
+    datagrams = [daemon.recv(65536).split(b"\n", 1) for _ in range(2)]
+    traces.close()
     assert {orjson.loads(header)["format"] for header, _ in datagrams} == {"json"}
     request, tool = (orjson.loads(body) for _, body in datagrams)
     assert request["trace_id"] == tool["trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
@@ -263,3 +274,16 @@ def test_xray_gets_one_datagram_a_span_below_the_segment_of_lambda() -> None:
     assert request["error"] is True
     assert tool["parent_id"] == request["id"]
     assert tool["annotations"]["mcp_tool_name"] == "delete_file"
+
+
+def test_what_is_too_long_for_xray_is_cut_and_the_span_arrives(daemon: socket.socket) -> None:
+    traces = Traces(XraySpans(environ=xray_environment(daemon)), arguments=Masking())
+    one = call(replace(TOOL, arguments={"text": "ü" * 50_000}))
+    traces.begin(one)
+    traces.finished(one)
+    assert traces.queue.flush()
+    _, tool = (orjson.loads(daemon.recv(65536).split(b"\n", 1)[1]) for _ in range(2))
+    traces.close()
+    arguments = tool["annotations"]["mcp_arguments"]
+    assert len(arguments) == 1000
+    assert arguments.endswith("üü")
