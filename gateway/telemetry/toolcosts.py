@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from gateway.call import Call
-from gateway.errors import StoreError
+from gateway.errors import StoreError, Unwritable
 from gateway.metering import toolcost
 from gateway.metering.prices import Rates
 from gateway.metering.prompt import Definitions, Prompt, Reader, Stretch
@@ -30,6 +30,8 @@ WAITING = 32 * 1024 * 1024  # bytes of bodies that may wait
 METHODS = frozenset({"messages", "chat"})
 DAY = 86_400
 TRIES = 20  # to add to a day's document to which others add, too
+MOST = 1500  # tools of a day that are told apart: DynamoDB holds no document beyond 400 KB
+OTHERS = "other"
 Costs = dict[str, "Cost"]  # by tool
 
 
@@ -139,7 +141,10 @@ class ToolCosts:
         _tell_apart(defined, unsaved)
         try:
             for day in sorted(unsaved):
-                await _merge(store, rows.day(day * DAY), unsaved[day])
+                try:
+                    await _merge(store, rows.day(day * DAY), unsaved[day])
+                except Unwritable as error:
+                    log.error("tool costs are lost, which the store cannot hold: %s", error)
                 del unsaved[day]
         except StoreError as error:
             log.warning("tool costs wait for the store: %s", error)
@@ -190,6 +195,8 @@ async def _merge(store: Documents, day: str, costs: Mapping[str, Cost]) -> None:
         tools = dict(standing.value["tools"]) if standing else {}
         for name, cost in costs.items():
             key = "/".join(toolcost.split(name))
+            if key not in tools and len(tools) >= MOST:
+                key = "/" + OTHERS
             sum_ = _cost(tools.get(key))
             sum_.add(cost)
             tools[key] = astuple(sum_)

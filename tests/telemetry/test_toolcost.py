@@ -9,8 +9,9 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from gateway.errors import StoreError
+from gateway.errors import StoreError, Unwritable
 from gateway.metering import toolcost
 from gateway.metering.prices import MILLION, Prices
 from gateway.metering.prompt import Definitions, Prompt, Reader, Stretch
@@ -299,6 +300,35 @@ async def test_costs_wait_while_others_write_the_same_day_all_the_time() -> None
     await observer.save(store)
     observer.close()
     assert await totals(store, since="1970-01-01", until="1970-01-02")
+
+
+async def test_beyond_so_many_tools_of_a_day_they_are_one() -> None:
+    tools = [{**GREP, "name": f"tool_{number}"} for number in range(2000)]
+    found = await costs(anthropic(tools=tools[:1000]), anthropic(tools=tools[1000:]))
+    other = next(total for total in found if total.tool == "other")
+    assert len(found) == 1501
+    assert (other.server, other.cost.requests) == ("", 501)
+    assert sum(total.cost.tokens for total in found) <= 2000
+    assert other.cost.definition_usd == pytest.approx(501 * found[-1].cost.definition_usd, rel=0.01)
+
+
+async def test_costs_of_a_day_that_the_store_cannot_hold_keep_no_other_day_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Narrow(MemoryStore):
+        async def put(self, kind: str, key: str, *args: Any, **options: Any) -> bool:
+            if key == "1970-01-01":
+                raise Unwritable("too large")
+            return await super().put(kind, key, *args, **options)
+
+    observer, store = ToolCosts(Prices()), Narrow()
+    for day in (0, 1):
+        observer.finished(call(replace(MODEL, at=86_400.0 * day), body=anthropic()))
+    await observer.save(store)
+    observer.close()
+    found = await totals(store, since="1970-01-01", until="1970-01-02")
+    assert {total.cost.requests for total in found} == {1}
+    assert "cannot hold" in caplog.text
 
 
 async def test_bodies_that_found_no_place_take_none_up() -> None:
