@@ -59,9 +59,13 @@ class Gateway:
             await self.running.admin(scope, receive, send)
 
     async def change(self, running: Running) -> None:
-        """Serve new requests by this one."""
+        """Serve new requests by this one; one that cannot be opened is closed, and the old one stays."""
         if running.open is not None:
-            await running.open()
+            try:
+                await running.open()
+            except BaseException:
+                await _retire(running)
+                raise
         old, self.running = self.running, running
         _end_streams(old)
         task = asyncio.create_task(_retire(old))
@@ -119,7 +123,11 @@ class Reloader:
         except Exception:  # whatever it is, the next change shall be seen
             log.exception("the configuration has changed, but cannot be used; the old one stays")
         else:
-            self._seen = stamps(running.files)
+            # As they were before they were read: one that has changed since is read again.
+            self._seen = {
+                **stamps(running.files),
+                **{file: now[file] for file in running.files if file in now},
+            }
             log.warning("the configuration has changed; new requests use it")
 
 
