@@ -48,9 +48,8 @@ class Weights(Struct, frozen=True):
     thinking: float = 0.0  # that the model is to think
     adaptive: float = 0.0  # that it may
     budgeted: float = 0.0  # that it is told how long the task may be
-    own: tuple[
-        tuple[bytes, float], ...
-    ] = ()  # tools that the provider defines, by the beginning of their kind
+    # Tools that the provider defines, by the beginning of their kind.
+    own: tuple[tuple[bytes, float], ...] = ()
     thought: float = 0.0  # a byte of a signature, which stands for the thoughts that it signs
     drops: bool = False  # thoughts in tags, which its template takes out of the answers before
     more: float = 1.0  # tokens for each of the family's: a newer tokenizer

@@ -14,9 +14,8 @@ _WRAPPING = frozenset({"role", "type", "id", "call_id", "tool_call_id", "tool_us
                        "cache_control", "cachePoint", "detail", "media_type", "mimeType", "mime_type", "annotations", "logprobs",
                        "encrypted_content", "redactedContent", "index", "prefix", "phase", "is_error", "qualifiers", "caller"})  # fmt: skip
 _THOUGHTS = frozenset({"thinking", "reasoning", "reasoning_content", "reasoningContent"})
-_GIVEN = frozenset(
-    {"input", "args", "arguments", "response", "json", "tools"}
-)  # JSON that a model sees as JSON
+# JSON that a model sees as JSON.
+_GIVEN = frozenset({"input", "args", "arguments", "response", "json", "tools"})
 _SIGNATURES = frozenset({"thoughtSignature", "thought_signature"})
 _DATA = frozenset({"data", "url", "bytes", "image_url"})
 _RESULTS = ("functionResponse", "function_response", "toolResult")

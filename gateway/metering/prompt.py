@@ -191,9 +191,8 @@ class Reader:
         definitions, system, raws = self._members(body, before, tools)
         messages = list(map(_message, raws))
         asked = _last_answer(messages)
-        if (
-            asked is None and before.end
-        ):  # it went back behind what was seen: which turn is new is told by the whole
+        # It went back behind what was seen: which turn is new is told by the whole.
+        if asked is None and before.end:
             return self._read(body, session, NOTHING, 0)
         old, new = before.stretch.copy(), Stretch()
         _turns(messages[: asked or 0], old)

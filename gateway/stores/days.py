@@ -156,9 +156,8 @@ def claim(connection: sqlite3.Connection, *, now: float, oldest: float) -> Claim
 class Found(NamedTuple):
     """What a day comes to."""
 
-    sums: Mapping[
-        str, list[Sequence[Any]]
-    ]  # for each table the sorts' numbers, texts and groups, and what they came to
+    # For each table the sorts' numbers, texts and groups, and what they came to.
+    sums: Mapping[str, list[Sequence[Any]]]
     gone: Sequence[int]  # days of which records have left
     unused: Sequence[int]  # sorts that no other day has
 

@@ -28,9 +28,8 @@ Known = dict[tuple[Any, ...], int]
 
 TOKENS = Usage.__struct_fields__[:-1]
 SAID = ("refused", "failed", "estimated", "unpriced")  # 1 or 0, for all records of the circumstances
-SHARED = tuple(
-    name for name in GROUPS if name not in ("session", "day")
-)  # groups that the circumstances tell
+# Groups that the circumstances tell.
+SHARED = tuple(name for name in GROUPS if name not in ("session", "day"))
 _FIELDS = Record.__struct_fields__
 _SHARED = slice(_FIELDS.index("kind"), _FIELDS.index("labels"))
 _REST = slice(_FIELDS.index("first_byte_ms"), _FIELDS.index("arguments"))
@@ -101,9 +100,8 @@ def _values(
         number = known.get(key) or learnt.get(key)
         if number is None:
             number = learnt[key] = _number(connection, record, period, usage[-1])
-        own = bytearray(
-            _pack((record.call, record.at, found[_REST]))
-        )  # sqlite3 would look for an adapter of bytes
+        # Of bytes, sqlite3 would look for an adapter.
+        own = bytearray(_pack((record.call, record.at, found[_REST])))
         values += (at, record.id, number, record.session, *usage[:-1], record.usd, own)
     return values
 

@@ -212,9 +212,8 @@ async def test_a_server_that_begins_its_sessions_slowly_is_not_left_alone_for_it
         slow.methods["initialize"] = greet
         late = await Legacy(app).begin()
         listing = asyncio.create_task(late.tools())
-        await eventually(
-            lambda: len(slow.calls("initialize")) == 4
-        )  # that of the list, behind the one that was given up
+        # That of the list, behind the one that was given up.
+        await eventually(lambda: len(slow.calls("initialize")) == 4)
         up.set()
         assert await listing == ["t"]
 

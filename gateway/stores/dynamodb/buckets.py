@@ -48,9 +48,8 @@ class DynamoBuckets:
         self._leases = leases
         self._clock = clock
         self._seen: dict[str, Values] = {}
-        self._denied: dict[
-            str, tuple[float, float, Taken]
-        ] = {}  # entity → until, the cost denied, the answer
+        # Entity → until, the cost denied, the answer.
+        self._denied: dict[str, tuple[float, float, Taken]] = {}
         self._pending: dict[str, dict[str, int]] = {}
         self._guesses = Guesses(self._skew)
         self._members: dict[str, str] = {}  # a place's name → the member that stands for it

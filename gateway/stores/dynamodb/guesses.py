@@ -35,9 +35,8 @@ class _Share:
 class Guesses:
     def __init__(self, skew: int) -> None:
         self._skew = skew
-        self._busy: dict[
-            str, dict[str, _Share]
-        ] = {}  # entity → limit → how often it was busy when that was guessed
+        # Entity → limit → how often it was busy when that was guessed.
+        self._busy: dict[str, dict[str, _Share]] = {}
         self._met: dict[str, _Share] = {}  # limit → how often it was busy when an entity was met
 
     def busy(self, entity: str, takes: Sequence[Take], seen: Values | None) -> Collection[str]:

@@ -29,9 +29,8 @@ class Leases:
     def __init__(self, *, size: int = SIZE) -> None:
         self._size = size
         self._leases: dict[str, _Lease] = {}
-        self._rates: dict[
-            str, tuple[float, int, int]
-        ] = {}  # entity → the second counted, calls in it and in the one before
+        # Entity → the second counted, calls in it and in the one before.
+        self._rates: dict[str, tuple[float, int, int]] = {}
 
     @property
     def held(self) -> bool:

@@ -19,9 +19,8 @@ LARGEST = 5_000  # groups of an answer that is remembered
 SETTLED = 86_400  # seconds after its end that nothing is added to a month any more
 
 Where = Mapping[str, str] | None
-Reader = Callable[
-    [str, int, str, str], AsyncIterator[Record]
-]  # of a month's shard, from one position to another
+# Of a month's shard, from one position to another.
+Reader = Callable[[str, int, str, str], AsyncIterator[Record]]
 
 
 class Months:

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 from gateway.limits import bucket
 from gateway.limits.bucket import MICRO, Places, Take
 
-KEPT = (
-    40 * bucket.DAY
-)  # seconds after its last use until an entity is forgotten: more than the longest period
+# Seconds after its last use until an entity is forgotten: more than the longest period.
+KEPT = 40 * bucket.DAY
 EXPIRES = "expires"
 MARK = "\x1f"  # between a place's end and its name
 
