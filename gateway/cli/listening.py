@@ -59,6 +59,16 @@ class Server(uvicorn.Server):
         self.ready = ready
         self.ending = ending
 
+    def end(self) -> None:
+        """Once: what runs may finish. Twice: its clients are left, and it settles as if they had gone."""
+        running = len(self.server_state.tasks)
+        if self.should_exit:
+            for connection in self.server_state.connections:
+                connection.transport.abort()
+        elif running:
+            log.warning("running requests may finish: %d; a second signal ends them", running)
+        self.should_exit = True
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and self.ready is not None:
@@ -137,7 +147,7 @@ async def run(
     """Serves until a signal ends the main server, whose requests finish; then the others end too."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, main.handle_exit, number, None)
+        loop.add_signal_handler(number, main.end)
     tasks = [asyncio.create_task(other.serve([sock])) for other, sock in others]
     try:
         await main.serve(list(sockets))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import ssl
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.stores import open_store
 from gateway.types import Receive, Scope, Send
 from tests.whole.process import serving
 from tests.whole.running import KEY, POLICIES, served, until
@@ -269,9 +271,36 @@ async def test_a_stream_that_runs_when_the_end_is_asked_for_finishes(tmp_path: P
             assert await process.ended() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_what_still_runs_and_its_usage_is_kept(
+    tmp_path: Path, number: int
+) -> None:
+    slow = Slow()
+    async with served(slow) as behind:
+        store = f"store: 'sqlite:///{tmp_path}/g.db'\n"
+        (tmp_path / "gateway.yaml").write_text(store + POLICIES + QUIET + "routes:\n" + route(behind))
+        async with (
+            serving("--config", "gateway.yaml", cwd=tmp_path) as process,
+            httpx.AsyncClient(headers=BEARER) as client,
+        ):
+            asked = {**ASKED, "stream": True}
+            async with client.stream("POST", process.url + "/v1/messages", json=asked) as stream:
+                pieces = stream.aiter_raw()
+                await anext(pieces)
+                process.process.send_signal(number)
+                await process.line("running requests may finish: 1", errors=True)
+                process.process.send_signal(number)
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await anext(pieces)
+            assert await process.ended() == 0
+    store = open_store(f"sqlite:///{tmp_path}/g.db")
+    [total] = await store.usage(since=0, until=1e12)
+    await store.close()
+    assert total.calls == 1
+
+
 async def test_usage_is_in_the_file_after_the_end(tmp_path: Path) -> None:
     from gateway.demo.model import DemoModel
-    from gateway.stores import open_store
 
     async with served(DemoModel()) as behind:
         (tmp_path / "gateway.yaml").write_text(
