@@ -6,6 +6,7 @@ One pass, whatever the text: what a shell would call an error is read as far as 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 from gateway.guards.commands.syntax import (
     DEEPEST,
@@ -40,6 +41,29 @@ _INNER = re.compile(rf"(?:[^\W_]*|\$.*|{SUBSTITUTED})$", re.S)
 _SPECIAL = ("$", "`", '"', "\\")
 
 
+@dataclass(slots=True)
+class _Found:
+    """A line as far as it was read."""
+
+    start: int  # of the command
+    command: Command = field(default_factory=Command)
+    pipeline: Pipeline = field(default_factory=list)
+    line: Line = field(default_factory=list)
+
+    def command_ends(self, text: str, at: int) -> bool:
+        """Whether there was one."""
+        command, self.command = self.command, Command()
+        if command:
+            command.raw = text[self.start : at].strip()
+            self.pipeline.append(command)
+        return bool(command)
+
+    def pipeline_ends(self) -> None:
+        if self.pipeline:
+            self.line.append(self.pipeline)
+            self.pipeline = []
+
+
 class _Reader:
     def __init__(self, text: str, depth: int = 0) -> None:
         self._text = text
@@ -54,9 +78,7 @@ class _Reader:
         """Up to the character that ends it, or the end of the text."""
         if self._depth > DEEPEST:
             raise TooDeep
-        line: Line = []
-        pipeline: Pipeline = []
-        command, start = Command(), self._at
+        found = _Found(self._at)
         while self._at < len(self._text):
             self._skip(_SPACE)
             sign = self._text[self._at : self._at + 1]
@@ -65,28 +87,22 @@ class _Reader:
             if sign == "#":
                 self._skip(_COMMENT)
             elif sign in "\n;|&" and not self._text.startswith("&>", self._at):
-                self._finish(command, pipeline, start)
-                waits = bool(pipeline) and not command and sign == "\n"  # a pipe goes on in the next line
-                if not self._piped(sign) and not waits and pipeline:
-                    line.append(pipeline)
-                    pipeline = []
-                command, start = Command(), self._at
-            elif sign == ")" or self._heads_function(command):  # of no group that we saw: a case's
-                self._finish(command, pipeline, start)
-                line += [pipeline] if pipeline else []
-                pipeline = []
+                there = found.command_ends(self._text, self._at)
+                waits = not there and sign == "\n"  # a pipe goes on in the next line
+                if not self._piped(sign) and not waits:
+                    found.pipeline_ends()
+                found.start = self._at
+            elif sign == ")" or self._heads_function(found.command):  # of no group that we saw: a case's
+                found.command_ends(self._text, self._at)
+                found.pipeline_ends()
                 self._at += 1 if sign == ")" else 2
-                command, start = Command(), self._at
+                found.start = self._at
             else:
-                self._part(command, sign)
-        self._finish(command, pipeline, start)
+                self._part(found.command, sign)
+        found.command_ends(self._text, self._at)
+        found.pipeline_ends()
         self._at += 1
-        return [*line, pipeline] if pipeline else line
-
-    def _finish(self, command: Command, pipeline: Pipeline, start: int) -> None:
-        if command:
-            command.raw = self._text[start : self._at].strip()
-            pipeline.append(command)
+        return found.line
 
     def _heads_function(self, command: Command) -> bool:
         """Whether `()` stands behind a name: what follows is a command of its own."""
