@@ -247,12 +247,12 @@ async def start(api: RuntimeApi) -> None:
 
 
 def main() -> None:
-    try:
-        asyncio.run(start(RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])))
-    except KeyError as missing:
+    place = os.environ.get("AWS_LAMBDA_RUNTIME_API")
+    if place is None:
         sys.exit(
-            f"{missing} is not set: this is Lambda's runtime loop; `gateway serve` is what runs elsewhere"
+            "AWS_LAMBDA_RUNTIME_API is not set: this is Lambda's runtime loop; `gateway serve` runs elsewhere"
         )
+    asyncio.run(start(RuntimeApi(place)))
 
 
 if __name__ == "__main__":

@@ -140,3 +140,9 @@ async def test_a_configuration_that_cannot_be_used_fails_the_initialisation(
         [posted] = api.posted
     assert posted.path.endswith("/init/error")
     assert "SQLite does not fit Lambda" in json.loads(posted.body)["errorMessage"]
+
+
+def test_outside_of_lambda_it_says_what_runs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
+    with pytest.raises(SystemExit, match="gateway serve"):
+        lambda_runtime.main()
