@@ -7,6 +7,7 @@ period the nearest one counts: the user's own, else the tightest of the user's g
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gateway.errors import StoreError
 from gateway.limits.demand import Rule
 from gateway.limits.rules import Period
+from gateway.tasks import under_way
 
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.stores.protocols import Documents
 
+log = logging.getLogger("gateway.limits")
 KIND = "spend_limit"
 GROUP = "user"  # the entity that carries a user's spend
 PERIODS: dict[str, Period] = {"daily": "day", "weekly": "week", "monthly": "month"}
@@ -54,21 +57,25 @@ class SpendLimits:
         return self._clock() >= self._until
 
     async def fresh(self) -> None:
-        """Only the first caller waits. Those known stay in force while the store does not answer."""
+        """Whoever comes before any were read waits for them. Those known stay in force while the store does not answer."""
         if not self.stale():
             return
-        now = self._clock()
-        first, self._until = self._until == float("-inf"), now + self._ttl
+        first = self._until == float("-inf")
+        if not under_way(self._loading):
+            self._loading = asyncio.create_task(self._load())
         if first:
-            return await self._load()
-        self._loading = asyncio.create_task(self._load())
+            await asyncio.shield(self._loading)
+        else:
+            self._until = self._clock() + self._ttl
 
     async def _load(self) -> None:
         try:
             found = await self._store.list(KIND, limit=MOST)
-        except StoreError:
-            return
-        self.known = {_place(item.value): item.value for _, item in found}
+        except StoreError as error:
+            log.warning("the spend limits cannot be read: %s", error)
+        else:
+            self.known = {_place(item.value): item.value for _, item in found}
+        self._until = self._clock() + self._ttl
 
     def of(self, user: str, groups: Sequence[str]) -> list[Effective]:
         found = (self._nearest(user, groups, period) for period in PERIODS)

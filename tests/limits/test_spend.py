@@ -9,7 +9,7 @@ import pytest
 
 from gateway.admin.app import AdminApp
 from gateway.call import Call, Operation, Principal
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, StoreError
 from gateway.limits.spend import SpendLimits
 from gateway.limits.spend_api import PREFIX, SpendLimitsApi, answer
 from gateway.limits.standing import standings
@@ -125,6 +125,39 @@ async def test_a_tool_call_asks_the_store_for_no_spend_limits(clock: Clock) -> N
     assert store.times == 0
     await policy.reserve(call, Operation("llm", "messages", model="m"))
     assert store.times == 1
+
+
+async def test_all_who_come_before_the_limits_were_read_wait_for_them(clock: Clock) -> None:
+    class Slow(MemoryStore):
+        asked, answers = 0, asyncio.Event()
+
+        async def list(self, *given: Any, **words: Any) -> Any:
+            self.asked += 1
+            await self.answers.wait()
+            return await super().list(*given, **words)
+
+    store = Slow(clock=clock)
+    await SpendLimitsApi(store, clock=clock).set({"scope": USER, "amount": "0", "period": "daily"})
+    policy = limiter(clock, store=store, spend=SpendLimits(store, clock=clock))
+    driver = around(answering(), policy, who=Principal("key:1", "key", name="ann"))
+    leaving, *calls = [asyncio.create_task(ask(driver)) for _ in range(4)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    store.answers.set()
+    assert [reply.status for reply in await asyncio.gather(*calls)] == [429, 429, 429]
+    assert store.asked == 1
+
+
+async def test_that_the_limits_cannot_be_read_is_logged(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(MemoryStore):
+        async def list(self, *given: Any, **words: Any) -> Any:
+            raise StoreError("away")
+
+    await SpendLimits(Away(clock=clock), clock=clock).fresh()
+    assert "the spend limits cannot be read: away" in caplog.text
 
 
 async def test_a_limit_is_enforced_and_known_within_seconds(
