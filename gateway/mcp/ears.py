@@ -57,7 +57,7 @@ class Listener(Exchange):
             return b""
         if message.method.endswith("list_changed"):
             self.interpreter.catalog.forget(self.server)
-        if message.method not in {UPDATED} and not message.method.endswith("list_changed"):
+        elif message.method != UPDATED:
             return super()._translate(message)
         return jsonrpc.notification(message.method, self._params(message))
 

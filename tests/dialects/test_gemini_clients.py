@@ -15,8 +15,6 @@ from gateway.llm.dialects.thoughts import SKIP
 from tests.dialects import grammar
 from tests.dialects.driving import outbound, written
 
-PROPERTIES = {"at": {"type": "string"}}
-
 
 def read(body: dict[str, Any], **target: Any) -> Request:
     return gemini.read_request(body, Target(**{"model": "claude-x", **target}))

@@ -25,7 +25,6 @@ async def served(app: App) -> AsyncIterator[str]:
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     running = asyncio.create_task(server.serve([listening]))
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
