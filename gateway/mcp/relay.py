@@ -179,14 +179,7 @@ class Relay:
         turn.server = server.name
         if turn.peer.session:
             turn.place = Place(server.name, "", op.method, op.exposed)
-        call, peer, message = turn.call, turn.peer, turn.message
-        ask = Ask(call, peer, op.method, message.params, changed, op.name, ident=message.id)
-        if peer.modern or entry.headers:
-            ask.headers = parameter_headers(turn, op, entry, changed)
-        if op.meta:
-            ask.tracked = "progressToken" in op.meta
-        if op.meta or call.trace_id:
-            ask.traceparent = traced(turn, op)
+        ask = _ask(turn, op, entry, changed)
         repeats = self._catalog.listings.repeats
         repeats.called(server)
         attempt = 0
@@ -271,6 +264,19 @@ class Relay:
         if kept is given:
             return result
         return orjson.dumps(kept if given is tree else {**tree, "result": kept})
+
+
+def _ask(turn: Turn, op: Operation, entry: Entry, changed: Members | None) -> Ask:
+    """What goes to the server, and along with it."""
+    call, peer, message = turn.call, turn.peer, turn.message
+    ask = Ask(call, peer, op.method, message.params, changed, op.name, ident=message.id)
+    if peer.modern or entry.headers:
+        ask.headers = parameter_headers(turn, op, entry, changed)
+    if op.meta:
+        ask.tracked = "progressToken" in op.meta
+    if op.meta or call.trace_id:
+        ask.traceparent = traced(turn, op)
+    return ask
 
 
 def _repeatable(server: Server, op: Operation, entry: Entry) -> bool:
