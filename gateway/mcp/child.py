@@ -64,6 +64,8 @@ class Child:
         stdin = self._process.stdin
         if stdin is None or self.ended.done():
             raise UpstreamClosed("the program has ended", sent=False)
+        if not _room(stdin):
+            raise UpstreamClosed("the program does not read its input", sent=False)
         try:
             stdin.write(line.replace(b"\n", b" ") + b"\n")
             await stdin.drain()
@@ -72,7 +74,7 @@ class Child:
 
     def write_soon(self, line: bytes) -> None:
         stdin = self._process.stdin
-        if stdin is not None and not stdin.is_closing() and stdin.transport.get_write_buffer_size() < LINE:
+        if stdin is not None and not stdin.is_closing() and _room(stdin):
             stdin.write(line + b"\n")
 
     async def _read(self) -> None:
@@ -117,3 +119,8 @@ class Child:
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def _room(stdin: asyncio.StreamWriter) -> bool:
+    """Less waits to be read than one line may have."""
+    return stdin.transport.get_write_buffer_size() < LINE

@@ -159,8 +159,10 @@ class StdioUpstream:
         return await self._pending.exchange(number, send, cancel, timeout, ear)
 
     async def _cancel(self, number: int, reason: str) -> None:
+        """Not waited for: it may be that the program does not read."""
         params = orjson.dumps({"requestId": number, "reason": reason})
-        await self._write(jsonrpc.notification("notifications/cancelled", params))
+        if self._child is not None:
+            self._child.write_soon(jsonrpc.notification("notifications/cancelled", params))
 
     async def tell(self, call: Call, peer: Peer, message: bytes) -> None:
         """The process is shared, so what one client says of its own session is not passed on."""

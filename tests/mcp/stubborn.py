@@ -49,7 +49,7 @@ for line in sys.stdin:
         result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": how}}
         say({"jsonrpc": "2.0", "id": ident, "result": result})
     elif method == "tools/list":
-        names = ["echo", "die", "hang", "environ", "ask", "progress"]
+        names = ["echo", "die", "hang", "deaf", "environ", "ask", "progress"]
         say(
             {
                 "jsonrpc": "2.0",
@@ -63,6 +63,8 @@ for line in sys.stdin:
             os._exit(1)
         if name == "hang":
             continue
+        if name == "deaf":
+            time.sleep(600)
         said = json.dumps(params.get("arguments"))
         if name == "environ":
             said = json.dumps(sorted(os.environ))

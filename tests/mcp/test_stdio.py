@@ -102,6 +102,19 @@ async def test_row_34_a_program_that_hangs_costs_its_timeout_and_no_other_call()
         assert "did not answer in time" in (await hanging)["content"][0]["text"]
 
 
+async def test_row_34_a_program_that_reads_no_more_costs_its_timeout_and_no_memory_without_end() -> None:
+    async with program("legacy", timeout=0.5, grace=0.1) as (app, _):
+        asking = Modern(app)
+        await asking.tools()
+        large = {"text": "x" * 8_000_000}
+        calls = [asking.call("deaf"), *(asking.call("echo", large) for _ in range(6))]
+        async with asyncio.timeout(10):
+            said = [answer["content"][0]["text"] for answer in await asyncio.gather(*calls)]
+        assert "did not answer in time" in said[0]
+        assert "did not answer in time" in said[1]
+        assert "it cannot be reached" in said[6]
+
+
 async def test_a_program_sees_no_secret_of_the_gateways_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-canary")
     async with program("legacy", env={"GIVEN": "1"}) as (app, _):
