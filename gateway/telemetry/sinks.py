@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -68,9 +69,11 @@ class FileSink:
             data = data[os.write(self._fd, data) :]
 
     def _rotate(self) -> None:
-        os.close(self._fd)
-        self.path.rename(self.path.with_name(f"{self.path.name}.{int(self._clock() * 1000):015d}"))
+        full = self._fd
+        with contextlib.suppress(FileNotFoundError):  # somebody else has moved it away
+            self.path.rename(self.path.with_name(f"{self.path.name}.{int(self._clock() * 1000):015d}"))
         self._open()
+        os.close(full)
         if self._retention is not None:
             oldest = self._clock() - self._retention
             for old in files(self.path)[:-1]:

@@ -188,6 +188,36 @@ def test_a_full_file_is_rotated_the_chain_goes_on_and_old_files_leave(tmp_path: 
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_a_full_file_that_somebody_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    sink = FileSink(path, max_bytes=100)
+    sink.write([b"x" * 99 + b"\n"])
+    path.rename(tmp_path / "moved")
+    sink.write([b"new\n"])
+    sink.close()
+    assert path.read_bytes() == b"new\n"
+
+
+def test_where_no_new_file_can_be_begun_lines_go_to_no_file_but_the_audits(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    sink = FileSink(folder / "audit.jsonl", max_bytes=100)
+    sink.write([b"x" * 99 + b"\n"])
+    folder.rename(tmp_path / "moved")
+    folder.write_bytes(b"")  # a file where the folder was
+    for _ in range(2):
+        with pytest.raises(OSError):
+            sink.write([b"secret\n"])
+        with (tmp_path / "other").open("ab") as other:  # whatever number the system gives it
+            with pytest.raises(OSError):
+                sink.write([b"secret\n"])
+            other.write(b"mine\n")
+    folder.unlink()
+    sink.write([b"new\n"])
+    sink.close()
+    assert (tmp_path / "other").read_bytes() == b"mine\nmine\n"
+    assert (folder / "audit.jsonl").read_bytes() == b"new\n"
+
+
 def test_lines_can_go_to_standard_output_or_to_an_otlp_receiver() -> None:
     read, write = os.pipe()
     audit = Audit(FdSink(write))
