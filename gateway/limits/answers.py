@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -89,7 +89,7 @@ def headers(dialect: str, parts: Sequence[Part], now: float) -> list[Header]:
             end = _moment(int(now + full)) if names is _ANTHROPIC else b"%.3fs" % full
             found += ((limit, _whole(rule.burst)), (remaining, b"%d" % left), (reset, end))
         elif rule.unit == "usd" and names is _ANTHROPIC:
-            found += _unified(share, left)
+            found += _unified(b"%.2f" % min(0.99, 1 - left / rule.burst), rule.surpassed(left), share.resets)
     return found
 
 
@@ -103,30 +103,32 @@ def _moment(seconds: int) -> bytes:
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
 
 
-def _unified(budget: Share, left: float) -> list[Header]:
+@lru_cache(1024)
+def _unified(used: bytes, surpassed: float | None, resets: float) -> Sequence[Header]:
     """The spend of the fullest budget. The client warns where a threshold is named."""
-    used, reset = min(0.99, 1 - left / budget.rule.burst), f"{budget.resets:.0f}"
-    surpassed = max((level for level in budget.rule.warn if used * 100 >= level), default=None)
-    status = "allowed" if surpassed is None else "allowed_warning"
+    reset = b"%.0f" % resets
+    status = b"allowed" if surpassed is None else b"allowed_warning"
     found = {
-        "unified-status": status,
-        "unified-reset": reset,
-        "unified-representative-claim": "overage",
-        "unified-overage-status": status,
-        "unified-overage-utilization": f"{used:.2f}",
-        "unified-overage-reset": reset,
+        b"status": status,
+        b"reset": reset,
+        b"representative-claim": b"overage",
+        b"overage-status": status,
+        b"overage-utilization": used,
+        b"overage-reset": reset,
     }
     if surpassed is not None:
-        found["unified-overage-surpassed-threshold"] = f"{surpassed / 100:g}"
-    return [(f"anthropic-ratelimit-{name}".encode(), value.encode()) for name, value in found.items()]
+        found[b"overage-surpassed-threshold"] = b"%g" % (surpassed / 100)
+    return [(b"anthropic-ratelimit-unified-" + name, value) for name, value in found.items()]
 
 
-def _tightest(parts: Sequence[Part]) -> Sequence[tuple[Share, float]]:
+def _tightest(parts: Sequence[Part]) -> Iterable[tuple[Share, float]]:
     """Of each unit, what is used most, and what is left of it."""
-    part = parts[0]
-    if len(parts) == 1 and len(part.shares) == 1:
-        share = part.shares[0]
-        return [(share, part.left[share.limit])]
-    every = [(share, part.left[share.limit]) for part in parts for share in part.shares]
-    every.sort(key=lambda each: each[1] / each[0].rule.burst, reverse=True)
-    return list({share.rule.unit: (share, left) for share, left in every}.values())
+    found: dict[str, tuple[Share, float]] = {}
+    least: dict[str, float] = {}
+    for part in parts:
+        for share in part.shares:
+            rule, left = share.rule, part.left[share.limit]
+            unit, open_ = rule.unit, left / rule.burst
+            if unit not in least or open_ < least[unit]:
+                least[unit], found[unit] = open_, (share, left)
+    return found.values()

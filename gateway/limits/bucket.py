@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import cast
+from typing import Any, Self, cast
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -64,6 +64,15 @@ class Take(
         elif not self.slot:
             force_setattr(self, "tau", int(self.burst * MICRO / self.rate))
             force_setattr(self, "inc", ceil(self.cost * MICRO / self.rate))
+
+    def at(self, cost: float) -> Self:
+        """The same at another cost."""
+        found: Self = self.__copy__()  # type: ignore[attr-defined]
+        scaled = cost * MICRO
+        force_setattr(found, "cost", cost)
+        if not self.slot:
+            force_setattr(found, "inc", ceil(scaled if self.since else scaled / self.rate))
+        return found
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -161,11 +170,12 @@ def settled(state: State, takes: Sequence[Take]) -> dict[str, int | Places]:
     """What the entity's limits are once `cost` more (or less) is charged. Sums, so that their order does not matter."""
     changes: dict[str, int | Places] = {}
     for take in takes:
-        value = changes.get(take.limit, state.get(take.limit))
+        name = take.limit
+        value: Any = changes[name] if name in changes else state.get(name)
         if take.slot:
-            changes[take.limit] = {k: v for k, v in cast(Places, value or {}).items() if k != take.slot}
-        elif value is not None and not lapsed(take, cast(int, value)):
-            changes[take.limit] = cast(int, value) + take.inc
+            changes[name] = {k: v for k, v in (value or {}).items() if k != take.slot}
+        elif value is not None and not (take.since and lapsed(take, value)):
+            changes[name] = value + take.inc
     return changes
 
 

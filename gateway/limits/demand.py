@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,12 @@ class Rule(Struct, frozen=True):
     when: Key | None
     uncharged: frozenset[str]  # the methods that count only because `when` names them
     on_failure: Failure
-    warn: tuple[float, ...]
+    warn: tuple[float, ...]  # percentages, the smallest first
+
+    def surpassed(self, left: float) -> float | None:
+        """The last percentage to warn at of which no more is left than this."""
+        passed = bisect_right(self.warn, 100 * (1 - left / self.burst))
+        return self.warn[passed - 1] if passed else None
 
 
 class Share(Take, frozen=True, gc=False, kw_only=True):
@@ -53,8 +59,7 @@ class Group(Struct, frozen=True):
 
     key: Key | None
     prefix: str  # of its entities' names
-    rules: tuple[Rule, ...]
-    fixed: Mapping[str, Share]  # by rule: what is the same for every call
+    asked: tuple[tuple[Rule, Share | None], ...]  # with what is the same for every call
     always: tuple[Share, ...] | None  # where nothing has to be worked out for a call
     of_caller: bool  # whether the same caller's calls always take the same
 
@@ -84,14 +89,16 @@ def grouped(found: Iterable[Rule]) -> tuple[Group, ...]:
 
 
 def _group(name: str, found: Sequence[Rule]) -> Group:
-    fixed = {
-        rule.name: Share(rule.name, rule.rate, rule.burst, 1, rule=rule)
-        for rule in found
-        if rule.unit == "requests"
-    }
-    always = len(fixed) == len(found) and all(rule.when is None for rule in found)
-    key, shares = found[0].key, tuple(fixed.values()) if always else None
-    return Group(key, f"{name}=", tuple(found), fixed, shares, always and (key is None or key in OF_CALLER))
+    asked = tuple((rule, _fixed(rule)) for rule in found)
+    fixed = tuple(share for rule, share in asked if share is not None and rule.when is None)
+    always = fixed if len(fixed) == len(found) else None
+    key = found[0].key
+    of_caller = always is not None and (key is None or key in OF_CALLER)
+    return Group(key, f"{name}=", asked, always, of_caller)
+
+
+def _fixed(rule: Rule) -> Share | None:
+    return Share(rule.name, rule.rate, rule.burst, 1, rule=rule) if rule.unit == "requests" else None
 
 
 def _rule(item: Limit | Budget, compile: Callable[[str], Key]) -> Rule:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ class RateLimiter:
         self._routes: dict[str, tuple[str, str]] = {}
         self._owned: dict[str, tuple[Any, tuple[Group, ...]]] = {}
         self._callers: dict[int, tuple[Principal, Demand]] = {}
-        self._periods: dict[rules.Period, tuple[float, float]] = {}
+        self._common: dict[int, Share] = {}  # by rule
 
     def at_once(self, call: Call, op: Operation) -> Held | None:
         """`reserve` where nothing has to be waited for; None where something has."""
@@ -201,8 +202,12 @@ class RateLimiter:
         return found
 
     def _shares(self, group: Group, held: Held) -> Sequence[Share]:
-        counting = [rule for rule in group.rules if demand.counts(rule, held.call, held.op)]
-        return [group.fixed.get(rule.name) or self._share_of(rule, held) for rule in counting]
+        call, op = held.call, held.op
+        return [
+            fixed or self._share_of(rule, held)
+            for rule, fixed in group.asked
+            if demand.counts(rule, call, op)
+        ]
 
     def _own(self, key: Mapping[str, Any]) -> tuple[Group, ...]:
         """The rules of a virtual key that carries limits of its own."""
@@ -214,51 +219,78 @@ class RateLimiter:
             self.learns = True
         return known[1]
 
-    def _prompt(self, held: Held) -> int:
-        if held.prompt is None:
-            provider, model = self._routes.get(held.op.model, ("", held.op.model))
-            held.prompt = estimate.prompt(held.call.body or b"", model, provider=provider)
-        return held.prompt
-
     def _share_of(self, rule: Rule, held: Held) -> Share:
         held.owes = True
         if rule.unit == "concurrency":
             slot = f"{held.call.id}.{next(self._numbers)}"
             return Share(rule.name, 0.0, rule.burst, 1, slot=slot, rule=rule)
-        op, tokens = held.op, self._prompt(held)
-        output = 0 if op.method == "embeddings" else self.outputs.expect(op.model, op.max_tokens)
+        held.waits_for_usage = True
+        usage = held.expected
+        if usage is None:
+            usage = held.expected = self._expected(held)
+        share = self._common_of(rule)
         if rule.per is None:
-            return Share(rule.name, rule.rate, rule.burst, tokens + output, rule=rule)
-        provider, model = self._routes.get(op.model, ("", op.model))
-        usd = self.prices.estimate(Usage(input=tokens, output=output), model=model, provider=provider)
-        start, end = self._period(rule.per)
-        return Share(rule.name, 0.0, rule.burst, usd, since=start, rule=rule, resets=end)
+            return share.at(usage.input + usage.output)
+        if held.usd is None:
+            provider, model = self._route(held.op)
+            held.usd = self.prices.estimate(usage, model=model, provider=provider)
+        return share.at(held.usd)
+
+    def _expected(self, held: Held) -> Usage:
+        op = held.op
+        provider, model = self._route(op)
+        prompt = estimate.prompt(held.call.body or b"", model, provider=provider)
+        return Usage(prompt, 0 if op.method == "embeddings" else self.outputs.expect(op.model, op.max_tokens))
+
+    def _route(self, op: Operation) -> tuple[str, str]:
+        """The provider and its name for the model, as far as they are known before a call."""
+        return self._routes.get(op.model) or ("", op.model)
+
+    def _common_of(self, rule: Rule) -> Share:
+        """What the shares of a rule have in common: of a budget, for as long as its period lasts."""
+        now, found = self.now(), self._common.get(id(rule))
+        if found is None or found.rule is not rule or not found.since <= now < found.resets:
+            if len(self._common) >= CALLERS:
+                self._common.clear()
+            since, resets = (0.0, math.inf) if rule.per is None else rules.period(rule.per, now)
+            found = Share(rule.name, rule.rate, rule.burst, 0, since=since, rule=rule, resets=resets)
+            self._common[id(rule)] = found
+        return found
 
     def _warn(self, held: Held) -> None:
         for part in held.parts:
             for share in part.shares:
                 if share.rule.warn:
-                    self._warn_of(part.entity, share, part.left[share.limit])
+                    left = part.left[share.limit]
+                    level = share.rule.surpassed(left)
+                    if level is not None:
+                        self._warn_of(part.entity, share, level, left)
 
-    def _warn_of(self, entity: str, share: Share, left: float) -> None:
+    def _warn_of(self, entity: str, share: Share, level: float, left: float) -> None:
         rule, resets = share.rule, share.resets
-        used = 100 * (1 - left / rule.burst)
-        level = max((level for level in rule.warn if used >= level), default=None)
-        if level is not None and self._warned.get((entity, rule.name, level)) != resets:
+        if self._warned.get((entity, rule.name, level)) != resets:
             if len(self._warned) >= WARNED:
                 self._warned.clear()
             self._warned[entity, rule.name, level] = resets
             self.counters[f"warned:{rule.name}"] += 1
-            log.warning("%s: %.0f %% of %s is used", entity, used, rule.name)
+            log.warning("%s: %.0f %% of %s is used", entity, 100 * (1 - left / rule.burst), rule.name)
 
     @property
     def settling_waits(self) -> bool:
         return getattr(self._store, "settle_waits", False)
 
-    async def charge(self, entity: str, shares: Sequence[Share], *, local: bool) -> None:
-        """What a reservation settles. A store that does not answer leaves it at what was reserved."""
-        if local:
-            return self._local.settle(entity, shares)
+    def charge(
+        self, entity: str, shares: Sequence[Share], *, local: bool
+    ) -> Coroutine[Any, Any, None] | None:
+        """What a reservation settles; None where that is done."""
+        here = self._local if local else self._here
+        if here is None:
+            return self._charge(entity, shares)
+        here.settle(entity, shares)
+        return None
+
+    async def _charge(self, entity: str, shares: Sequence[Share]) -> None:
+        """A store that does not answer leaves it at what was reserved."""
         try:
             await self._store.settle(entity, shares)
         except StoreError as error:
@@ -274,13 +306,6 @@ class RateLimiter:
             if len(self._routes) >= WARNED:
                 self._routes.clear()
             self._routes[op.model] = (call.provider, call.upstream_model)
-
-    def _period(self, per: rules.Period) -> tuple[float, float]:
-        now = self.now()
-        start, end = self._periods.get(per, (0.0, 0.0))
-        if not start <= now < end:
-            start, end = self._periods[per] = rules.period(per, now)
-        return start, end
 
 
 def _denied(shares: Sequence[Share], taken: Taken) -> Share:

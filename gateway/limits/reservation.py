@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from gateway.limits import answers
 from gateway.limits.answers import UPSTREAMS
-from gateway.limits.demand import USED, Share
+from gateway.limits.demand import Share
 
 if TYPE_CHECKING:
     from gateway.call import Call, Operation
@@ -30,7 +29,7 @@ class Part(Struct, frozen=True, gc=False):
 
     def back(self) -> list[Share]:
         """What gives all of it back."""
-        return [replace(share, cost=share.cost if share.slot else -share.cost) for share in self.shares]
+        return [share if share.slot else share.at(-share.cost) for share in self.shares]
 
 
 class Held(Struct):
@@ -41,7 +40,9 @@ class Held(Struct):
     op: Operation
     parts: list[Part] = []  # empty: nothing was taken at all
     owes: bool = False  # whether there will be something to settle
-    prompt: int | None = None  # tokens, estimated when a limit asks for them
+    waits_for_usage: bool = False  # whether what is settled depends on what was used
+    expected: Usage | None = None  # estimated when a limit asks for it
+    usd: float | None = None  # what that costs
     settled: bool = False
 
     def tell(self, message: Message) -> None:
@@ -52,11 +53,6 @@ class Held(Struct):
         if own:
             kept = [item for item in message.get("headers", ()) if not UPSTREAMS[item[0]]]
             message["headers"] = kept + own
-
-    @property
-    def waits_for_usage(self) -> bool:
-        """Whether what is settled depends on what was used."""
-        return self.owes and any(share.rule.unit in USED for part in self.parts for share in part.shares)
 
     async def settle(self, usage: Usage | None, usd: float | None) -> None:
         """Charge what was used instead of what was reserved; without usage nothing was."""
@@ -70,14 +66,13 @@ class Held(Struct):
         due = []
         for part in self.parts:
             owed = [
-                replace(share, cost=share.cost if share.slot else _used(share, usage, usd) - share.cost)
+                share if share.slot else share.at(_used(share, usage, usd) - share.cost)
                 for share in part.shares
                 if share.rule.unit != "requests"
             ]
             if owed:
                 due.append(self.limiter.charge(part.entity, owed, local=part.local))
-        if due:
-            await self._all(due)
+        await self._all(due)
 
     async def undo(self) -> None:
         """Give everything back: a later limit said no, and the operation does not happen."""
@@ -86,9 +81,10 @@ class Held(Struct):
             [self.limiter.charge(part.entity, part.back(), local=part.local) for part in self.parts]
         )
 
-    async def _all(self, charges: list[Coroutine[Any, Any, None]]) -> None:
+    async def _all(self, due: Iterable[Coroutine[Any, Any, None] | None]) -> None:
         """Every charge is made, even if the request is cancelled in the middle of it."""
-        if self.limiter.settling_waits:
+        charges = [charge for charge in due if charge is not None]
+        if charges and self.limiter.settling_waits:
             await asyncio.shield(asyncio.gather(*charges))
             return
         for charge in charges:

@@ -28,6 +28,7 @@ PERIODS: dict[str, Period] = {"daily": "day", "weekly": "week", "monthly": "mont
 WARN = (75.0, 95.0)
 TTL = 5.0  # seconds after which a limit set elsewhere is known here
 MOST = 10_000
+CALLERS = 4096  # whose rules are remembered
 SMALLEST = 1e-6  # dollars: what a limit of nothing leaves, so that shares of it can be told
 Document = Mapping[str, Any]
 
@@ -52,6 +53,7 @@ class SpendLimits:
         self._until = float("-inf")
         self._loading: asyncio.Task[None] | None = None
         self.known: dict[tuple[str, str, str], Document] = {}  # by their scope
+        self._rules: dict[tuple[str, tuple[str, ...]], list[tuple[Rule, str]]] = {}  # by caller
 
     def stale(self) -> bool:
         return self._clock() >= self._until
@@ -74,7 +76,10 @@ class SpendLimits:
         except StoreError as error:
             log.warning("the spend limits cannot be read: %s", error)
         else:
-            self.known = {_place(item.value): item.value for _, item in found}
+            known = {_place(item.value): item.value for _, item in found}
+            if known != self.known:
+                self.known = known
+                self._rules.clear()
         self._until = self._clock() + self._ttl
 
     def of(self, user: str, groups: Sequence[str]) -> list[Effective]:
@@ -90,13 +95,16 @@ class SpendLimits:
         nearest = own or (min(shared, key=_tightness) if shared else everybody)
         return None if nearest is None else Effective(period, dollars(nearest), nearest)
 
-    def rules(self, call: Call) -> list[tuple[Rule, str]]:
+    def rules(self, call: Call) -> Sequence[tuple[Rule, str]]:
         """Rules for this caller, and the entity that each takes from."""
-        user = user_of(call)
-        found = self.of(user, call.principal.groups)
-        return [
-            (rule(effective.limit), f"{GROUP}={user}") for effective in found if effective.usd is not None
-        ]
+        user, groups = user_of(call), call.principal.groups
+        found = self._rules.get((user, groups))
+        if found is None:
+            if len(self._rules) >= CALLERS:
+                self._rules.clear()
+            limits = [each.limit for each in self.of(user, groups) if each.usd is not None]
+            found = self._rules[user, groups] = [(rule(limit), f"{GROUP}={user}") for limit in limits]
+        return found
 
 
 def user_of(call: Call) -> str:

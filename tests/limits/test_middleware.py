@@ -419,8 +419,14 @@ async def test_who_is_near_a_limit_can_be_asked_whatever_its_key(clock: Clock) -
         ("odd", "a=b", 3, 4, None), ("at once", "", 0, 2, None)]  # fmt: skip
 
 
-class Forgetful(MemoryStore):
+class Forgetful:
     """Takes, and then does not settle."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._store = MemoryStore(clock=clock)
+
+    async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
+        return await self._store.take(entity, takes)
 
     async def settle(self, entity: str, takes: Sequence[Take]) -> None:
         raise StoreError("gone")
