@@ -38,11 +38,14 @@ def build(loaded: Loaded, resources: Resources) -> Running:
     if resources.serverless and (wrong := unfit_for_lambda(loaded)):
         raise ConfigError("\n".join(wrong))
     seen = telemetry(file, folder, resources)
-    routes, protected, apps = [], [], []
+    routes: list[Route] = []
+    protected, apps = [], []
     problems: list[str] = []
     for number, section in enumerate(file["routes"]):
         try:
             route, resource, app = _route(section, file, folder, resources)
+            if any(_same(route, each) for each in routes):
+                raise ConfigError("an earlier route stands there")
         except ConfigError as error:
             line = loaded.lines.get(f"routes[{number}].path", 1)
             told = str(error).splitlines()
@@ -121,6 +124,11 @@ def _route(
     exact = isinstance(section["path"], Mapping)
     ports = frozenset([port]) if port else frozenset()
     return Route(path, layers.around(app), exact=exact, ports=ports, mcp=place.mcp), resource, app
+
+
+def _same(route: Route, other: Route) -> bool:
+    paths = [each.path.rstrip("/") for each in (route, other)]
+    return paths[0] == paths[1] and (route.exact, route.ports) == (other.exact, other.ports)
 
 
 def _bounded(app: App, section: Section) -> App:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.config.resources import Resources
-from gateway.errors import ConfigError
 from gateway.mcp.app import MCPApp
 from gateway.mcp.server import Agent, Retries, Scope, Server
 from gateway.mcp.upstream import Upstream
@@ -78,8 +77,6 @@ def bounded(upstream: Upstream, section: Section) -> Server:
 
 
 def upstream_from(name: str, section: Section, folder: Path, resources: Resources) -> Upstream:
-    if ("url" in section) == ("command" in section):
-        raise ConfigError(f"mcp.servers.{name}: needs either url or command")
     timeout: dict[str, Any] = {"timeout": section["timeout"]} if "timeout" in section else {}
     if "command" in section:
         return _stdio(name, section, folder, timeout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.config.schema import Choice, Duration, Flag, Key, ListOf, MapOf, Number, Object, Secret, Text
 
 NAMES = ListOf(Text(), lone=True)
@@ -65,6 +67,11 @@ RETRIES = Object(
     }
 )
 
+
+def _server(given: dict[str, Any]) -> str | None:
+    return "needs either url or command" if ("url" in given) == ("command" in given) else None
+
+
 SERVER = Object(
     {
         "url": Key(Text(), "a server over HTTP"),
@@ -87,7 +94,8 @@ SERVER = Object(
         "max_bytes": Key(Number(256, whole=True), "bytes of a result"),
         "retries": Key(RETRIES, "of lists and reads, and of tools that are safe to repeat"),
         "enforce": Key(Flag(), "false observes instead of refusing"),
-    }
+    },
+    fault=_server,
 )
 
 MCP = Object(

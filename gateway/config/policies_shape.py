@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.config.schema import (
     Choice,
     Duration,
@@ -15,6 +17,7 @@ from gateway.config.schema import (
     Secret,
     Text,
 )
+from gateway.errors import ConfigError
 
 
 def expression(text: str) -> str | None:
@@ -34,6 +37,17 @@ def pattern(text: str) -> str | None:
     from gateway.guards import patterns
 
     return patterns.fault(text)
+
+
+def amount(given: dict[str, Any]) -> str | None:
+    """What is wrong with a limit or a budget."""
+    from gateway.limits.rules import Budget, Limit
+
+    try:
+        (Budget if "usd" in given else Limit)(**given).amount()
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 ENFORCE = Key(Flag(), "false observes instead of refusing, and logs what it would have done")
@@ -65,13 +79,15 @@ OWN_LIMIT = Object(
         "concurrency": Key(COUNT, "calls at once"),
         "per": Key(Duration(), "the period"),
         "burst": Key(COUNT, "how many at once at most"),
-    }
+    },
+    fault=amount,
 )
 OWN_BUDGET = Object(
     {
         "usd": Key(COUNT, "dollars in a period", required=True),
         "per": Key(Choice(("day", "week", "month")), "the period", required=True),
-    }
+    },
+    fault=amount,
 )
 KEY = Object(
     {
@@ -152,7 +168,8 @@ LIMIT = Object(
         "key": Key(Text(value), "CEL: whose limit it is; a list charges every member"),
         "when": Key(Text(value), "CEL: which calls it counts"),
         "on_failure": Key(FAILURE, "when the store does not answer"),
-    }
+    },
+    fault=amount,
 )
 
 BUDGET = Object(
@@ -164,7 +181,8 @@ BUDGET = Object(
         "when": Key(Text(value), "CEL: which calls it counts"),
         "warn": Key(ListOf(Number(0, 100)), "percentages that raise a warning"),
         "on_failure": Key(FAILURE, "when the store does not answer"),
-    }
+    },
+    fault=amount,
 )
 
 RATELIMIT = Object(

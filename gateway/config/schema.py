@@ -103,7 +103,9 @@ class Number(Struct, frozen=True):
             reading.wrong(node, where, f"must be {kind}, not {text!r}")
             return None
         if not self.least <= value <= self.most:
-            reading.wrong(node, where, f"must be between {self.least:g} and {self.most:g}")
+            open_end = self.most == float("inf")
+            bounds = f"at least {self.least:g}" if open_end else f"between {self.least:g} and {self.most:g}"
+            reading.wrong(node, where, f"must be {bounds}")
         return value
 
     def json(self) -> Json:
@@ -170,9 +172,12 @@ class Duration(Struct, frozen=True):
 class ListOf(Struct, frozen=True):
     of: Shape
     lone: bool = False  # one entry may stand without its brackets
+    some: bool = False  # at least one
 
     def read(self, node: Node, where: str, reading: Reading) -> list[Any]:
         if isinstance(node, List):
+            if self.some and not node.items:
+                reading.wrong(node, where, "must not be empty")
             return [self.of.read(each, f"{where}[{at}]", reading) for at, each in enumerate(node.items)]
         if self.lone:
             return [self.of.read(node, where, reading)]
@@ -180,7 +185,7 @@ class ListOf(Struct, frozen=True):
         return []
 
     def json(self) -> Json:
-        many: Json = {"type": "array", "items": self.of.json()}
+        many: Json = {"type": "array", "items": self.of.json()} | ({"minItems": 1} if self.some else {})
         return {"anyOf": [self.of.json(), many]} if self.lone else many
 
 
@@ -219,13 +224,14 @@ class Key(Struct, frozen=True):
 
 class Object(Struct, frozen=True):
     """A mapping with known keys. Keys that are not in the file are not in what was read: defaults stand once, in the
-    constructors."""
+    constructors. `fault` says what is wrong with keys that are right, each for itself."""
 
     keys: Mapping[str, Key]
-    doc: str = ""
+    fault: Callable[[Json], str | None] | None = None
 
     def read(self, node: Node, where: str, reading: Reading) -> dict[str, Any]:
         out: dict[str, Any] = {}
+        before = len(reading.problems)
         for name, key, value in _pairs(node, where, reading):
             known = self.keys.get(name)
             if known is None:
@@ -235,6 +241,8 @@ class Object(Struct, frozen=True):
         for name, known in self.keys.items():
             if known.required and name not in out and isinstance(node, Map):
                 reading.wrong(node, where, f"{name} is missing: {known.doc}")
+        if self.fault is not None and len(reading.problems) == before and (wrong := self.fault(out)):
+            reading.wrong(node, where, wrong)
         return out
 
     def json(self) -> Json:

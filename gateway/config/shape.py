@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gateway.config.mcp_shape import MCP
@@ -25,9 +26,8 @@ from gateway.config.schema import (
 )
 
 PORT = Number(0, 65535, whole=True)
-
-
 URL = "^https?://"
+_IMPOSSIBLE = re.compile(r"//|/\.\.?(?:/|$)")
 
 
 def _url(value: str) -> str | None:
@@ -46,7 +46,9 @@ def _member(value: str) -> str | None:
 
 
 def _path(value: str) -> str | None:
-    return None if value.startswith("/") else "must begin with /"
+    if not value.startswith("/"):
+        return "must begin with /"
+    return "no request has such a path" if _IMPOSSIBLE.search(value) else None
 
 
 TIMEOUT = Object(
@@ -59,7 +61,7 @@ TIMEOUT = Object(
 LISTEN = Object(
     {
         "host": Key(Text(), "the address to listen on"),
-        "port": Key(Either(PORT, ListOf(PORT)), "one port, or several"),
+        "port": Key(Either(PORT, ListOf(PORT, some=True)), "one port, or several"),
         "metrics": Key(PORT, "the metrics' own port, or the next free one (15020); 0 switches it off"),
         "admin": Key(PORT, "the page's own port, or the next free one (15000); 0 switches it off"),
         "tls": Key(
@@ -143,6 +145,7 @@ LLM = Object(
         "models": Key(ListOf(MODEL), "which model goes where; the first match wins"),
     }
 )
+
 
 ROUTE = Object(
     {

@@ -105,7 +105,10 @@ def _ours(node: yaml.Node, known: dict[int, Node]) -> Node:
 
 
 def _key(node: yaml.Node) -> Scalar:
-    return Scalar(node.start_mark.line + 1, str(node.value), node.tag)
+    line = node.start_mark.line + 1
+    if not isinstance(node.value, str):
+        raise NotYaml(line, "a key must be a word, no list and no mapping")
+    return Scalar(line, node.value, node.tag)
 
 
 def keep(path: Path) -> None:

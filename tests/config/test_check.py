@@ -77,6 +77,19 @@ def test_every_route_that_cannot_be_built_is_told(check: Check) -> None:
     assert "nothing.pem: No such file or directory" in err
 
 
+def test_a_route_that_stands_where_another_does_is_told(check: Check) -> None:
+    route = "  - {path: %s, llm: {providers: {ollama: {}}}}\n"
+    paths = ("/a", "/a/", "{exact: /a}", "/a, port: 3001", "/b", "/b")
+    code, _, err = check("routes:\n" + "".join(route % path for path in paths))
+    assert (code, err.splitlines()) == (
+        1,
+        [
+            "/gateway.yaml:3: route /a/: an earlier route stands there",
+            "/gateway.yaml:7: route /b: an earlier route stands there",
+        ],
+    )
+
+
 def test_the_files_own_tests_decide(check: Check) -> None:
     text = (
         SERVED

@@ -67,6 +67,43 @@ routes:
     ]
 
 
+def test_keys_that_are_right_alone_and_wrong_together_are_said_with_all_else() -> None:
+    text = """
+listen: {port: []}
+policies:
+  ratelimit:
+    limits: [{tokens: 5}, {requests: 5, tokens: 4}, {per: 60s}, {requests: 0}, {requests: -1}]
+    budgets: [{usd: 0, per: day}]
+routes:
+  - path: /mcp
+    mcp: {servers: {a: {url: "http://127.0.0.1:1", command: [x]}, b: {prefix: b}}}
+"""
+    one = "a limit has exactly one of requests, tokens and concurrency"
+    assert problems(text) == [
+        "gateway.yaml:2: listen.port: must not be empty",
+        f"gateway.yaml:5: policies.ratelimit.limits[1]: {one}",
+        f"gateway.yaml:5: policies.ratelimit.limits[2]: {one}",
+        "gateway.yaml:5: policies.ratelimit.limits[3]: the limit '0 requests per 60s' must be above zero",
+        "gateway.yaml:5: policies.ratelimit.limits[4].requests: must be at least 0",
+        "gateway.yaml:6: policies.ratelimit.budgets[0]: the budget '$0 per day' needs dollars above zero, per day, week or month",
+        "gateway.yaml:9: routes[0].mcp.servers.a: needs either url or command",
+        "gateway.yaml:9: routes[0].mcp.servers.b: needs either url or command",
+    ]
+
+
+@pytest.mark.parametrize("path", ["//a", "/a//b", "/a/../b", "/a/."])
+def test_a_path_that_no_request_has_is_refused(path: str) -> None:
+    assert problems(f"routes: [{{path: '{path}', llm: {{providers: {{ollama: {{}}}}}}}}]") == [
+        "gateway.yaml:1: routes[0].path: no request has such a path"
+    ]
+
+
+def test_a_key_that_is_no_word_is_said_with_its_line() -> None:
+    assert problems("routes: []\n? [a, b]\n: 1\n") == [
+        "gateway.yaml:2: not YAML: a key must be a word, no list and no mapping"
+    ]
+
+
 def test_what_is_not_yaml_is_said_with_its_line() -> None:
     assert problems("routes: [}")[0].startswith("gateway.yaml:1: not YAML:")
 
