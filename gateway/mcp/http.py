@@ -67,7 +67,7 @@ class HttpUpstream:
         self._reader = Reader(name, timeout)
         self._sessions = Sessions(name, per_caller=per_caller)
         self._ids = itertools.count(1)
-        self._meeting = Meeting()
+        self._meeting = Meeting[Hello]()
         self._hello: Hello | None = None
         self._legacy_hello: Hello | None = None
         self._modern_only = False
@@ -268,7 +268,7 @@ class HttpUpstream:
     async def _session(self, call: Call, peer: Peer) -> Session:
         session = self._sessions.get(call, peer)
         if session is None:
-            session = await self._sessions.ensure(call, peer, lambda: self._initialize(call, peer))
+            session = await self._sessions.begun(call, peer, lambda: self._initialize(call, peer))
         return session
 
     async def _post(self, call: Call, session: Session, message: bytes) -> None:

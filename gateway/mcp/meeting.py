@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from gateway.errors import Refused, UpstreamError
-from gateway.mcp.upstream import Hello
 from gateway.tasks import end, under_way
 
+T = TypeVar("T")
 
-class Meeting:
+
+class Meeting(Generic[T]):
     def __init__(self) -> None:
-        self._task: asyncio.Task[Hello] | None = None
+        self._task: asyncio.Task[T] | None = None
 
-    async def shared(self, greet: Callable[[], Coroutine[Any, Any, Hello]]) -> Hello:
-        """Who joins a greeting that then fails greets for itself: it may have failed because of another caller."""
-        while True:
-            joined = under_way(self._task)
+    async def shared(self, greet: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Who joins a greeting that then fails asks once more: another caller may have been the reason."""
+        task, joined = self._begun(greet)
+        try:
+            return await asyncio.shield(task)
+        except (UpstreamError, Refused):
             if not joined:
-                self._task = asyncio.create_task(greet())
-                self._task.add_done_callback(_heard_of)
-            assert self._task is not None
-            try:
-                return await asyncio.shield(self._task)
-            except (UpstreamError, Refused):
-                if not joined:
-                    raise
+                raise
+        task, _ = self._begun(greet)
+        return await asyncio.shield(task)
+
+    def _begun(self, greet: Callable[[], Coroutine[Any, Any, T]]) -> tuple[asyncio.Task[T], bool]:
+        """The one that is under way, or a new one."""
+        task = self._task
+        if under_way(task):
+            return task, True
+        task = self._task = asyncio.create_task(greet())
+        task.add_done_callback(_heard_of)
+        return task, False
 
     async def close(self) -> None:
         await end(self._task)
 
 
-def _heard_of(greeting: asyncio.Task[Hello]) -> None:
+def _heard_of(greeting: asyncio.Task[T]) -> None:
     """One that failed while nobody waited for it any more is begun again by the next request."""
     if not greeting.cancelled():
         greeting.exception()

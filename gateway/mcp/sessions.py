@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from weakref import WeakValueDictionary
 
 from gateway.call import Call
+from gateway.mcp.meeting import Meeting
 from gateway.mcp.peer import Peer
 from gateway.types import Headers
 
@@ -46,22 +46,21 @@ class Sessions:
         self._server = server
         self._per_caller = per_caller
         self._open: OrderedDict[str, Session] = OrderedDict()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._meetings: WeakValueDictionary[str, Meeting[Session]] = WeakValueDictionary()
 
     def get(self, call: Call, peer: Peer) -> Session | None:
         return self._open.get(self._key(call, peer)) or self._brought(peer)
 
-    async def ensure(self, call: Call, peer: Peer, begin: Callable[[], Awaitable[Session]]) -> Session:
-        session = self.get(call, peer)
-        if session is not None:
+    async def begun(self, call: Call, peer: Peer, begin: Callable[[], Awaitable[Session]]) -> Session:
+        """A new one: once for all who wait for it."""
+
+        async def opened() -> Session:
+            session = await begin()
+            self.put(call, peer, session)
             return session
-        lock = self._locks.setdefault(self._key(call, peer), asyncio.Lock())
-        async with lock:
-            session = self.get(call, peer)
-            if session is None:
-                session = await begin()
-                self.put(call, peer, session)
-        return session
+
+        meeting = self._meetings.setdefault(self._key(call, peer), Meeting())
+        return await meeting.shared(opened)
 
     def put(self, call: Call, peer: Peer, session: Session) -> None:
         key = self._key(call, peer)

@@ -47,7 +47,7 @@ class SseUpstream:
         self._timeout = timeout
         self._timeouts = patience(timeout)
         self._ids = itertools.count(1)
-        self._meeting = Meeting()
+        self._meeting = Meeting[Hello]()
         self._pending = Pending(name)
         self._reader: asyncio.Task[None] | None = None
         self._endpoint = ""

@@ -56,7 +56,7 @@ class StdioUpstream:
         self._clock = clock
         self._child: Child | None = None
         self._hello: Hello | None = None
-        self._meeting = Meeting()
+        self._meeting = Meeting[Hello]()
         self._ids = itertools.count(1)
         self._pending = Pending(name)
         self._began = 0.0

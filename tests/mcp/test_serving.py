@@ -94,7 +94,7 @@ async def test_a_changed_file_completes_the_old_streams_and_ends_the_old_program
         await process.line("new requests use it", errors=True)
         assert '"complete"' in [line async for line in lines if line][-1]
         await eventually(lambda: not any(alive(each) for each in old))
-        assert len((await listed(process))["tools"]) == 6
+        assert len((await listed(process))["tools"]) == 7
 
 
 def children(parent: int) -> list[int]:

@@ -218,6 +218,24 @@ async def test_a_server_that_begins_its_sessions_slowly_is_not_left_alone_for_it
         assert await listing == ["t"]
 
 
+async def test_calls_that_wait_for_the_same_session_wait_at_the_same_time() -> None:
+    async def hang(asked: Asked) -> Any:
+        await asyncio.Event().wait()
+
+    slow = Scripted([tool("t")], modern=False)
+    async with federation({"slow": slow}, options={"slow": {"timeout": 0.4}}, list_timeout=0.1) as app:
+        await app.warm()
+        slow.methods["initialize"] = hang
+        late = await Legacy(app).begin()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        said = await asyncio.gather(*(late.call("t") for _ in range(6)))
+        assert {each["content"][0]["text"] for each in said} == {
+            "The tool could not be called: it did not answer in time."
+        }
+        assert clock() - began < 1.6  # and not 2.4
+
+
 class OldAndSilent:
     """A server of 2024-11-05 that opens its streams, and answers nothing."""
 
