@@ -47,10 +47,14 @@ def whole(text: str) -> str:
 
 
 @pytest.mark.parametrize("block", ours(), ids=str)
-def test_yaml_is_a_file_of_ours_or_a_part_of_one(block: Block, tmp_path: Path) -> None:
+async def test_yaml_is_a_file_of_ours_or_a_part_of_one(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "jwt-public.pem").write_text("")
     resources = Resources(dry=True)
     build(load.loads(whole(block.text), source=str(block), folder=tmp_path, env=AnyName()), resources)
+    await resources.close()
 
 
 def test_what_is_shown_of_another_gateways_file_is_what_check_prints() -> None:
