@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ from gateway.errors import StoreError
 from gateway.mcp.tables import Entry
 from gateway.stores.protocols import Documents
 
+log = logging.getLogger("gateway")
 Mode = Literal["off", "trust-first", "approve"]
 Held = Literal["", "new", "changed"]
 PINNED = "pin"
@@ -72,7 +74,11 @@ class Pins:
             return known[0]
         try:
             held = await self._look_up(entry, key[2])
-        except StoreError:
+        except StoreError as error:
+            if known is None:
+                log.warning(
+                    "%s: the pin of %r cannot be read, so it is held: %s", entry.server, entry.name, error
+                )
             return known[0] if known is not None else "new"
         if len(self._known) >= _REMEMBERED:
             self._known.clear()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.call import Attribution, Call, Operation, Principal
-from gateway.errors import Refused
+from gateway.errors import Refused, StoreError
 from gateway.mcp.pins import Pins
 from gateway.mcp.server import Agent, Scope
 from gateway.mcp.tables import Entry
@@ -383,3 +383,15 @@ async def test_what_is_hidden_can_be_neither_read_nor_completed() -> None:
     assert not {"completion/complete", "prompts/get", "resources/read", "resources/subscribe"} & {
         asked.message["method"] for asked in server.asked
     }
+
+
+async def test_a_tool_that_is_held_because_the_store_does_not_answer_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Away(MemoryStore):
+        async def get(self, kind: str, key: str) -> Any:
+            raise StoreError("away")
+
+    async with federation({"s": Scripted([tool("a")])}, pins="trust-first", store=Away()) as app:
+        assert await Modern(app).tools() == []
+    assert "s: the pin of 'a' cannot be read, so it is held: away" in caplog.messages

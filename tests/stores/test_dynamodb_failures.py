@@ -241,6 +241,15 @@ async def test_credentials_are_renewed_before_they_end_and_nobody_waits() -> Non
     assert loaded == [1000.0, 4350.0]
 
 
+async def test_credentials_that_are_not_renewed_in_time_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    now, found = [1000.0], [Credentials("AKID", "secret", expires=4600.0)]
+    source = Renewed(lambda: found.pop(), clock=lambda: now[0])
+    await source.get()
+    now[0] = 4595.0  # so near to the end that they are waited for
+    assert (await source.get()).secret_key == "secret"
+    assert "the AWS credentials are not renewed yet: pop from empty list" in caplog.messages
+
+
 async def test_without_credentials_the_store_says_so() -> None:
     def load() -> Credentials:
         raise LookupError("nothing found")

@@ -6,6 +6,7 @@ botocore is imported only when the environment holds no key; its look-ups and re
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from gateway.errors import StoreError
 from gateway.stores.dynamodb.sigv4 import Credentials
 from gateway.tasks import under_way
 
+log = logging.getLogger("gateway.stores")
 EARLY = 300.0  # renewed so many seconds before they end
 CHECK = 30.0  # seconds between two looks at credentials that botocore renews
 
@@ -56,6 +58,7 @@ class Renewed:
         except Exception as error:
             if self._credentials is None or self._credentials.expires <= self._clock():
                 raise StoreError(f"no AWS credentials: {error}") from error
+            log.warning("the AWS credentials are not renewed yet: %s", error)
         return self._credentials
 
 
