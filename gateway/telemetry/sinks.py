@@ -50,6 +50,7 @@ class FileSink:
         self._max = max_bytes
         self._retention = retention
         self._clock = clock
+        self._torn = False  # the last line has no end: the disk was full
         try:
             self._open()
         except OSError as error:
@@ -65,8 +66,12 @@ class FileSink:
         if self._size and self._size + len(data) > self._max:
             self._rotate()
         self._size += len(data)
+        if self._torn:
+            data = b"\n" + data
         while data:
-            data = data[os.write(self._fd, data) :]
+            written = os.write(self._fd, data)
+            self._torn = data[written - 1 : written] != b"\n"
+            data = data[written:]
 
     def _rotate(self) -> None:
         full = self._fd

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,6 +218,36 @@ def test_where_no_new_file_can_be_begun_lines_go_to_no_file_but_the_audits(tmp_p
     sink.close()
     assert (tmp_path / "other").read_bytes() == b"mine\nmine\n"
     assert (folder / "audit.jsonl").read_bytes() == b"new\n"
+
+
+FULL_DISK = """
+import resource, signal, sys
+from gateway.telemetry.sinks import FileSink
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sink = FileSink(sys.argv[1])
+sink.write([b"first\\n"])
+for most in (10, 20):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    for _ in range(3):
+        try:
+            sink.write([b"torn in the middle\\n", b"lost\\n"])
+        except OSError:
+            continue
+        sys.exit("it was not full")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+sink.write([b"last\\n"])
+sink.write([b"of all\\n"])
+sink.close()
+"""
+
+
+def test_after_a_full_disk_the_next_line_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], check=True, timeout=30)
+    assert path.read_bytes().splitlines()[0] == b"first"
+    assert path.read_bytes().endswith(b"\nlast\nof all\n")
+    assert b"\n\n" not in path.read_bytes()
 
 
 def test_lines_can_go_to_standard_output_or_to_an_otlp_receiver() -> None:
