@@ -89,7 +89,7 @@ def headers(dialect: str, parts: Sequence[Part], now: float) -> list[Header]:
             end = _moment(int(now + full)) if names is _ANTHROPIC else b"%.3fs" % full
             found += ((limit, _whole(rule.burst)), (remaining, b"%d" % left), (reset, end))
         elif rule.unit == "usd" and names is _ANTHROPIC:
-            found += _unified(b"%.2f" % min(0.99, 1 - left / rule.burst), rule.surpassed(left), share.resets)
+            found += _unified(round(100 * (1 - left / rule.burst)), rule.surpassed(left), share.resets)
     return found
 
 
@@ -104,8 +104,8 @@ def _moment(seconds: int) -> bytes:
 
 
 @lru_cache(1024)
-def _unified(used: bytes, surpassed: float | None, resets: float) -> Sequence[Header]:
-    """The spend of the fullest budget. The client warns where a threshold is named."""
+def _unified(used: int, surpassed: float | None, resets: float) -> Sequence[Header]:
+    """The spend of the fullest budget, in percent. The client warns where a threshold is named."""
     reset = b"%.0f" % resets
     status = b"allowed" if surpassed is None else b"allowed_warning"
     found = {
@@ -113,7 +113,7 @@ def _unified(used: bytes, surpassed: float | None, resets: float) -> Sequence[He
         b"reset": reset,
         b"representative-claim": b"overage",
         b"overage-status": status,
-        b"overage-utilization": used,
+        b"overage-utilization": b"%.2f" % (min(99, used) / 100),
         b"overage-reset": reset,
     }
     if surpassed is not None:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from gateway.metering.conversation import Stretch
 from gateway.metering.prices import MILLION, Rates
-from gateway.metering.prompt import Prompt, Stretch
+from gateway.metering.prompt import Prompt
 from gateway.metering.usage import Usage
 
 

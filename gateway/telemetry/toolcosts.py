@@ -17,8 +17,10 @@ from msgspec import Struct
 from gateway.call import Call
 from gateway.errors import StoreError, Unwritable
 from gateway.metering import toolcost
+from gateway.metering.conversation import Stretch
+from gateway.metering.definitions import Definitions
 from gateway.metering.prices import Rates
-from gateway.metering.prompt import Definitions, Prompt, Reader, Stretch
+from gateway.metering.prompt import Prompt, Reader
 from gateway.metering.usage import Usage
 from gateway.stores import rows
 from gateway.stores.protocols import Documents

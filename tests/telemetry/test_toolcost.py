@@ -13,8 +13,10 @@ from msgspec.structs import replace
 
 from gateway.errors import StoreError, Unwritable
 from gateway.metering import toolcost
+from gateway.metering.conversation import Stretch
+from gateway.metering.definitions import Definitions
 from gateway.metering.prices import MILLION, Prices
-from gateway.metering.prompt import Definitions, Prompt, Reader, Stretch
+from gateway.metering.prompt import Prompt, Reader
 from gateway.metering.usage import Usage
 from gateway.stores.memory import MemoryStore
 from gateway.telemetry.toolcosts import ToolCosts, ToolTotal, totals
