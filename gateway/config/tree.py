@@ -67,10 +67,18 @@ def read(text: str) -> Node | None:
     try:
         root = _composed(text)
     except yaml.MarkedYAMLError as error:
-        raise NotYaml(error.problem_mark.line + 1 if error.problem_mark else 1, error.problem or "") from None
+        mark = error.problem_mark
+        line, before = (mark.line, _before(text, mark.line, mark.column)) if mark else (0, "")
+        problem = "a tab cannot indent; use spaces" if "\t" in before and before.isspace() else error.problem
+        raise NotYaml(line + 1, problem or "") from None
     except yaml.YAMLError as error:  # a character that no YAML may hold
         raise NotYaml(1, str(error).splitlines()[0]) from None
     return None if root is None else _ours(root, {})
+
+
+def _before(text: str, line: int, column: int) -> str:
+    """What stands in this line up to this column, and there."""
+    return "".join(text.split("\n")[line : line + 1])[: column + 1]
 
 
 def _composed(text: str) -> yaml.Node | None:

@@ -98,6 +98,15 @@ def test_a_path_that_no_request_has_is_refused(path: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ["routes:\n\t- path: /\n", "routes:\n  \t- path: /\n", "listen:\n  port: 1\n\thost: x\n"]
+)
+def test_a_tab_that_indents_is_named(text: str) -> None:
+    (problem,) = problems(text)
+    assert problem.endswith("not YAML: a tab cannot indent; use spaces")
+    assert problem.startswith(f"gateway.yaml:{text[: text.index(chr(9))].count(chr(10)) + 1}:")
+
+
 def test_a_key_that_is_no_word_is_said_with_its_line() -> None:
     assert problems("routes: []\n? [a, b]\n: 1\n") == [
         "gateway.yaml:2: not YAML: a key must be a word, no list and no mapping"
