@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -50,7 +51,6 @@ class FileSink:
         self._max = max_bytes
         self._retention = retention
         self._clock = clock
-        self._torn = False  # the last line has no end: the disk was full
         try:
             self._open()
         except OSError as error:
@@ -60,23 +60,30 @@ class FileSink:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._size = os.fstat(self._fd).st_size
+        self._torn = False  # whether the last line has no end, because the disk was full
 
     def write(self, lines: list[bytes]) -> None:
         data = b"".join(lines)
         if self._size and self._size + len(data) > self._max:
             self._rotate()
-        self._size += len(data)
         if self._torn:
             data = b"\n" + data
         while data:
             written = os.write(self._fd, data)
+            self._size += written
             self._torn = data[written - 1 : written] != b"\n"
             data = data[written:]
+
+    def _aside(self) -> Path:
+        """A name that no file has yet: a rotation in the same millisecond would be lost."""
+        times = itertools.count(int(self._clock() * 1000))
+        names = (self.path.with_name(f"{self.path.name}.{time:015d}") for time in times)
+        return next(name for name in names if not name.exists())
 
     def _rotate(self) -> None:
         full = self._fd
         with contextlib.suppress(FileNotFoundError):  # somebody else has moved it away
-            self.path.rename(self.path.with_name(f"{self.path.name}.{int(self._clock() * 1000):015d}"))
+            self.path.rename(self._aside())
         self._open()
         os.close(full)
         if self._retention is not None:

@@ -190,6 +190,15 @@ def test_a_full_file_is_rotated_the_chain_goes_on_and_old_files_leave(tmp_path: 
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_files_that_fill_in_the_same_millisecond_are_all_kept(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "audit.jsonl", max_bytes=10, clock=lambda: 1.0)
+    for number in range(5):
+        sink.write([b"line %d\n" % number])
+    sink.close()
+    lines = [line for _, line in sinks.lines(tmp_path / "audit.jsonl")]
+    assert lines == [b"line %d\n" % number for number in range(5)]
+
+
 def test_a_full_file_that_somebody_moved_away_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     sink = FileSink(path, max_bytes=100)
@@ -248,6 +257,16 @@ def test_after_a_full_disk_the_next_line_is_whole(tmp_path: Path) -> None:
     assert path.read_bytes().splitlines()[0] == b"first"
     assert path.read_bytes().endswith(b"\nlast\nof all\n")
     assert b"\n\n" not in path.read_bytes()
+
+
+def test_a_new_file_begins_with_a_line_though_the_full_one_ends_without(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    program = FULL_DISK.replace("(10, 20)", "(10,)").replace("sys.argv[1]", "sys.argv[1], max_bytes=35")
+    program = program.replace("last", "x" * 30)
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=30)
+    full, new = sinks.files(path)[:2]
+    assert full.read_bytes() == b"first\ntorn"
+    assert new.read_bytes() == b"x" * 30 + b"\n"
 
 
 def test_lines_can_go_to_standard_output_or_to_an_otlp_receiver() -> None:
