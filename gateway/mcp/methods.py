@@ -126,14 +126,15 @@ class Methods:
 
     async def join(self, call: Call, peer: Peer) -> Peer:
         """A client's session begins at every server that keeps sessions. One that takes too long over it serves it without."""
-        servers = self._catalog.servers
-        met = await self._together.each(
-            servers.values(), lambda server: server.upstream.hello(call, peer), call
-        )
-        handles = await self._together.each(
-            map(servers.__getitem__, met), lambda server: server.upstream.join(call, peer)
-        )
-        return structs.replace(peer, handles={name: handle for name, handle in handles.items() if handle})
+
+        async def begun(server: Server) -> Mapping[str, str]:
+            each = self._together.each
+            met = await each([server], lambda server: server.upstream.hello(call, peer), call)
+            return await each([server] if met else [], lambda server: server.upstream.join(call, peer))
+
+        found = await asyncio.gather(*map(begun, self._catalog.servers.values()))
+        handles = {name: handle for each in found for name, handle in each.items() if handle}
+        return structs.replace(peer, handles=handles)
 
     async def leave(self, call: Call, peer: Peer) -> None:
         self.listening.following.forget(peer.session)

@@ -268,6 +268,19 @@ async def test_a_stream_is_not_opened_again_whenever_somebody_gives_up_waiting_f
         await pool.close()
 
 
+async def test_no_session_begins_later_because_another_server_hangs() -> None:
+    async def hang(asked: Asked) -> Any:
+        await asyncio.Event().wait()
+
+    bad = Scripted(methods={"server/discover": hang})
+    slow = Scripted([tool("t")], modern=False, methods={"initialize": hang})
+    async with federation({"bad": bad, "slow": slow}, list_timeout=0.3) as app:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await Legacy(app).begin()
+        assert clock() - began < 0.55
+
+
 class TurnedAway:
     """The gateway's credential for the first caller is refused, while others wait."""
 
