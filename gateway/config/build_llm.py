@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from gateway.call import Call, Operation
 from gateway.config.resources import Resources
+from gateway.config.together import together
 from gateway.errors import ConfigError
 from gateway.llm.app import LLMApp
 from gateway.llm.providers import Provider
@@ -24,10 +26,10 @@ Section = Mapping[str, Any]
 def llm(section: Section, resources: Resources, *, attempt: float | None = None) -> LLMApp:
     """`attempt` bounds every provider that says nothing of its own."""
     total = {} if attempt is None else {"total": attempt}
+    given = section["providers"]
+    made = together(partial(provider_from, name, _within(each, total)) for name, each in given.items())
     return LLMApp(
-        providers={
-            name: provider_from(name, _within(each, total)) for name, each in section["providers"].items()
-        },
+        providers=dict(zip(given, made, strict=True)),
         models=[_rule(each) for each in section.get("models", ())],
         client=resources.client,
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.config.resources import Resources
+from gateway.config.together import together
 from gateway.mcp.app import MCPApp
 from gateway.mcp.server import Agent, Retries, Scope, Server
 from gateway.mcp.upstream import Upstream
@@ -47,8 +49,9 @@ def mcp(
         )
         if key in section
     }
+    servers = section["servers"].items()
     return MCPApp(
-        [_server(name, {**bounds, **each}, folder, resources) for name, each in section["servers"].items()],
+        together(partial(_server, name, {**bounds, **each}, folder, resources) for name, each in servers),
         seal_key=hashlib.sha256(key.encode()).digest() if key else None,
         route=path,
         store=resources.store,

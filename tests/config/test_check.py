@@ -77,6 +77,21 @@ def test_every_route_that_cannot_be_built_is_told(check: Check) -> None:
     assert "nothing.pem: No such file or directory" in err
 
 
+def test_every_provider_and_server_that_cannot_be_made_is_told(check: Check) -> None:
+    broken = "{bearer: a, headers: {x: y}}"
+    code, _, err = check(
+        "routes:\n  - {path: /, llm: {providers: {antropic: {}, openai: {}, ollama: {}}}}\n"
+        f"  - {{path: /mcp, mcp: {{servers: {{a: {{url: 'http://127.0.0.1:1', auth: {broken}}}, b: {{url: 'http://127.0.0.1:1', auth: {broken}}}}}}}}}\n"
+    )
+    assert code == 1
+    lines = [line.split(": ") for line in err.splitlines()]
+    assert [line[:3] for line in lines[:2]] == [
+        ["/gateway.yaml:2", "route /", "provider antropic"],
+        ["/gateway.yaml:2", "route /", "provider openai"],
+    ]
+    assert [line[:2] for line in lines[2:]] == [["/gateway.yaml:3", "route /mcp"]] * 2
+
+
 def test_a_route_that_stands_where_another_does_is_told(check: Check) -> None:
     route = "  - {path: %s, llm: {providers: {ollama: {}}}}\n"
     paths = ("/a", "/a/", "{exact: /a}", "/a, port: 3001", "/b", "/b")
