@@ -149,9 +149,11 @@ async def serve(
         say(url(sockets[0], secure=pair is not None), places["metrics"], places["admin"])
 
     main = listening.server(gateway, grace=GRACE, ready=ready, ending=gateway.end_streams, tls=pair)
+    # Made now, so that it sees what changes while servers are waited for.
+    reloader = Reloader(gateway, rebuild) if rebuild else None
     if gateway.running.open is not None:
         await gateway.running.open()
-    watching = [asyncio.create_task(Reloader(gateway, rebuild).watch())] if rebuild else []
+    watching = [asyncio.create_task(reloader.watch())] if reloader else []
     watching += [asyncio.create_task(listening.Certificates(main, pair).watch())] if pair else []
     try:
         await listening.run(main, sockets, side)

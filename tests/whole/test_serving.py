@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -236,6 +237,29 @@ async def test_a_changed_file_serves_the_next_request_and_drops_no_connection(tm
                 slow.go_on.set()
                 rest = b"".join([piece async for piece in pieces])
             assert b"message_stop" in rest
+
+
+async def test_a_file_that_changes_while_the_gateway_starts_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+
+    async def tools(scope: Scope, receive: Receive, send: Send) -> None:
+        """Asked for the first time before the gateway is ready."""
+        with suppress(FileNotFoundError):  # when it is asked again
+            (tmp_path / "next.yaml").replace(file)
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async with served(tools) as behind:
+        file.write_text(
+            POLICIES + QUIET + f"routes:\n- {{path: /mcp, mcp: {{servers: {{s: {{url: {behind}}}}}}}}}\n"
+        )
+        (tmp_path / "next.yaml").write_text(POLICIES + QUIET + "routes:\n" + route("http://127.0.0.1:9"))
+        async with (
+            serving("--config", "gateway.yaml", cwd=tmp_path) as process,
+            httpx.AsyncClient(headers=BEARER) as client,
+        ):
+            await process.line("new requests use it", errors=True)
+            assert (await client.post(process.url + "/v1/messages", json=ASKED)).status_code == 502
 
 
 async def test_a_broken_file_is_refused_and_the_old_one_stays(tmp_path: Path) -> None:
