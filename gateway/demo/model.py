@@ -81,10 +81,9 @@ class DemoModel:
             return await _json(send, wire.models(MODELS))
         try:
             body = orjson.loads(await _body(receive))
-            prompt = wire.read(body)
+            prompt, tokens = wire.read(body), len(orjson.dumps(body)) // 4
         except _UNREADABLE:
             return await send_refusal(call, invalid("the demo model cannot read this body"), send)
-        tokens = len(orjson.dumps(body)) // 4
         if endpoint.method == "count_tokens":
             return await _json(send, wire.count(tokens))
         model = endpoint.model or body.get("model", "")

@@ -229,6 +229,37 @@ async def test_a_turn_without_a_part_is_no_crash(gateway: Whole, parts: object) 
     assert answer.status_code in (200, 400)
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/gemini/v1/messages", "/openai/v1/messages"])
+@pytest.mark.parametrize("depth", [200, 254, 300, 1000, 5000])
+async def test_a_deep_body_is_served_or_a_clear_400(gateway: Whole, path: str, depth: int) -> None:
+    said = (
+        b'{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"t","input":{"x":%b}}]}'
+        % nested(depth)
+    )
+    body = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"x"},%b,{"role":"user","content":"y"}]}'
+    async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.bearer) as client:
+        answer = await client.post(path, content=body % said)
+    assert answer.status_code in (200, 400)
+    assert answer.json()["type"] == ("message" if answer.status_code == 200 else "error")
+
+
+@pytest.mark.parametrize("depth", [100, 250, 255, 600, 1000, 5000])
+@pytest.mark.parametrize("stream", [b"true", b"false"])
+async def test_what_an_answer_repeats_of_its_request_may_be_deep(
+    gateway: Whole, depth: int, stream: bytes
+) -> None:
+    body = b'{"model":"m","input":"x","stream":%b,"metadata":{"a":%b,"b":%d}}' % (
+        stream,
+        nested(depth),
+        10**30,
+    )
+    async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.bearer) as client:
+        answer = await client.post("/v1/responses", content=body)
+        assert answer.status_code == (200 if depth < 900 else 400)
+        assert (nested(depth) in answer.content) == (depth < 900)
+        assert (b"%d" % 10**30 in answer.content) == (depth < 900)
+
+
 async def test_twenty_megabytes_are_served_and_too_many_are_413(gateway: Whole) -> None:
     async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.bearer, timeout=60) as client:
         body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x" * 20_000_000}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 
 from gateway.errors import BadRequest
@@ -43,7 +44,9 @@ def read_request(body: Json, target: Target) -> Request:
         hub["tools"] = made
         hub |= _choice(body)
     hub |= _settings(body, losses)
-    echo = {key: body[key] for key in ECHOED if body.get(key) is not None}
+    said = {key: body[key] for key in ECHOED if body.get(key) is not None}
+    # Written here, where what cannot be is the client's mistake, and by msgspec, whose numbers may be of any length.
+    echo = {key: orjson.Fragment(msgspec.json.encode(value)) for key, value in said.items()}
     return Request(
         hub=hub,
         model=hub["model"],
