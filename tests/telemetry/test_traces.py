@@ -9,15 +9,13 @@ from collections.abc import Iterator
 
 import orjson
 import pytest
-from aws_xray_sdk.core import xray_recorder
 from msgspec.structs import replace
 
 from gateway.call import Call, Phase, Verdict
 from gateway.telemetry import w3c
 from gateway.telemetry.masking import Masking
 from gateway.telemetry.otlp import OtlpHttp, OtlpSpans
-from gateway.telemetry.traces import Traces
-from gateway.telemetry.xray import XraySpans
+from gateway.telemetry.traces import Exporter, Traces
 from tests.telemetry.calls import MODEL, TOOL, call, model_call, refused_call, tool_call
 from tests.telemetry.receiver import Receiver, attributes, receiving
 
@@ -245,20 +243,25 @@ def daemon() -> Iterator[socket.socket]:
         listening.bind(("127.0.0.1", 0))
         listening.settimeout(5)
         yield listening
+    from aws_xray_sdk.core import xray_recorder
+
     for held in vars(xray_recorder.emitter).values():
         if isinstance(held, socket.socket):
             held.close()  # which the SDK leaves to the end of the process
 
 
-def xray_environment(daemon: socket.socket) -> dict[str, str]:
-    return {
+def xray(daemon: socket.socket) -> Exporter:
+    from gateway.telemetry.xray import XraySpans  # the SDK opens a socket when it is imported
+
+    environ = {
         "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
         "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
     }
+    return XraySpans(environ=environ)
 
 
 def test_xray_gets_one_datagram_a_span_below_the_segment_of_lambda(daemon: socket.socket) -> None:
-    traces = Traces(XraySpans(environ=xray_environment(daemon)))
+    traces = Traces(xray(daemon))
     one = refused_call(status=403)
     traces.begin(one)
     traces.finished(one)
@@ -277,7 +280,7 @@ def test_xray_gets_one_datagram_a_span_below_the_segment_of_lambda(daemon: socke
 
 
 def test_what_is_too_long_for_xray_is_cut_and_the_span_arrives(daemon: socket.socket) -> None:
-    traces = Traces(XraySpans(environ=xray_environment(daemon)), arguments=Masking())
+    traces = Traces(xray(daemon), arguments=Masking())
     one = call(replace(TOOL, arguments={"text": "ü" * 50_000}))
     traces.begin(one)
     traces.finished(one)
