@@ -124,11 +124,10 @@ def _unified(used: int, surpassed: float | None, resets: float) -> Sequence[Head
 def _tightest(parts: Sequence[Part]) -> Iterable[tuple[Share, float]]:
     """Of each unit, what is used most, and what is left of it."""
     found: dict[str, tuple[Share, float]] = {}
-    least: dict[str, float] = {}
     for part in parts:
         for share in part.shares:
             rule, left = share.rule, part.left[share.limit]
-            unit, open_ = rule.unit, left / rule.burst
-            if unit not in least or open_ < least[unit]:
-                least[unit], found[unit] = open_, (share, left)
+            other = found.get(rule.unit)
+            if other is None or left / rule.burst < other[1] / other[0].rule.burst:
+                found[rule.unit] = share, left
     return found.values()

@@ -7,14 +7,46 @@ each family of models.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import msgspec
+from msgspec import Raw
 
 from gateway.limits import estimate_given, estimate_tally, estimate_tools
 from gateway.limits.estimate_families import Weights, family
 from gateway.limits.estimate_given import Given
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+Many = list[Raw] | dict[str, Any] | str | float | bool | None
+
+
+class Fields(TypedDict, total=False):
+    """What of a request is looked at, whatever its dialect. A conversation's messages are told apart at once."""
+
+    messages: Many
+    input: Many
+    contents: Many
+    system: Raw
+    instructions: Raw
+    systemInstruction: Raw
+    system_instruction: Raw
+    prompt: Raw
+    tools: Raw
+    toolConfig: Raw
+    tool_config: Raw
+    functions: Raw
+    tool_choice: Raw
+    response_format: Raw
+    text: Raw
+    output_config: Raw
+    output_format: Raw
+    outputConfig: Raw
+    generationConfig: Raw
+    additionalModelRequestFields: Raw
+    thinking: Raw
+    reasoning: Raw
+
+
+_fields = msgspec.json.Decoder(Fields).decode
 _SHAPES = frozenset({"response_format", "text", "output_config", "output_format", "outputConfig", "generationConfig",
                      "additionalModelRequestFields"})  # fmt: skip
 _THINKING = frozenset({"thinking", "reasoning", "additionalModelRequestFields"})
@@ -41,8 +73,10 @@ def read(body: bytes) -> Given:
 
 
 def _words(given: Given, weights: Weights) -> float:
-    tallies = [given.texts, given.thoughts] if weights.drops else [given.texts, given.thoughts, given.tagged]
-    found = estimate_tally.tokens(estimate_tally.total(tallies), weights)
+    tally = given.texts
+    if given.thoughts or given.tagged:
+        tally = estimate_tally.total((tally, given.thoughts, () if weights.drops else given.tagged))
+    found = estimate_tally.tokens(tally, weights)
     found += weights.base + weights.message * given.messages + weights.call * given.calls
     return found + weights.thought * given.signed + _pictures(given, weights)
 
@@ -57,7 +91,7 @@ def _pictures(given: Given, weights: Weights) -> float:
     return tokens
 
 
-def _extra(fields: Mapping[str, msgspec.Raw], weights: Weights) -> float:
+def _extra(fields: Mapping[str, Any], weights: Weights) -> float:
     """What is asked for beside the words: an answer by a schema, thinking."""
     shapes, tokens = _section(fields, _SHAPES), 0.0
     if weights.shape and b"chema" in shapes:
@@ -72,5 +106,5 @@ def _extra(fields: Mapping[str, msgspec.Raw], weights: Weights) -> float:
     return tokens
 
 
-def _section(fields: Mapping[str, msgspec.Raw], names: frozenset[str]) -> bytes:
+def _section(fields: Mapping[str, Any], names: frozenset[str]) -> bytes:
     return b"".join(bytes(raw) for name, raw in fields.items() if name in names)

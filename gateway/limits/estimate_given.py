@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -16,12 +17,11 @@ from gateway.limits.estimate_tally import Tally
 from gateway.limits.estimate_words import Words
 from gateway.limits.recent import Recent
 
-_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _any = msgspec.json.Decoder().decode
 _LOOKED_FOR = re.compile(rb'"tool_name":\s*("[^"]+")')
 
 _CONVERSATIONS = ("messages", "input", "contents")
-_FIELDS = ("system", "instructions", "systemInstruction", "system_instruction", *_CONVERSATIONS, "prompt")
+_FIELDS = ("system", "instructions", "systemInstruction", "system_instruction", "prompt")
 
 # Its size, where it is known, and whether it is only glanced at.
 Picture = tuple[tuple[int, int] | None, bool]
@@ -41,15 +41,15 @@ class Given(Struct, frozen=True):
     found: tuple[bytes, ...]  # tools that were looked for: their names, quoted
 
 
-def read(fields: Mapping[str, msgspec.Raw]) -> Given:
-    parts: list[Given] = []
-    for name in _FIELDS:
-        if name in fields:
-            data = bytes(fields[name])
-            if name in _CONVERSATIONS and data.startswith(b"["):
-                parts += map(_message, map(bytes, _list(data)))
-            else:
-                parts.append(_field(data))
+def read(fields: Mapping[str, Any]) -> Given:
+    """Of a request whose conversations are lists of JSON that is not read yet, and so is each other field."""
+    parts = [_field(bytes(fields[name])) for name in _FIELDS if name in fields]
+    for name in _CONVERSATIONS:
+        said = fields.get(name)
+        if type(said) is list:
+            parts += map(_message, map(bytes, said))
+        elif said is not None:
+            parts.append(_read(said, b""))
     return parts[0] if len(parts) == 1 else _together(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -33,7 +34,7 @@ class Tools(Struct, frozen=True):
     deferring: bool  # whether some are only loaded when they are looked for
 
 
-def tokens(fields: Mapping[str, msgspec.Raw], weights: Weights, found: Iterable[bytes]) -> float:
+def tokens(fields: Mapping[str, Any], weights: Weights, found: Iterable[bytes]) -> float:
     """`found` are the names of tools that were looked for."""
     raw = b"".join([bytes(fields[name]) for name in _SECTIONS if name in fields])
     if len(raw) <= len(b"null"):
@@ -97,7 +98,7 @@ def _count(tools: bytes) -> tuple[int, int]:
 _measured, _counted = Recent(_measure), Recent(_count)
 
 
-def _is_forced(fields: Mapping[str, msgspec.Raw]) -> bool:
+def _is_forced(fields: Mapping[str, Any]) -> bool:
     if "tool_choice" in fields:
         choice = bytes(fields["tool_choice"])
     else:

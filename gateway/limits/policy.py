@@ -203,10 +203,11 @@ class RateLimiter:
 
     def _shares(self, group: Group, held: Held) -> Sequence[Share]:
         call, op = held.call, held.op
+        model = op.charged and op.kind == "llm"  # which every rule counts that has no condition
         return [
             fixed or self._share_of(rule, held)
             for rule, fixed in group.asked
-            if demand.counts(rule, call, op)
+            if (model and rule.when is None) or demand.counts(rule, call, op)
         ]
 
     def _own(self, key: Mapping[str, Any]) -> tuple[Group, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -63,28 +63,27 @@ class Held(Struct):
             self.limiter.learn(self.call, self.op, usage)
         if not self.owes:
             return
-        due = []
+        waiting = []
         for part in self.parts:
             owed = [
                 share if share.slot else share.at(_used(share, usage, usd) - share.cost)
                 for share in part.shares
                 if share.rule.unit != "requests"
             ]
-            if owed:
-                due.append(self.limiter.charge(part.entity, owed, local=part.local))
-        await self._all(due)
+            if owed and (charge := self.limiter.charge(part.entity, owed, local=part.local)) is not None:
+                waiting.append(charge)
+        if waiting:
+            await self._all(waiting)
 
     async def undo(self) -> None:
         """Give everything back: a later limit said no, and the operation does not happen."""
         self.settled = True
-        await self._all(
-            [self.limiter.charge(part.entity, part.back(), local=part.local) for part in self.parts]
-        )
+        charges = [self.limiter.charge(part.entity, part.back(), local=part.local) for part in self.parts]
+        await self._all([charge for charge in charges if charge is not None])
 
-    async def _all(self, due: Iterable[Coroutine[Any, Any, None] | None]) -> None:
+    async def _all(self, charges: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Every charge is made, even if the request is cancelled in the middle of it."""
-        charges = [charge for charge in due if charge is not None]
-        if charges and self.limiter.settling_waits:
+        if self.limiter.settling_waits:
             await asyncio.shield(asyncio.gather(*charges))
             return
         for charge in charges:
