@@ -211,7 +211,7 @@ class Cycle(Struct, eq=False):
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the answer is not as long as its content-length")
-            self._write(body, alone=more or not self.keep_alive)
+            self._write(body, last=self.keep_alive and not more)
         if not more:
             self._complete()
 
@@ -224,14 +224,13 @@ class Cycle(Struct, eq=False):
             connection.transport.close()
         connection.on_response_complete()
 
-    def _write(self, data: bytes, *, alone: bool = True) -> None:
+    def _write(self, data: bytes, *, last: bool = False) -> None:
+        """The last of an answer on a connection that goes on leaves together with those of other requests."""
         connection, head, self._head = self.connection, self._head, b""
-        if alone and (head or data):
-            connection.transport.write(head + data)
-        elif (
-            not alone
-        ):  # the last of this answer, and the connection goes on: together with those of other requests
+        if last:
             connection.outbox.write(connection.loop, connection.transport, head + data)
+        else:
+            connection.transport.write(head + data)
 
     def flush(self) -> None:
         if self._head:

@@ -131,9 +131,8 @@ class _Stream:
         self._grammar = grammar
         self._splitter = sse.Splitter()
         self._windows: dict[Channel, Window] = {}
-        self._last: dict[
-            Channel, tuple[bytes, str]
-        ] = {}  # the channel's last frame, to send what was held back
+        # The channel's last frame, to send what was held back.
+        self._last: dict[Channel, tuple[bytes, str]] = {}
         self._said: dict[Channel, list[str]] = {}  # for plug-ins, who judge a text when it is over
         self._noted: set[tuple[str, str]] = set()
 
