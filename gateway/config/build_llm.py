@@ -32,6 +32,7 @@ def llm(section: Section, resources: Resources, *, attempt: float | None = None)
         providers=dict(zip(given, made, strict=True)),
         models=[_rule(each) for each in section.get("models", ())],
         client=resources.client,
+        cache=resources.cache(section["cache"]) if "cache" in section else None,
     )
 
 

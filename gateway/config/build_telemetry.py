@@ -81,6 +81,9 @@ def _watched(metrics: Any, queues: Mapping[str, Any], file: Section, resources: 
             resources.once(
                 "watched", [id(metrics), id(limiter)], partial(metrics.watch_limits, limiter.counters)
             )
+        if section := (route.get("llm") or {}).get("cache"):
+            cache = resources.cache(section)
+            resources.once("watched", [id(metrics), id(cache)], partial(metrics.watch_cache, cache.counters))
     for signal, made in queues.items():
         if made is not None:
             resources.once(

@@ -18,6 +18,7 @@ from gateway.stores.protocols import Store
 
 if TYPE_CHECKING:
     from gateway.limits.policy import RateLimiter
+    from gateway.llm.cache import Cache
     from gateway.net.client import Client
 
 T = TypeVar("T")
@@ -107,6 +108,17 @@ class Resources:
             )
 
         return self.once("limiter", [self._store_url, section, policies.get("usage")], make)
+
+    def cache(self, section: Section) -> Cache:
+        """One for the same words wherever they stand: its keys tell routes apart. A memory that is for everything else would
+        have no bound, so there the cache has its own."""
+        from gateway.llm.cache import Cache
+
+        def make() -> Cache:
+            store = None if self._store_url == "memory:" else self.store
+            return Cache(store=store, at_once=self.serverless, **section)
+
+        return self.once("cache", [self._store_url, section], make)
 
     def _counting(self, ratelimit: Section) -> Store:
         """Where limits are counted: with everything else, or in this process only."""

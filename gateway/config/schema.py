@@ -155,6 +155,8 @@ _UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Duration(Struct, frozen=True):
+    least: float = 0.0  # seconds
+
     def read(self, node: Node, where: str, reading: Reading) -> float | None:
         text = _scalar(node, where, reading, "a duration such as 250ms, 60s, 5m, 2h or 90d")
         if text is None:
@@ -163,7 +165,10 @@ class Duration(Struct, frozen=True):
         if found is None:
             reading.wrong(node, where, f"must be a duration such as 250ms, 60s, 5m, 2h or 90d, not {text!r}")
             return None
-        return float(found[1]) * _UNITS[found[2]]
+        seconds = float(found[1]) * _UNITS[found[2]]
+        if seconds < self.least:
+            reading.wrong(node, where, f"must be at least {self.least:g}s, not {text!r}")
+        return seconds
 
     def json(self) -> Json:
         return _or_reference({"type": ["string", "number"], "pattern": f"^{_DURATION.pattern}$"})

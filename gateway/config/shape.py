@@ -139,10 +139,22 @@ MODEL = Object(
     }
 )
 
+CACHE = Object(
+    {
+        "ttl": Key(Duration(least=1), "for how long an answer is given again", required=True),
+        "scope": Key(
+            Choice(("principal", "group", "route")),
+            "to whom: who got it, those with the same groups, everybody on the route",
+        ),
+        "largest": Key(Number(1, 16 * 1024 * 1024, whole=True), "bytes of an answer that is kept (1048576)"),
+    }
+)
+
 LLM = Object(
     {
         "providers": Key(MapOf(PROVIDER), "who serves models, by a name of yours", required=True),
         "models": Key(ListOf(MODEL), "which model goes where; the first match wins"),
+        "cache": Key(CACHE, "give the same answer to the same request again; docs/routing.md"),
     }
 )
 

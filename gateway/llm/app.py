@@ -33,6 +33,7 @@ from gateway.refusals import Refusal
 from gateway.types import Receive, Scope, Send
 
 if TYPE_CHECKING:
+    from gateway.llm.cache import Cache
     from gateway.llm.dialects.gemini.recall import Recall
 
 log = logging.getLogger("gateway")
@@ -49,7 +50,7 @@ class LLMApp:
                                                       dialects=("anthropic",), signer=KeySigner("x-api-key", key))})
 
     `models` are the rules that say which provider serves which model, needed where there are several; `client` is the
-    upstream client (`Pool()`); a translated stream gets a ping after `silence`. Errors are raised: put `AccessMiddleware`
+    upstream client (`Pool()`); a translated stream gets a ping after `silence`; `cache` gives answers again. Errors are raised: put `AccessMiddleware`
     around it.
     """
 
@@ -61,12 +62,14 @@ class LLMApp:
         client: Client | None = None,
         upstream: Upstream | None = None,
         silence: float = SILENCE,
+        cache: Cache | None = None,
     ) -> None:
         client = client or Pool()
         self.table = Table(providers, models)
         self.catalog = Catalog(self.table, client)
         self._upstream = upstream or Upstream(client)
         self._silence = silence
+        self._cache = cache
         self._late = Late(GRACE)
         self._recall: Recall | None = None
 
@@ -101,6 +104,8 @@ class LLMApp:
                 log.error("%s %s: %s", call.id, call.path, error)
         finally:
             relay.settle()
+        if self._cache is not None and relay.key:
+            await self._cache.keep(relay.key, relay, call)
 
     def _without_model(self, call: Call, method: str, send: Send) -> Awaitable[None]:
         """The answer to a request that asks none."""
@@ -126,6 +131,8 @@ class LLMApp:
         candidates = self.table.candidates(inquiry.call, inquiry.op)
         if inquiry.counts:
             return await self._counted(inquiry, candidates, relay)
+        if self._cache is not None and await self._cache.answered(inquiry, candidates, relay):
+            return
         if inquiry.op.stream and not any(inquiry.passes(each) for each in candidates):
             relay.expect()
         again = True

@@ -28,6 +28,7 @@ from gateway.llm.pulse import SILENCE, Pulse
 from gateway.llm.upstream import Answer
 from gateway.llm.watch import Watch
 from gateway.metering import readers, truth
+from gateway.metering.prices import CACHE
 from gateway.metering.usage import Usage
 from gateway.net.client import READ_LIMIT, Response, header
 from gateway.refusals import Refusal
@@ -35,11 +36,13 @@ from gateway.types import Headers, Send
 
 TOOL_USES = 64  # remembered of one answer, to join its trace to those of its tools
 _SSE, _EVENTSTREAM = b"text/event-stream", b"application/vnd.amazon.eventstream"
+_MISS = (b"x-gateway-cache", b"miss")
 _TOOL_USE = re.compile(rb'"type": ?"tool_use", ?"id": ?"([\w.:-]{1,200})"')
 
 
 class Relay(Struct, eq=False):
-    """One request's answer. `started`: the client has its head, so that a failure can no longer have a status."""
+    """One request's answer. `started`: the client has its head, so that a failure can no longer have a status.
+    `key`: what a cache is to keep it as."""
 
     _inquiry: Inquiry
     _call: Call
@@ -47,6 +50,8 @@ class Relay(Struct, eq=False):
     _silence: float = SILENCE
     started: bool = False
     abandoned: bool = False  # the client left, or the call was stopped
+    key: str = ""
+    _head: Headers = []
     _media: bytes = b""
     _size: int = 0
     _status: int = 0
@@ -60,7 +65,9 @@ class Relay(Struct, eq=False):
     _parts: list[bytes] = []  # all of them, to be looked at if the figures are in doubt
 
     def start(self, status: int, headers: Headers) -> Awaitable[None]:
-        self._status = status
+        if self.key:
+            headers = [*headers, _MISS]
+        self._status, self._head = status, headers
         self._media = dict(headers).get(b"content-type", b"").partition(b";")[0].strip()
         self.started = True
         return self._send({"type": "http.response.start", "status": status, "headers": headers})
@@ -74,6 +81,23 @@ class Relay(Struct, eq=False):
             self._parts.append(data)
         self._size += len(data)
         self._tail = data or self._tail
+
+    # -- kept answers
+
+    async def again(self, head: Headers, body: bytes, usage: Usage, model: str) -> None:
+        """An answer to an earlier request."""
+        call = self._call
+        call.provider, call.upstream_model = CACHE, model
+        call.first_byte = time.perf_counter_ns()
+        self._reported, self._final = usage, True
+        await self.start(200, head)
+        await self.body(body, more=False)
+
+    def told(self, largest: int) -> tuple[Headers, bytes] | None:
+        """Head and body of a success, if that is not too large. To be asked once it is settled."""
+        if self._status != 200 or self._size > largest or self._call.refusal is not None:
+            return None
+        return self._head, b"".join(self._parts)
 
     # -- the same dialect on both sides
 

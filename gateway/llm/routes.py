@@ -15,6 +15,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import BadRequest, ConfigError
 from gateway.llm.providers import Provider
 from gateway.llm.quirks import of_model
+from gateway.metering.prices import CACHE
 
 REMEMBERED = 1024  # models' names
 
@@ -86,6 +87,10 @@ class Table:
     ) -> None:
         if not providers:
             raise ConfigError("llm.providers: at least one provider is needed")
+        if CACHE in providers:
+            raise ConfigError(
+                f"llm.providers: {CACHE} is who gives kept answers; name this provider otherwise"
+            )
         if not rules and len(providers) > 1:
             raise ConfigError("llm.models: with several providers, say which model goes where")
         self.providers = providers

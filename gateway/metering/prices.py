@@ -74,6 +74,8 @@ class Price(Struct, frozen=True):
 
 _KINDS = dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"))
 CEILING = Price(input=30.0, output=150.0)
+CACHE = "cache"  # the provider of answers that were paid for when they were first given
+_FREE = Price()
 
 
 class _Table(msgspec.Struct):
@@ -156,6 +158,8 @@ class Prices:
         return price
 
     def _find(self, provider: str, model: str) -> Price | None:
+        if provider == CACHE:
+            return _FREE
         for name in (f"{provider}/{model}", model):
             for pattern, price in self._own:
                 if pattern.match(name):

@@ -17,7 +17,7 @@ from gateway.limits.reservation import Held
 from gateway.limits.rules import Budget, Limit
 from gateway.limits.spend import SpendLimits
 from gateway.metering import truth
-from gateway.metering.prices import Price, Prices
+from gateway.metering.prices import CACHE, Price, Prices
 from gateway.metering.readers import Watcher
 from gateway.metering.usage import Usage
 from gateway.middleware.expressions import callable_of
@@ -141,6 +141,8 @@ class _Spent:
     def usage(self) -> Usage | None:
         """What to charge; None where nothing was used."""
         call, op = self._held.call, self._held.op
+        if call.provider == CACHE:
+            return None
         if call.usage is not None or op.kind != "llm" or not 200 <= self._answer.status < 400:
             return call.usage
         prompt = estimate.prompt(call.body or b"", call.upstream_model or op.model)

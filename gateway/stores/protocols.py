@@ -64,8 +64,18 @@ class Buckets(Protocol):
         """The entities in use, in an order of the store's own, after `after`, and the state of their limits (see `limits.bucket`)."""
 
 
+class Shelf(Protocol):
+    """What documents that may be lost need of a store."""
+
+    async def get(self, kind: str, key: str) -> Item | None: ...
+
+    async def put(
+        self, kind: str, key: str, value: Mapping[str, Any], *, expires: float | None = None
+    ) -> bool: ...
+
+
 class Documents(Protocol):
-    """Small JSON documents by kind and key: keys, kill switches, pins, budgets."""
+    """Small JSON documents by kind and key: keys, kill switches, pins, budgets, answers."""
 
     async def get(self, kind: str, key: str) -> Item | None: ...
 

@@ -32,6 +32,8 @@ _TABLES = (
     f"""CREATE TABLE IF NOT EXISTS records (at INTEGER, id TEXT, circumstance INTEGER, session TEXT, {_TOKENS}, usd REAL, own BLOB,
         PRIMARY KEY (at, id)) WITHOUT ROWID""",
 )
+# Written by those who look for documents past their time; a file of this schema may be older than it.
+_ENDING = "CREATE INDEX IF NOT EXISTS documents_by_end ON documents (expires) WHERE expires IS NOT NULL"
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -48,6 +50,7 @@ def create(connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         with connection:  # all of it, or nothing
             _upgrade(connection, _version(connection))
+    connection.execute(_ENDING)
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
 
 

@@ -20,9 +20,9 @@ from gateway.stores.protocols import Item, Take, Taken, Total
 from gateway.stores.writer import Writer
 
 T = TypeVar("T")
-PRUNED = 200  # records past their time that leave with a batch of new ones
+PRUNED = 200  # records past their time that leave with a batch of new ones, and documents with a new one
 PATIENCE = 2.0  # seconds
-SWEEP = 60.0  # seconds between two looks for buckets that may be forgotten, and for records past their time
+SWEEP = 60.0  # seconds between two looks for buckets that may be forgotten, and for what is past its time
 
 _state = msgspec.json.Decoder(dict[str, int | dict[str, int]])
 
@@ -53,7 +53,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the SQLite store {path}: {error}") from error
         self.closing = Closing(self._beside, self._writer.do, retention=retention, clock=clock)
-        self._sweep_at = self._prune_at = 0.0
+        self._sweep_at = self._prune_at = self._expire_at = 0.0
         self._known: lines.Known = {}
 
     async def take(self, entity: str, takes: Sequence[Take]) -> Taken:
@@ -125,9 +125,20 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
                 (kind, key, text, version + 1, expires),
             )
+            self._expire(connection, self._clock())
             return True
 
         return await self._writer.do(work)
+
+    def _expire(self, connection: sqlite3.Connection, now: float) -> None:
+        if now < self._expire_at:
+            return
+        gone = connection.execute(
+            "DELETE FROM documents WHERE (kind, key) IN (SELECT kind, key FROM documents WHERE expires <= ? LIMIT ?)",
+            (now, PRUNED),
+        ).rowcount
+        if gone < PRUNED:
+            self._expire_at = now + SWEEP
 
     async def delete(self, kind: str, key: str) -> None:
         def work(connection: sqlite3.Connection) -> None:

@@ -119,6 +119,8 @@ class Metrics:
                                     "policy", "action", "rule")  # fmt: skip
         self.store_errors = new.counter("gateway_store_errors_total", "The store failed; what was decided without it.",
                                         "verb", "verdict")  # fmt: skip
+        self.cache = new.counter("gateway_cache_lookups_total", "Questions whose answer was looked for among those kept.",
+                                 "result")  # fmt: skip
         self.warnings = new.counter("gateway_budget_warnings_total", "Callers who came near the end of a budget.",
                                     "budget")  # fmt: skip
         self.dropped = new.counter("gateway_telemetry_dropped_total", "Spans, audit lines and bodies given up.",
@@ -140,15 +142,33 @@ class Metrics:
 
     def watch_limits(self, counters: Mapping[str, int]) -> None:
         """Show what a limiter counts: the store's failures, what was decided without it, and budgets near their end."""
+
+        def grew(name: str, by: int) -> None:
+            if name.startswith("warned:"):
+                self.warnings.add((name.removeprefix("warned:"),), by)
+            elif name in LIMITER:
+                self.store_errors.add(LIMITER[name], by)
+
+        self._watch(counters, grew)
+
+    def watch_cache(self, counters: Mapping[str, int]) -> None:
+        """Show what a cache of answers counts: hits and misses, and the store's failures."""
+
+        def grew(name: str, by: int) -> None:
+            if name in ("hit", "miss"):
+                self.cache.add((name,), by)
+            else:
+                self.store_errors.add((name, "error"), by)
+
+        self._watch(counters, grew)
+
+    def _watch(self, counters: Mapping[str, int], grew: Callable[[str, int], None]) -> None:
         last: dict[str, int] = {}
 
         def take_over() -> None:
             for name, count in list(counters.items()):
-                grown, last[name] = count - last.get(name, 0), count
-                if name.startswith("warned:"):
-                    self.warnings.add((name.removeprefix("warned:"),), grown)
-                elif name in LIMITER:
-                    self.store_errors.add(LIMITER[name], grown)
+                by, last[name] = count - last.get(name, 0), count
+                grew(name, by)
 
         self.registry.before.append(take_over)
 

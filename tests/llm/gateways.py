@@ -10,6 +10,7 @@ from typing import Any
 from gateway.call import Call
 from gateway.compose import Route, compose
 from gateway.llm.app import LLMApp
+from gateway.llm.cache import Cache
 from gateway.llm.providers import Provider
 from gateway.llm.retry import Health
 from gateway.llm.routes import ModelRule
@@ -73,6 +74,7 @@ async def gateway(
     models: Sequence[ModelRule] = (),
     clock: Callable[[], float] = lambda: 0.0,
     silence: float = 12.0,
+    cache: Cache | None = None,
     **options: Any,
 ) -> AsyncIterator[Gateway]:
     """One provider for each script, named `one`, `two`, …; the pauses between attempts are noted, not made."""
@@ -97,7 +99,9 @@ async def gateway(
             for name, up, wire in zip(names, ups, wires, strict=False)
         }
         asker = Asker(pool, sleep=sleep, draw=lambda: 0.5, health=Health(clock))
-        app = LLMApp(providers=providers, models=models, client=pool, upstream=asker, silence=silence)
+        app = LLMApp(
+            providers=providers, models=models, client=pool, upstream=asker, silence=silence, cache=cache
+        )
         drive = Driver(
             Checked(compose([Route("/", app), Route("/gemini", app)], observers=[seen], phases=True))
         )
@@ -105,6 +109,8 @@ async def gateway(
             yield Gateway(app, drive, seen, ups, slept)
         finally:
             await pool.close()
+            if cache is not None:
+                await cache.close()
 
 
 def sse(*events: str) -> bytes:

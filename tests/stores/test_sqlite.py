@@ -415,3 +415,24 @@ async def test_a_time_far_beyond_all_calendars_has_no_records(store: Store) -> N
     await store.append([FULL])
     assert await store.records(since=1e14, until=2e14) == []
     assert await store.usage(since=1e14, until=1e14 + 60) == []
+
+
+async def test_documents_past_their_time_leave_the_file_when_others_come(
+    store: Store, clock: Clock, tmp_path: Path
+) -> None:
+    for n in range(250):
+        await store.put("answer", f"{n:03}", {"n": n}, expires=NOON + 10)
+    await store.put("kill", "user:ann", {"reason": "test"})
+    left = sqlite3.connect(tmp_path / "gateway.db")
+    counts = []
+    for seconds in (61, 0, 0):
+        clock.now += seconds
+        await store.put("answer", "new", {}, expires=NOON + 3600)
+        counts += left.execute("SELECT COUNT(*) FROM documents").fetchone()
+    assert counts == [52, 2, 2]
+    assert await store.get("kill", "user:ann") is not None
+    plan = left.execute(
+        "EXPLAIN QUERY PLAN SELECT kind, key FROM documents WHERE expires <= 1 LIMIT 1"
+    ).fetchall()
+    assert "documents_by_end" in plan[0][3]
+    left.close()

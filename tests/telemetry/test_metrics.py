@@ -170,6 +170,16 @@ def test_a_limiters_counters_and_a_queues_losses_are_taken_over_at_a_scrape() ->
     assert value(counted, "gateway_telemetry_dropped_total", signal="traces") == 1
 
 
+def test_the_counters_of_a_cache_are_taken_over_at_a_scrape() -> None:
+    counted, counters = metrics(), Counter({"hit": 2, "miss": 3, "get": 1})
+    counted.watch_cache(counters)
+    assert value(counted, "gateway_cache_lookups_total", result="hit") == 2
+    counters["hit"] += 1
+    assert value(counted, "gateway_cache_lookups_total", result="hit") == 3
+    assert value(counted, "gateway_cache_lookups_total", result="miss") == 3
+    assert value(counted, "gateway_store_errors_total", verb="get", verdict="error") == 1
+
+
 def test_hostile_label_values_cannot_forge_a_sample() -> None:
     counted = metrics()
     hostile = 'x"} 1\ngateway_requests_total{route="forged'
