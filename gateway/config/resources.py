@@ -110,12 +110,14 @@ class Resources:
         return self.once("limiter", [self._store_url, section, policies.get("usage")], make)
 
     def cache(self, section: Section) -> Cache:
-        """One for the same words wherever they stand: its keys tell routes apart. A memory that is for everything else would
-        have no bound, so there the cache has its own."""
+        """One for the same words wherever they stand: its keys tell routes apart. The memory for everything else has no bound;
+        answers have one of their own there."""
         from gateway.llm.cache import Cache
+        from gateway.stores.bounded import BoundedDocuments
 
         def make() -> Cache:
-            store = None if self._store_url == "memory:" else self.store
+            in_memory = self._store_url == "memory:"
+            store = self.once("answers", None, BoundedDocuments) if in_memory else self.store
             return Cache(store=store, at_once=self.serverless, **section)
 
         return self.once("cache", [self._store_url, section], make)

@@ -69,7 +69,7 @@ class Cache:
     """`LLMApp(providers=…, cache=Cache(ttl=3600, store=open_store("sqlite:///gateway.db")))`
 
     `scope` says whom an answer is kept for: the one who got it, everybody with the same groups, or everybody on the route.
-    Without a `store` answers are kept in this process, up to 64 MB. `at_once` writes before the request ends.
+    Without a `store` answers are kept in this process, in `BoundedDocuments` of its own. `at_once` writes before the request ends.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ def _key(inquiry: Inquiry, candidates: Sequence[Candidate], whose: Sequence[str]
         passing.telling(inquiry.head.pairs, passthrough=any(each.provider.passthrough for each in candidates)),
         sorted(map(_served, candidates)),
     )  # fmt: skip
-    digest = hashlib.sha256(msgspec.msgpack.encode(asked))  # which says itself where it ends
+    digest = hashlib.sha256(ascii(asked).encode())  # which says itself where it ends
     digest.update(inquiry.body)
     return digest.hexdigest()
 

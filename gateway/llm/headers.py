@@ -29,7 +29,7 @@ _NO_SECRET = frozenset((b"idempotency-key",))
 
 _RESPONSE = _HOP | frozenset(
     b"date server set-cookie strict-transport-security alt-svc anthropic-organization-id openai-organization openai-project"
-    b" x-gateway-call".split()
+    b" x-gateway-call x-gateway-cache".split()
 )
 _RESPONSE_LIKE = re.compile(rb"cf-|access-control-|proxy-")
 _LIMITS = re.compile(rb"(?:anthropic|x)-ratelimit-")

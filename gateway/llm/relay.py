@@ -89,7 +89,7 @@ class Relay(Struct, eq=False):
         call = self._call
         call.provider, call.upstream_model = CACHE, model
         call.first_byte = time.perf_counter_ns()
-        self._reported, self._final = usage, True
+        self._reported = usage
         await self.start(200, head)
         await self.body(body, more=False)
 
@@ -309,6 +309,9 @@ class Relay(Struct, eq=False):
         whole = b"".join(self._parts)
         if b'"tool_use"' in whole:
             call.tool_uses = [found.decode() for found in _TOOL_USE.findall(whole)[:TOOL_USES]]
+        if call.provider == CACHE:  # judged when it was first given
+            call.usage = self._reported
+            return
         if call.refusal is not None and self._reported is None and not readers.written(whole):
             return  # nothing was done
         call.usage = truth.settled(

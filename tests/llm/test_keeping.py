@@ -189,6 +189,7 @@ async def test_with_the_callers_own_credential_the_answer_is_of_that_credential(
         ("principal", [("", ""), ("", "")], ["", ""]),
         ("group", [("", ""), ("", "")], ["", ""]),
         ("route", [("ann", "eng"), ("", "")], ["miss", "hit"]),
+        ("group", [("ann", "\ud800"), ("bob", "\ud800")], ["miss", "hit"]),
     ],
 )  # fmt: skip
 async def test_an_answer_is_for_its_scope_only(
@@ -484,3 +485,12 @@ def test_no_time_is_no_cache_and_no_provider_is_called_cache() -> None:
         Cache(ttl=0)
     with pytest.raises(ConfigError, match="name this provider otherwise"):
         LLMApp(providers={"cache": provider("cache", "http://p.invalid")})
+
+
+async def test_whether_another_gateway_behind_this_one_had_it_is_not_said() -> None:
+    behind = repeat(answer(MESSAGE, headers=JSON + b"x-gateway-cache: hit\r\n"))
+    cache = shared()
+    async with gateway(behind, cache=cache) as gw:
+        reply = await gw.drive.post("/v1/messages", REQUEST, headers=ANTHROPIC)
+        said = [value for name, value in reply.messages[0]["headers"] if name == b"x-gateway-cache"]
+        assert said == [b"miss"]
