@@ -231,17 +231,22 @@ async def test_drawn_by_lot_either_answers_for_both() -> None:
 
 
 async def test_a_client_may_ask_anew_or_for_nothing_to_be_kept() -> None:
-    cache = shared()
-    async with gateway(each(answer(MESSAGE, headers=JSON), answer(MESSAGE.replace(b"hello", b"again"), headers=JSON)),
-                       cache=cache) as gw:  # fmt: skip
-        ask = Asker(gw, cache)
-        assert (await ask(cache_control="no-store"))[1] == ""
-        assert (await ask())[1] == "miss"
-        anew, said = await ask(cache_control="max-age=0, No-Cache")
-        assert (said, b"again" in anew.body) == ("miss", True)
-        assert (await ask())[0].body == anew.body
-        assert (await ask(cache_control="no-store"))[1] == ""
-        assert ask.asked == 4
+    first, second, third = (MESSAGE.replace(b"hello", word) for word in (b"one", b"two", b"three"))
+    store = MemoryStore()
+    cache = shared(store=store)
+    script = each(*(answer(said, headers=JSON) for said in (first, second, third, MESSAGE)))
+    async with gateway(script, cache=cache) as gw:
+        ask, told = Asker(gw, cache), []
+        for wish in ("no-store", "", "max-age=0, No-Cache", "", "no-store"):
+            reply, said = await ask(cache_control=wish) if wish else await ask()
+            told.append((reply.body, said, len(await store.list(KIND))))
+        assert told == [
+            (first, "", 0),
+            (second, "miss", 1),
+            (third, "miss", 1),
+            (third, "hit", 1),
+            (MESSAGE, "", 1),
+        ]
 
 
 BROKEN = b'{"type":"error","error":{"type":"api_error","message":"no"}}'
@@ -282,6 +287,15 @@ async def test_only_whole_answers_are_kept(path: str, body: Any, script: Script)
             await cache.close()
         assert cache.counters == {"miss": 2}
         assert await store.list(KIND) == []
+
+
+async def test_a_success_of_another_kind_is_not_kept() -> None:
+    cache = shared()
+    async with gateway(
+        repeat(answer(MESSAGE, status=b"206 Partial Content", headers=JSON)), cache=cache
+    ) as gw:
+        ask = Asker(gw, cache)
+        assert [(await ask())[1] for _ in range(2)] == ["miss", "miss"]
 
 
 async def test_an_answer_whose_client_left_is_not_kept() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import pytest
 
 from gateway.errors import ConfigError
+from gateway.llm.cache import KIND, PACKED
 from gateway.metering.record import Record
 from gateway.metering.usage import Usage
 from gateway.stores import rows
@@ -202,6 +203,14 @@ async def test_a_document_is_replaced_only_if_the_expected_version_stands(store:
 async def test_of_a_hundred_that_expect_one_version_one_succeeds(store: Store) -> None:
     answers = await asyncio.gather(*(store.put("pins", "p", {"n": n}, expect=0) for n in range(100)))
     assert answers.count(True) == 1
+
+
+async def test_a_document_as_large_as_the_largest_kept_answer_comes_back(store: Store) -> None:
+    body = "x" * (PACKED * 4 // 3 + 4)
+    await store.put(KIND, "a" * 64, {"body": body}, expires=NOON + 10)
+    found = await store.get(KIND, "a" * 64)
+    assert found is not None
+    assert found.value == {"body": body}
 
 
 async def test_a_document_ends_when_it_expires(store: Store, clock: Clock) -> None:
