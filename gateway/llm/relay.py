@@ -51,7 +51,7 @@ class Relay(Struct, eq=False):
     started: bool = False
     abandoned: bool = False  # the client left, or the call was stopped
     key: str = ""
-    _head: Headers = []
+    _head: Headers = []  # of an answer that may be kept
     _media: bytes = b""
     _size: int = 0
     _status: int = 0
@@ -66,8 +66,8 @@ class Relay(Struct, eq=False):
 
     def start(self, status: int, headers: Headers) -> Awaitable[None]:
         if self.key:
-            headers = [*headers, _MISS]
-        self._status, self._head = status, headers
+            headers = self._head = [*headers, _MISS]
+        self._status = status
         self._media = dict(headers).get(b"content-type", b"").partition(b";")[0].strip()
         self.started = True
         return self._send({"type": "http.response.start", "status": status, "headers": headers})
