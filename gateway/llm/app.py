@@ -50,8 +50,8 @@ class LLMApp:
                                                       dialects=("anthropic",), signer=KeySigner("x-api-key", key))})
 
     `models` are the rules that say which provider serves which model, needed where there are several; `client` is the
-    upstream client (`Pool()`); a translated stream gets a ping after `silence`; `cache` gives answers again. Errors are raised: put `AccessMiddleware`
-    around it.
+    upstream client (`Pool()`); a translated stream gets a ping after `silence`; `cache` gives answers again. Errors are
+    raised: put `AccessMiddleware` around it.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ _TABLES = (
     f"""CREATE TABLE IF NOT EXISTS records (at INTEGER, id TEXT, circumstance INTEGER, session TEXT, {_TOKENS}, usd REAL, own BLOB,
         PRIMARY KEY (at, id)) WITHOUT ROWID""",
 )
-# Written by those who look for documents past their time; a file of this schema may be older than it.
+# To find documents past their time; a file of this schema may be older than it.
 _ENDING = "CREATE INDEX IF NOT EXISTS documents_by_end ON documents (expires) WHERE expires IS NOT NULL"
 
 
