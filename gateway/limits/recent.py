@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
-MOST = 8192  # texts of a generation: some 6 MB of what estimates remember
+MOST = 8192  # texts of a generation: some 4 MB of what estimates remember
 
 
 class Recent(Generic[V]):

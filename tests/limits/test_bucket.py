@@ -40,6 +40,13 @@ def run(take: Take, arriving: list[Arrival], skew: int = 0) -> list[tuple[int, f
     return seen
 
 
+@given(rates, bursts, costs | st.floats(-1000, 0), st.sampled_from([0.0, 1.8e9]))
+def test_a_take_at_another_cost_is_as_if_made_for_it(
+    rate: float, burst: float, cost: float, since: float
+) -> None:
+    assert Take("l", rate, burst, 1, since).at(cost) == Take("l", rate, burst, cost, since)
+
+
 @given(rates, bursts, arrivals, skews)
 def test_never_more_than_the_burst_or_the_largest_cost_plus_the_rate(
     rate: float, burst: float, arriving: list[Arrival], skew: int
