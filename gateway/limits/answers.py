@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.known import Known
+from gateway.limits.bucket import Taken
 from gateway.limits.demand import Rule, Share
 from gateway.refusals import Refusal
 
@@ -30,6 +31,15 @@ _NAMES = {
 UPSTREAMS: Known[bytes, bool] = Known(
     lambda name: name.startswith((b"anthropic-ratelimit-", b"x-ratelimit-"))
 )
+
+
+def denied(shares: Sequence[Share], taken: Taken) -> Share:
+    """The limit to name: of several budgets that are spent, the one that resets last."""
+    denied = next(share for share in shares if share.limit == taken.denied)
+    if denied.rule.per is None:
+        return denied
+    spent = (share for share in shares if share.rule.per and taken.remaining[share.limit] < share.cost)
+    return max((denied, *spent), key=lambda share: share.resets)
 
 
 def refusal(share: Share, retry_after: float, now: float) -> Refusal:

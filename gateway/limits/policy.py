@@ -147,7 +147,7 @@ class RateLimiter:
             held.parts.append(part)
 
     def _deny(self, call: Call, shares: Sequence[Share], taken: Taken) -> None:
-        self._refuse(call, answers.refusal(_denied(shares, taken), taken.retry_after, self.now()))
+        self._refuse(call, answers.refusal(answers.denied(shares, taken), taken.retry_after, self.now()))
 
     def _open(self, call: Call, shares: Sequence[Share]) -> list[Share]:
         """The shares that a local bucket may stand in for. Raises Refused for those that fail closed."""
@@ -307,12 +307,3 @@ class RateLimiter:
             if len(self._routes) >= WARNED:
                 self._routes.clear()
             self._routes[op.model] = (call.provider, call.upstream_model)
-
-
-def _denied(shares: Sequence[Share], taken: Taken) -> Share:
-    """The limit to name: of several budgets that are spent, the one that resets last."""
-    denied = next(share for share in shares if share.limit == taken.denied)
-    if denied.rule.per is None:
-        return denied
-    spent = (share for share in shares if share.rule.per and taken.remaining[share.limit] < share.cost)
-    return max((denied, *spent), key=lambda share: share.resets)
