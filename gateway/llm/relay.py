@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -17,14 +17,14 @@ from gateway.errors import UpstreamError
 from gateway.limits import estimate
 from gateway.llm import headers as passing
 from gateway.llm import reading
-from gateway.llm.dialects import failures
 from gateway.llm.dialects import usage as figures
 from gateway.llm.dialects.composer import CUT
-from gateway.llm.dialects.protocol import Event, Json, Request, StreamWriter, Watcher
+from gateway.llm.dialects.protocol import Json, Request, Watcher
 from gateway.llm.encoding import inflater, plain
 from gateway.llm.inquiry import Inquiry
 from gateway.llm.pouring import Pouring
-from gateway.llm.pulse import SILENCE, Pulse
+from gateway.llm.pulse import SILENCE
+from gateway.llm.retelling import Retelling
 from gateway.llm.upstream import Answer
 from gateway.llm.watch import Watch
 from gateway.metering import readers, truth
@@ -59,8 +59,7 @@ class Relay(Struct, eq=False):
     _reported: Usage | None = None
     _final: bool = False  # whether the provider's last word on usage was heard
     _watch: Watch | None = None  # of a stream that passes untouched
-    _writer: StreamWriter | None = None  # of a translated stream
-    _pulse: Pulse | None = None  # likewise
+    _retelling: Retelling | None = None  # of a translated stream
     _tail: bytes = b""  # the latest bytes that the client was sent
     _parts: list[bytes] = []  # all of them, to be looked at if the figures are in doubt
 
@@ -200,76 +199,19 @@ class Relay(Struct, eq=False):
         await self.start(200, head)
         await self.body(data, more=False)
 
-    def expect(self) -> StreamWriter:
-        """A translated stream is to come. From now on the client gets a ping in every silence; the first one brings the
-        head, and from then on a failure is an event."""
-        if self._writer is None:
-            self._writer = self._inquiry.inbound.writer(self._inquiry.request)
-            if self._writer.ping():
-                self._pulse = Pulse(self._ping, self._silence)
-        return self._writer
-
-    async def _ping(self) -> None:
-        writer = self.expect()
-        await self._begin(writer)
-        await self.body(writer.ping(), more=True)
-
-    async def _begin(self, writer: StreamWriter) -> None:
-        if not self.started:
-            head = [
-                (b"content-type", writer.media.encode()),
-                (b"cache-control", b"no-cache"),
-                (b"request-id", self._call.id.encode()),
-            ]
-            await self.start(200, head)
+    def expect(self) -> Retelling:
+        """A stream in the client's dialect is to come."""
+        if self._retelling is None:
+            self._retelling = Retelling(self._inquiry, self, self._silence)
+        return self._retelling
 
     async def events(self, answer: Answer) -> None:
-        """A stream in the client's dialect."""
-        reader, response = answer.opening.reader, answer.response
-        assert reader is not None
-        writer, pulse = self.expect(), self._pulse
-        if pulse is not None:
-            await pulse.pause()
-        await self._begin(writer)
-        hear = self._inquiry.memory().listen().hear if answer.prepared.dialect == "gemini" else None
-        tally: Json = {}
+        retelling = self.expect()
         try:
-            events: Sequence[Event] = answer.opening.events
-            chunk = b"."
-            while True:
-                out = reading.told(writer, events)
-                if out:
-                    await self.body(out, more=True)
-                    if pulse is not None:
-                        pulse.beat()
-                self._tally(events, tally)
-                if hear is not None:
-                    for event in events:
-                        hear(event)
-                if not chunk or any(event["type"] == "error" for event in events):
-                    break
-                chunk = await response.chunk()
-                events = reading.events(reader, chunk)
+            await retelling.tell(answer)
         finally:
-            self._silent()
-            self._reported = figures.billed(tally)
+            self._reported, self._final = retelling.usage, retelling.final
         await self.body(b"", more=False)
-
-    def _tally(self, events: Sequence[Event], tally: Json) -> None:
-        for event in events:
-            kind = event["type"]
-            if kind == "message_start":
-                tally.update(event["message"].get("usage") or {})
-            elif kind == "message_delta":
-                tally.update(figures.merge(tally, event.get("usage")))
-                self._final = True
-            elif kind == "error":
-                info = failures.of_event(event)
-                self._call.refusal = Refusal(info.status, info.type, info.message)
-
-    def _silent(self) -> None:
-        if self._pulse is not None:
-            self._pulse.stop()
 
     # -- when it goes wrong
 
@@ -281,12 +223,13 @@ class Relay(Struct, eq=False):
     async def failed(self, refusal: Refusal) -> bool:
         """Tell the client in its own dialect that the stream broke. False where only a broken connection can tell."""
         self._call.refusal = refusal
-        self._silent()
+        if self._retelling is not None:
+            self._retelling.silent()
         if self._media != _SSE:
             return False
-        writer = self._writer or self._inquiry.inbound.writer(
-            Request(hub={}, model=self._inquiry.op.model, stream=True)
-        )
+        inquiry, retelling = self._inquiry, self._retelling
+        unread = Request(hub={}, model=inquiry.op.model, stream=True)
+        writer = inquiry.inbound.writer(unread) if retelling is None else retelling.writer
         error = {"type": refusal.kind, "message": refusal.message}
         data = writer.write({"type": "error", "error": error, "status": refusal.status})
         whole = not self._tail or self._tail.endswith((b"\n\n", b"\n\r\n"))
@@ -295,14 +238,15 @@ class Relay(Struct, eq=False):
 
     def settle(self) -> None:
         """Whatever happened: what was consumed, as far as it is known."""
-        self._silent()
+        if self._retelling is not None:
+            self._retelling.silent()
+            self._retelling = None  # it holds this relay: a ring would be left to the collector
         call, op = self._call, self._inquiry.op
         if not (self.started and op.charged and self._status < 400):
             if self.abandoned and self._inquiry.asked and op.charged:
                 prompt = estimate.prompt(self._inquiry.body, call.upstream_model, provider=call.provider)
-                call.usage = Usage(
-                    input=prompt, estimated=True
-                )  # it is billed: nobody can take a question back
+                # It is billed: nobody can take a question back.
+                call.usage = Usage(input=prompt, estimated=True)
             return
         if self._watch is not None:
             self._noted(self._watch.look())
