@@ -68,6 +68,7 @@ class Cycle(Struct, eq=False):
     response_started: bool = False
     response_complete: bool = False
     _chunked: bool = False
+    _endless: bool = False  # HTTP/1.0 knows no chunks: the connection's end is the body's
     _left: int = 0  # bytes that the answer still owes
     _head: bytes = b""  # waits for what is written next
     _event: asyncio.Event | None = None
@@ -190,9 +191,12 @@ class Cycle(Struct, eq=False):
         if length is not None:
             self._left = int(length)
         elif self.scope["method"] != "HEAD" and status not in _BODYLESS:
-            self._chunked = True
-            if b"transfer-encoding" not in named:
-                headers.append((b"transfer-encoding", b"chunked"))
+            if self.scope["http_version"] == "1.0":
+                self._endless = True
+            else:
+                self._chunked = True
+                if b"transfer-encoding" not in named:
+                    headers.append((b"transfer-encoding", b"chunked"))
         if b"close" in named.get(b"connection", b"").lower():
             self.keep_alive = False
         elif not self.keep_alive:
@@ -207,6 +211,8 @@ class Cycle(Struct, eq=False):
         elif self._chunked:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             self._write(chunk if more else chunk + b"0\r\n\r\n")
+        elif self._endless:
+            self._write(body)
         else:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):

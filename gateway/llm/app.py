@@ -50,8 +50,7 @@ class LLMApp:
                                                       dialects=("anthropic",), signer=KeySigner("x-api-key", key))})
 
     `models` are the rules that say which provider serves which model, needed where there are several; `client` is the
-    upstream client (`Pool()`); a translated stream gets a ping after `silence`; `cache` gives answers again. Errors are
-    raised: put `AccessMiddleware` around it.
+    upstream client (`Pool()`); a translated stream gets a ping after `silence`; `cache` gives answers again.
     """
 
     def __init__(
@@ -78,7 +77,10 @@ class LLMApp:
         endpoint = call.endpoint
         if endpoint is None or method != "POST" or endpoint.method in _LISTS:
             return await self._without_model(call, method, send)
-        op = call.operation or await operations.of(call, scope, receive)
+        try:
+            op = call.operation or await operations.of(call, scope, receive)
+        except BadRequest as error:
+            return await refusals.send_refusal(call, _refusal(error), send)
         query = passing.query(scope["query_string"]) if scope.get("query_string") else ""
         head, changing = call.shown(scope["headers"])
         inquiry = Inquiry(call, op, endpoint, call.body or b"", head, changing, query, self._recalled)
@@ -95,11 +97,9 @@ class LLMApp:
             raise
         except (UpstreamError, Refused, BadRequest) as error:
             relay.abandoned = call.stopped is not None
-            if isinstance(error, AnswerFailed) and not relay.started:
-                raise Refused(_refusal(error)) from error
             refusal = _refusal(error)
-            if not (relay.started and await relay.failed(refusal)):
-                raise
+            if not await relay.refuse(refusal):
+                raise  # only a broken connection tells the client
             if refusal.status >= 500:  # the client heard it in plain words; all of it is for the log
                 log.error("%s %s: %s", call.id, call.path, error)
         finally:

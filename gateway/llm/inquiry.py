@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.call import Call, Operation
 from gateway.endpoints import Endpoint
-from gateway.errors import BadRequest
+from gateway.errors import UNREADABLE, BadRequest
 from gateway.heads import Head, Pair
 from gateway.known import LONGEST
 from gateway.limits import estimate
@@ -78,7 +78,7 @@ class Inquiry(msgspec.Struct):
         if self._request is None:
             try:
                 whole = _decode(self.body)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 raise BadRequest(f"the request body is not valid JSON: {error}") from None
             target = Target(self.op.model, self.op.stream, self.counts, _pairs(self.query))
             self._request = self.inbound.read_request(whole, target)

@@ -215,13 +215,17 @@ class Relay(Struct, eq=False):
 
     # -- when it goes wrong
 
-    async def refuse(self, refusal: Refusal) -> None:
-        """Instead of an answer: as a status where the client has none yet."""
-        if not (self.started and await self.failed(refusal)):
-            await refusals.send_refusal(self._call, refusal, self._send)
+    async def refuse(self, refusal: Refusal) -> bool:
+        """Instead of an answer, or of its rest. False where only a broken connection can tell."""
+        if self.started:
+            return await self._failed(refusal)
+        if self._retelling is not None:
+            self._retelling.silent()
+        await refusals.send_refusal(self._call, refusal, self._send)
+        return True
 
-    async def failed(self, refusal: Refusal) -> bool:
-        """Tell the client in its own dialect that the stream broke. False where only a broken connection can tell."""
+    async def _failed(self, refusal: Refusal) -> bool:
+        """Tell the client in its own dialect that the stream broke."""
         self._call.refusal = refusal
         if self._retelling is not None:
             self._retelling.silent()

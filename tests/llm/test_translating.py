@@ -24,6 +24,7 @@ from tests.dialects import (
 from tests.dialects.conversations import SCHEMA
 from tests.dialects.test_openai_responses_requests import CODEX
 from tests.dialects.words import ANSWERS, STREAMS, plain
+from tests.driver import Driver
 from tests.llm.gateways import MESSAGE, gateway
 from tests.llm.scripted import driver, scripted, streamed, whole
 from tests.net.upstream import answer, repeat
@@ -270,3 +271,11 @@ async def test_a_chat_body_may_hold_tools_in_the_form_of_responses() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": CURSOR["tools"]}
     assert (await driver(app).post("/v1/chat/completions", body)).status == 200
     assert [tool["name"] for tool in json.loads(upstream.asked[0])["tools"]] == ["get", "ApplyPatch"]
+
+
+@pytest.mark.parametrize("client", ["openai-chat", "openai-responses"])
+async def test_words_that_are_no_utf8_are_the_clients_mistake(client: str) -> None:
+    app, _ = scripted("gemini")
+    body = b'{"model":"m","max_tokens":5,"input":"\xff","messages":[{"role":"user","content":"\xff"}]}'
+    refused = await Driver(app).post(ASKED[client], body)
+    assert (refused.status, refused.json["error"]["type"]) == (400, "invalid_request_error")

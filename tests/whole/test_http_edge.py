@@ -140,3 +140,19 @@ async def test_row_18_a_body_that_comes_in_pieces_has_its_time() -> None:
             await asyncio.wait({answer}, timeout=0.02)
             writer.write(b"x")
         assert (await asyncio.wait_for(answer, 10)).endswith(b"30")
+
+
+@pytest.mark.parametrize("stream", [b"true", b"false"])
+async def test_a_client_of_http_1_0_gets_no_chunks_and_the_end_of_the_connection(
+    gateway: Whole, stream: bytes
+) -> None:
+    host, port = gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = BODY.replace(b'"max', b'"stream": %b, "max' % stream)
+    head = b"POST /v1/messages HTTP/1.0\r\nhost: x\r\nx-api-key: %b\r\ncontent-length: %d\r\n\r\n"
+    writer.write(head % (gateway.key.encode(), len(body)) + body)
+    head, _, said = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+    writer.close()
+    assert b"chunked" not in head
+    assert said.startswith(b"event: message_start\n" if stream == b"true" else b'{"id":')
+    assert said.endswith(b"\n\n" if stream == b"true" else b"}}")
