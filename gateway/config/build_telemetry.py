@@ -76,7 +76,10 @@ def _metrics(section: Section, file: Section, resources: Resources) -> tuple[Obs
 def _watched(metrics: Any, queues: Mapping[str, Any], file: Section, resources: Resources) -> None:
     """What limiters and queues count by themselves is shown as well; each is watched once, however often a file is read."""
     for route in file["routes"]:
-        limiter = resources.limiter({**(file.get("policies") or {}), **(route.get("policies") or {})})
+        policies = {**(file.get("policies") or {}), **(route.get("policies") or {})}
+        meter = resources.meter(policies.get("usage") or {})
+        resources.once("watched", [id(metrics), id(meter)], partial(metrics.watch_drops, "ledger", meter))
+        limiter = resources.limiter(policies)
         if limiter is not None:
             resources.once(
                 "watched", [id(metrics), id(limiter)], partial(metrics.watch_limits, limiter.counters)

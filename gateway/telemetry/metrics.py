@@ -25,6 +25,7 @@ LIMITER = {
     "failed_open": ("take", "open"), "failed_closed": ("take", "closed"),
 }  # fmt: skip
 TOKEN_TYPES = ("input", "output", "input_cache_read", "input_cache_write")
+FAILED = frozenset(("timeout", "upstream_error"))  # whatever status the client was sent
 TOGETHER = 256  # calls of one route, kind and status; then all that wait are counted
 # Of a call: seconds, the gateway's own, bytes received and sent; of a model call: tokens in, out, read from and written to a
 # cache, dollars, whether a price was known, seconds to the first byte and in all; of a tool's: seconds. Then trace and time.
@@ -95,6 +96,8 @@ class Metrics:
                                     "provider", "model")  # fmt: skip
         self.losses = new.counter("gateway_translation_losses_total", "Fields that a translation left out.",
                                   "from", "to", "field")  # fmt: skip
+        self.failures = new.counter("gateway_provider_failures_total", "Model calls that a provider failed, begun streams too.",
+                                    "provider", "outcome")  # fmt: skip
         self.disowned = new.counter("gateway_credential_refusals_total", "Providers that refused the gateway's credential.",
                                     "provider")  # fmt: skip
         self.first_token = new.histogram("gen_ai_server_time_to_first_token_seconds", "Until the model's first byte.",
@@ -123,7 +126,7 @@ class Metrics:
                                  "result")  # fmt: skip
         self.warnings = new.counter("gateway_budget_warnings_total", "Callers who came near the end of a budget.",
                                     "budget")  # fmt: skip
-        self.dropped = new.counter("gateway_telemetry_dropped_total", "Spans, audit lines and bodies given up.",
+        self.dropped = new.counter("gateway_telemetry_dropped_total", "What was given up of spans, audit lines, bodies, and the ledger.",
                                    "signal")  # fmt: skip
 
     def _second_names(self, prefix: str) -> None:
@@ -173,8 +176,15 @@ class Metrics:
         self.registry.before.append(take_over)
 
     def watch_drops(self, signal: str, queue: Dropping) -> None:
-        """Show what a queue of telemetry had to give up."""
-        self.registry.before.append(lambda: self.dropped.set((signal,), queue.dropped))
+        """Show what a queue had to give up; several of one signal are added up."""
+        last = 0
+
+        def take_over() -> None:
+            nonlocal last
+            grown, last = queue.dropped - last, queue.dropped
+            self.dropped.add((signal,), grown)
+
+        self.registry.before.append(take_over)
 
     def finished(self, call: Call) -> None:
         now, started, body = self._now(), call.started, call.body
@@ -197,6 +207,8 @@ class Metrics:
         labels = tuple([record.labels.get(name, "unknown") for name in self._custom]) if self._custom else ()
         if record.outcome == "refused":
             self._refused(record, call)
+        elif record.outcome in FAILED and record.provider:
+            self.failures.add((record.provider, record.outcome))
         if record.kind == "mcp" and record.tool:
             # A name that no server has is the caller's invention, and must not become a series.
             tool = (record.server, record.tool) if record.server else ("unknown", "unknown")

@@ -161,13 +161,22 @@ def test_a_limiters_counters_and_a_queues_losses_are_taken_over_at_a_scrape() ->
     counted.watch_limits(Counter({"store_errors": 5}))
     queue: Background[int] = Background(lambda batch: None, name="test", size=0)
     counted.watch_drops("traces", queue)
+    counted.watch_drops("traces", queue)
     queue.put(1)
     assert value(counted, "gateway_store_errors_total", verb="take", verdict="error") == 7
     counters["store_errors"] += 1
     assert value(counted, "gateway_store_errors_total", verb="take", verdict="error") == 8
     assert value(counted, "gateway_store_errors_total", verb="take", verdict="open") == 1
     assert value(counted, "gateway_budget_warnings_total", budget="100 usd a day") == 1
-    assert value(counted, "gateway_telemetry_dropped_total", signal="traces") == 1
+    assert value(counted, "gateway_telemetry_dropped_total", signal="traces") == 2
+
+
+def test_a_provider_that_fails_is_counted_though_its_stream_had_begun() -> None:
+    counted = metrics()
+    for outcome in ("ok", "timeout", "client_gone"):
+        counted.finished(call(replace(MODEL, outcome=outcome), status=200))
+    assert value(counted, "gateway_requests_total", status="200") == 3
+    assert value(counted, "gateway_provider_failures_total", provider="anthropic", outcome="timeout") == 1
 
 
 def test_the_counters_of_a_cache_are_taken_over_at_a_scrape() -> None:

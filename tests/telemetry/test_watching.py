@@ -19,6 +19,7 @@ async def test_spans_that_a_receiver_never_took_are_counted_where_prometheus_see
         await gateway.traffic(1)
         text = (await client.get(f"{gateway.metrics}/metrics")).text
     assert 'gateway_telemetry_dropped_total{signal="traces"}' in text
+    assert 'gateway_telemetry_dropped_total{signal="ledger"} 0' in text
 
 
 async def test_embedded_metrics_go_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
