@@ -14,8 +14,8 @@ RUN useradd --create-home --uid 10001 gateway && mkdir /data && chown gateway /d
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /app
-# The public key is there where ./deploy.sh has made a pair.
-COPY gateway.yaml jwt-public.pe[m] ./
+# The public key is there where ./deploy.sh has made a pair; documents, where the configuration names some.
+COPY gateway.yaml jwt-public.pe[m] *.openapi.jso[n] *.openapi.yam[l] ./
 USER 10001
 EXPOSE 3000 15020
 CMD ["gateway", "serve", "--config", "gateway.yaml", "--host", "0.0.0.0", "--port", "3000"]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.resources import Resources
 from gateway.config.together import together
+from gateway.errors import ConfigError
 from gateway.mcp.app import MCPApp
 from gateway.mcp.server import Agent, Retries, Scope, Server
 from gateway.mcp.upstream import Upstream
@@ -81,6 +82,8 @@ def bounded(upstream: Upstream, section: Section) -> Server:
 
 def upstream_from(name: str, section: Section, folder: Path, resources: Resources) -> Upstream:
     timeout: dict[str, Any] = {"timeout": section["timeout"]} if "timeout" in section else {}
+    if "openapi" in section:
+        return _openapi(name, section, resources, timeout)
     if "command" in section:
         return _stdio(name, section, folder, timeout)
     if section.get("transport") == "sse":
@@ -102,6 +105,31 @@ def upstream_from(name: str, section: Section, folder: Path, resources: Resource
         forward=section.get("headers", ()),
         **timeout,
     )
+
+
+def _openapi(name: str, section: Section, resources: Resources, timeout: dict[str, Any]) -> Upstream:
+    from gateway.mcp.openapi.upstream import OpenApiUpstream
+
+    retries = _retries(section.get("retries") or {})
+    try:
+        upstream = OpenApiUpstream(
+            name,
+            section["openapi"],
+            client=resources.client,
+            url=section.get("url", ""),
+            operations=section.get("operations", ()),
+            forward=section.get("headers", ()),
+            auth=_credential(section),
+            supplied=(section.get("auth") or {}).get("headers", ()),
+            repeated=retries.on if retries.max else (),
+            **timeout,
+        )
+    except ConfigError as error:
+        told = [f"mcp.servers.{name}.openapi: {each}" for each in str(error).splitlines()]
+        raise ConfigError("\n".join(told)) from None
+    for each in upstream.left_out:
+        log.warning("server %s: an operation is left out: %s", name, each)
+    return upstream
 
 
 def _stdio(name: str, section: Section, folder: Path, timeout: dict[str, Any]) -> Upstream:

@@ -146,12 +146,18 @@ def _target(target: Mapping[str, Any]) -> dict[str, Any]:
         return {"command": [stdio["cmd"], *stdio.get("args", ())]} | (
             {"env": stdio["env"]} if "env" in stdio else {}
         )
+    if api := target.get("openapi"):
+        return {"openapi": str(at(api, "schema", "file")).removeprefix("./"), "url": _address(api, "")}
     place = target.get("static") or target.get("mcp") or target.get("sse") or {}
+    return {"url": _address(place, "/mcp")} | ({"transport": "sse"} if "sse" in target else {})
+
+
+def _address(place: Mapping[str, Any], path: str) -> str:
     host = str(place.get("host", ""))
-    if not host.startswith("http"):
-        port = place.get("port", 80)
-        host = f"{'https' if port == 443 else 'http'}://{host}:{port}{place.get('path', '/mcp')}"
-    return {"url": host} | ({"transport": "sse"} if "sse" in target else {})
+    if host.startswith("http"):
+        return host
+    port = place.get("port", 80)
+    return f"{'https' if port == 443 else 'http'}://{host}:{port}{place.get('path', path)}"
 
 
 def _llm_route(path: str, provider: Mapping[str, Any]) -> dict[str, Any]:

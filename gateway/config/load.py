@@ -52,7 +52,7 @@ def loads(
     from gateway.config.shape import FILE
 
     references = _References(os.environ if env is None else env, folder)
-    reading = Reading(references.resolve if secrets else references.without_secrets)
+    reading = Reading(references.resolve if secrets else references.without_secrets, references.file)
     try:
         node = tree.kept(Path(source), text) or tree.read(text)
     except tree.NotYaml as error:
@@ -81,7 +81,7 @@ class _References:
         if not whole or not found:
             return value
         if scheme == "file":
-            return self._file(rest)
+            return self.file(rest).strip()
         if scheme in ("ssm", "secretsmanager"):
             from gateway.config.aws_secrets import fetch
 
@@ -100,10 +100,11 @@ class _References:
             raise ValueError(f"the environment variable {found[1]} is not set")
         return value
 
-    def _file(self, name: str) -> str:
+    def file(self, name: str) -> str:
+        """The text of one beside the configuration, which is read again when it changes. Raises ValueError."""
         path = self.folder / name
         self.files.append(path)
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.config.api_document import ApiDocument
 from gateway.config.schema import Choice, Duration, Flag, Key, ListOf, MapOf, Number, Object, Secret, Text
 
 NAMES = ListOf(Text(), lone=True)
@@ -68,13 +69,20 @@ RETRIES = Object(
 )
 
 
+_WAYS = (["command"], ["url"], ["openapi"], ["openapi", "url"])  # to a server
+
+
 def _server(given: dict[str, Any]) -> str | None:
-    return "needs either url or command" if ("url" in given) == ("command" in given) else None
+    if [key for key in ("command", "openapi", "url") if key in given] not in _WAYS:
+        return "needs a url, a command, or openapi with or without a url"
+    if "operations" in given and "openapi" not in given:
+        return "operations are those of openapi; allow holds tools"
+    return None
 
 
 SERVER = Object(
     {
-        "url": Key(Text(), "a server over HTTP"),
+        "url": Key(Text(), "a server over HTTP; with openapi, where its API is"),
         "transport": Key(Choice(("streamable-http", "sse")), "sse for servers older than 2025-03-26"),
         "command": Key(
             ListOf(Text()), "a server of our own, over standard input and output: program and arguments"
@@ -83,6 +91,13 @@ SERVER = Object(
             MapOf(Secret()), "its variables; of ours it gets only PATH, HOME, the locale and their like"
         ),
         "cwd": Key(Text(), "its folder"),
+        "openapi": Key(
+            ApiDocument(),
+            "an API that speaks no MCP: the file of its OpenAPI document, 3.0 or 3.1, JSON or YAML",
+        ),
+        "operations": Key(
+            NAMES, "of that document, by operationId or a pattern such as get*; all without it"
+        ),
         "prefix": Key(Text(), "stands before its tools' names"),
         "auth": Key(CREDENTIAL, "what it is shown"),
         "headers": Key(NAMES, "headers of the caller that are passed on"),

@@ -26,6 +26,7 @@ class Reading(Struct):
     """One reading of a file: how references are resolved, and what was found wrong."""
 
     resolve: Callable[[str, bool], str]  # raises ValueError; the flag: whole-value references are allowed
+    file: Callable[[str], str]  # the text of one beside it; raises ValueError
     problems: list[Problem] = []
     lines: dict[str, int] = {}  # where each key stands, for problems found later
 

@@ -8,7 +8,7 @@ build-%:
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes \
 	  --only-binary=:all: --implementation cp --python-version 3.11 $(TAGS:%=--platform manylinux%_$(MACHINE)) \
 	  --requirement requirements.txt --target "$(ARTIFACTS_DIR)"
-	cp -R gateway gateway.yaml stream "$(ARTIFACTS_DIR)"
+	cp -R gateway gateway.yaml stream $(wildcard *.openapi.json *.openapi.yaml) "$(ARTIFACTS_DIR)"
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
 	$(PYTHON) -m compileall -q --invalidation-mode unchecked-hash "$(ARTIFACTS_DIR)"
 	cd "$(ARTIFACTS_DIR)" && $(PYTHON) -m gateway.config.tree gateway.yaml

@@ -43,6 +43,21 @@ def test_other_text_is_not_mistaken_for_one(text: str) -> None:
     assert foreign.translate(text) is None
 
 
+def test_an_openapi_target_is_a_server_by_its_document() -> None:
+    target = {
+        "name": "shop",
+        "openapi": {"schema": {"file": "./shop.json"}, "host": "shop.example.com", "port": 443},
+    }
+    found = foreign.translate(
+        yaml.safe_dump({"apiVersion": "v1", "kind": "MCPBackend", "spec": {"mcp": {"targets": [target]}}})
+    )
+    assert found is not None
+    (route,) = found.file["routes"]
+    assert route["mcp"]["servers"] == {
+        "shop": {"openapi": "shop.json", "url": "https://shop.example.com:443"}
+    }
+
+
 DATA = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(["x", "mcp", "jwt", ""]),
     lambda inner: st.lists(inner, max_size=3)

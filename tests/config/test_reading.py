@@ -86,8 +86,8 @@ routes:
         "gateway.yaml:5: policies.ratelimit.limits[3]: the limit '0 requests per 60s' must be above zero",
         "gateway.yaml:5: policies.ratelimit.limits[4].requests: must be at least 0",
         "gateway.yaml:6: policies.ratelimit.budgets[0]: the budget '$0 per day' needs dollars above zero, per day, week or month",
-        "gateway.yaml:9: routes[0].mcp.servers.a: needs either url or command",
-        "gateway.yaml:9: routes[0].mcp.servers.b: needs either url or command",
+        "gateway.yaml:9: routes[0].mcp.servers.a: needs a url, a command, or openapi with or without a url",
+        "gateway.yaml:9: routes[0].mcp.servers.b: needs a url, a command, or openapi with or without a url",
     ]
 
 

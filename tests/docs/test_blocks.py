@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -52,6 +53,7 @@ async def test_yaml_is_a_file_of_ours_or_a_part_of_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "jwt-public.pem").write_text("")
+    shutil.copy(ROOT / "examples/openapi/shop.openapi.yaml", tmp_path)
     resources = Resources(dry=True)
     build(load.loads(whole(block.text), source=str(block), folder=tmp_path, env=AnyName()), resources)
     await resources.close()
