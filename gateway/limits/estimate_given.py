@@ -23,6 +23,9 @@ _LOOKED_FOR = re.compile(rb'"tool_name":\s*("[^"]+")')
 _CONVERSATIONS = ("messages", "input", "contents")
 _FIELDS = ("system", "instructions", "systemInstruction", "system_instruction", "prompt")
 
+FEW = 8  # pictures and names of tools that are remembered with a message
+LONGEST = 512  # bytes of those names
+
 # Its size, where it is known, and whether it is only glanced at.
 Picture = tuple[tuple[int, int] | None, bool]
 
@@ -69,8 +72,12 @@ def _read(node: object, data: bytes) -> Given:
     )
 
 
-_message = Recent(lambda data: _read([_any(data)], data))
-_field = Recent(lambda data: _read(_any(data), data))
+def _light(given: Given) -> bool:
+    return len(given.pictures) + len(given.found) <= FEW and sum(map(len, given.found)) <= LONGEST
+
+
+_message = Recent(lambda data: _read([_any(data)], data), light=_light)
+_field = Recent(lambda data: _read(_any(data), data), light=_light)
 
 _texts, _messages, _calls, _thoughts, _signed, _tagged, _pictures, _found = map(
     attrgetter, ("texts", "messages", "calls", "thoughts", "signed", "tagged", "pictures", "found")

@@ -16,6 +16,7 @@ _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _SECTIONS = ("tools", "toolConfig", "tool_config", "functions")
 _DEFERRED = re.compile(rb'"defer_loading":\s*true')
 _DATED = re.compile(rb'"\w+_20')  # in the kind of a tool that a provider defines
+LONGEST = 512  # bytes of such kinds that are remembered
 _TOOL = (
     b'"input_schema":',
     b'"inputSchema":',
@@ -95,7 +96,8 @@ def _count(tools: bytes) -> tuple[int, int]:
     return number, max(0, tools.count(b'"type"') - number)
 
 
-_measured, _counted = Recent(_measure), Recent(_count)
+_measured = Recent(_measure, light=lambda tools: len(tools.dated) <= LONGEST)
+_counted = Recent(_count)
 
 
 def _is_forced(fields: Mapping[str, Any]) -> bool:

@@ -6,19 +6,23 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
-MOST = 8192  # texts of a generation: some 4 MB of what estimates remember
+MOST = 8192  # texts of a generation: mostly some 4 MB of what estimates remember
 
 
 class Recent(Generic[V]):
     """`Recent(measure)(text)` is `measure(text)`, worked out once for as long as somebody asks for it.
 
-    Texts are known by their length and by Python's hash of them, whose key nobody outside knows: none of them is kept.
+    Only what is `light` is remembered, so that whoever makes up texts does not fill the memory. Texts are known by their length
+    and by Python's hash of them, whose key nobody outside knows: none of them is kept.
     """
 
-    __slots__ = ("_last", "_most", "_this", "_work")
+    __slots__ = ("_last", "_light", "_most", "_this", "_work")
 
-    def __init__(self, work: Callable[[bytes], V], *, most: int = MOST) -> None:
+    def __init__(
+        self, work: Callable[[bytes], V], *, light: Callable[[V], bool] = lambda _: True, most: int = MOST
+    ) -> None:
         self._work = work
+        self._light = light
         self._most = most
         self._this: dict[tuple[int, int], V] = {}
         self._last: dict[tuple[int, int], V] = {}
@@ -30,6 +34,8 @@ class Recent(Generic[V]):
         except KeyError:
             pass
         found = self._last[key] if key in self._last else self._work(text)
+        if not self._light(found):
+            return found
         if len(self._this) >= self._most:  # what nobody asked for during a whole generation is forgotten
             self._last, self._this = self._this, {}
         self._this[key] = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -17,7 +18,7 @@ from gateway.limits.estimate_images import image_size
 PROSE = "The gateway stands between a coding agent and everything that it talks to, and keeps count of what that costs. "
 
 
-def ask(text: str, **more: object) -> bytes:
+def ask(text: object, **more: object) -> bytes:
     return json.dumps({"messages": [{"role": "user", "content": text}], **more}).encode()
 
 
@@ -345,3 +346,25 @@ PICTURES = {
 def test_a_pictures_size_is_read_from_its_head(kind: str) -> None:
     raw, size = PICTURES[kind]
     assert image_size(base64.b64encode(raw)) == size
+
+
+MADE_UP = {
+    "names of tools": lambda number: ask([{"tool_name": f"{number} {each}"} for each in range(5000)]),
+    "a long name of a tool": lambda number: ask([{"tool_name": f"{number}" + "x" * 100_000}]),
+    "pictures": lambda number: ask([{"data": f"{number}" + "x" * 90}] * 2000),
+    "kinds of tools": lambda number: ask("", tools=[{"type": f"{number}{'x' * 100_000}_20250124"}]),
+}
+
+
+@pytest.mark.parametrize("what", MADE_UP)
+def test_whoever_makes_up_requests_does_not_fill_the_memory(what: str) -> None:
+    """A request of 100 KB leaves about as much as a short one."""
+    estimate.prompt(MADE_UP[what](0))
+    tracemalloc.start()
+    try:
+        for number in range(1, 20):
+            estimate.prompt(MADE_UP[what](number))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 19 * 5000

@@ -46,3 +46,15 @@ def test_a_text_that_cannot_be_read_is_not_remembered() -> None:
         with pytest.raises(ValueError, match="invalid literal"):
             recent(b"x")
     assert worked == [b"x", b"x"]
+
+
+def test_what_is_not_light_is_not_remembered() -> None:
+    worked: list[bytes] = []
+
+    def work(text: bytes) -> int:
+        worked.append(text)
+        return len(text)
+
+    recent = Recent(work, light=lambda size: size < 4)
+    assert [recent(text) for text in (b"one", b"three", b"one", b"three")] == [3, 5, 3, 5]
+    assert worked == [b"one", b"three", b"three"]
