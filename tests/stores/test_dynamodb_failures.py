@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.call import Call, Operation, Principal
 from gateway.errors import Refused, StoreError, StoreUnusable
@@ -165,6 +166,22 @@ async def test_a_denied_key_is_denied_here_until_it_may_come_back(pool: Pool) ->
         assert len(stub.requests) == 1
         now[0] += 0.1
         assert (await buckets.take("e", TAKE)).denied == ""
+
+
+async def test_a_denial_of_some_limits_is_none_that_says_what_is_left_of_others(pool: Pool) -> None:
+    day = int(time.time() // 86_400)
+    spent = failed(day=(day * 100_000_000 + 10) * 1_000_000, opus=0)
+    budgets = [
+        Budget(usd=1, per="day", name="day"),
+        Budget(usd=1, per="day", name="opus", when=lambda call, op: op.model == "m2"),
+    ]
+    async with Stub([spent]) as stub:
+        policy = limiter(pool, stub, budgets=budgets)
+        asked, op = call()
+        for model in ("m1", "m2", "m2", "m1"):
+            with pytest.raises(Refused, match="day"):
+                await policy.reserve(asked, replace(op, model=model))
+        assert len(stub.requests) == 2
 
 
 async def test_a_wrong_guess_is_made_right_by_what_the_failed_write_told(pool: Pool) -> None:

@@ -154,7 +154,7 @@ class DynamoBuckets:
             del self._denied[entity]
             return None
         same = next((take for take in takes if take.limit == answer.denied), None)
-        if same is None or same.cost < cost:
+        if same is None or same.cost < cost or not {take.limit for take in takes} <= answer.remaining.keys():
             return None
         return Taken(answer.denied, until - now if answer.retry_after else 0.0, answer.remaining)
 
