@@ -113,7 +113,8 @@ class Writer:
 
     def _failed(self, batch: list[_Job[Any]], error: StoreError) -> None:
         alone = [job for job in batch if job.future is None]
-        again = [job for job in alone if job.tried < RETRIES and not isinstance(error, Unwritable)]
+        hopeless = self._closed or isinstance(error, Unwritable)
+        again = [job for job in alone if job.tried < RETRIES and not hopeless]
         for job in again:
             job.tried += 1
             self._jobs.put(job)

@@ -305,6 +305,19 @@ async def test_a_settlement_that_is_lost_is_logged(tmp_path: Path, caplog: pytes
     assert "settlements lost, what was reserved stays charged: 1 (" in caplog.text
 
 
+async def test_a_settlement_that_waits_for_the_file_when_the_store_closes_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "gateway.db")
+    store = SqliteStore(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    await store.settle("e", [requests(5)])
+    await store.close()
+    other.close()
+    assert "settlements lost, what was reserved stays charged: 1 (" in caplog.text
+
+
 async def test_a_store_that_was_closed_says_so(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path / "gateway.db"))
     await store.close()
