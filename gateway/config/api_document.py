@@ -18,7 +18,8 @@ MOST = 2_000_000  # values, where an anchor counts as often as it is used
 DEEPEST = 200
 _BOOLEANS = {"true": True, "false": False}
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_LONGEST = 19  # digits of what fits 64 bits
+_LONGEST = 20  # characters of what fits 64 bits
+_FITTING = range(-(2**63), 2**64)
 
 
 class ApiDocument(Struct, frozen=True):
@@ -44,7 +45,7 @@ def _document(name: str, text: str) -> dict[str, Any]:
     """Raises ValueError."""
     if len(text) > LARGEST:
         raise ValueError(f"{name} has {len(text)} characters, and {LARGEST} are the most")
-    found = _json(name, text) if text.startswith("{") else _yaml(name, text)
+    found = _json(name, text) if text.lstrip().startswith("{") else _yaml(name, text)
     if not isinstance(found, dict):
         raise ValueError(f"{name} is no OpenAPI document: it must be an object")
     return found
@@ -99,4 +100,5 @@ def _scalar(node: Scalar) -> Any:
         return _BOOLEANS.get(text.lower(), text)
     if kind not in ("int", "float") or not _NUMBER.fullmatch(text):
         return text
-    return int(text) if kind == "int" and len(text) < _LONGEST else float(text)
+    whole = int(text) if kind == "int" and len(text) <= _LONGEST else None
+    return float(text) if whole is None or whole not in _FITTING else whole

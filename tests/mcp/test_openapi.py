@@ -229,6 +229,7 @@ async def test_an_answer_nested_too_deeply_is_a_text(era: Any, depth: int, struc
         (599, "text/plain", b"odd", "HTTP 599: odd"),
         (400, "application/pdf", b"%PDF", "HTTP 400 Bad Request: [application/pdf, 4 bytes: not shown]"),
         (422, "text/plain", b"x" * 5000, "HTTP 422 Unprocessable Entity: " + "x" * 4096 + "… [5000 characters]"),
+        (304, "text/html", b"", "HTTP 304 Not Modified"),
         (302, "text/html", b"<a>", "HTTP 302 Found: where the API sends to is not followed"),
     ],
 )  # fmt: skip
@@ -280,7 +281,7 @@ async def test_an_answer_that_came_packed_is_not_passed_off_as_text() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["..", ".", "", "../admin", "a/../../b", "..\\b", "%2e%2e", "%252e%252e/x", "a%2f..", "/", "a/", ["a", "..", "/.."]],
+    ["..", ".", "", "../admin", "a/../../b", "..\\b", "%2e%2e", "%252e%252e/x", "a%2f..", "/", "a/", ["a", "..", "/.."], "..;", "..%3bx=1/a"],
 )  # fmt: skip
 async def test_a_path_argument_cannot_leave_its_segment(value: Any) -> None:
     api = Api()
@@ -299,6 +300,7 @@ async def test_a_path_argument_cannot_leave_its_segment(value: Any) -> None:
         ("a b\r\nx: y", "/v1/pets/a%20b%0D%0Ax%3A%20y"),
         ("é@;,+", "/v1/pets/%C3%A9%40%3B%2C%2B"),
         (".hidden", "/v1/pets/.hidden"),
+        (";..", "/v1/pets/%3B.."),
         (7, "/v1/pets/7"),
         (7.0, "/v1/pets/7"),
         (123456789012345678901, "/v1/pets/123456789012345678901"),
@@ -332,6 +334,7 @@ async def test_headers_of_the_gateway_and_of_its_credential_are_neither_asked_fo
         "X-Team",
         "Transfer-Encoding",
         "User-Agent",
+        "traceparent",
         "X-Mine",
     ]
     given = [parameter(name, "header") for name in names]
@@ -342,8 +345,8 @@ async def test_headers_of_the_gateway_and_of_its_credential_are_neither_asked_fo
     }
     async with behind(api, one(parameters=given), options=options) as app:
         tools = (await Modern(app).ask("tools/list"))["result"]["tools"]
-        assert list(tools[0]["inputSchema"]["properties"]) == ["User-Agent", "X-Mine"]
-        arguments = {"User-Agent": "theirs", "X-Mine": "theirs"}
+        assert list(tools[0]["inputSchema"]["properties"]) == ["X-Mine"]
+        arguments = {"X-Mine": "theirs"}
         headers = {
             "authorization": "Bearer client",
             "x-team": "core",
@@ -365,6 +368,27 @@ async def test_a_header_that_only_the_credential_knows_of_wins() -> None:
     async with behind(api, one(parameters=[parameter("X-Tenant", "header")]), options=options) as app:
         await Modern(app).call("x", {"X-Tenant": "theirs"})
     assert api.asked[0].headers["x-tenant"] == "ours"
+
+
+async def test_cookies_are_not_asked_for_where_the_gateway_sends_its_own() -> None:
+    api = Api()
+    options = {"auth": Static({"Cookie": "sid=ours"}), "supplied": ["Cookie"]}
+    async with behind(api, one(parameters=[parameter("theme", "cookie")]), options=options) as app:
+        refused = await Modern(app).call("x", {"theme": "dark"})
+        await Modern(app).call("x")
+    assert "there is no argument 'theme'" in said(refused)
+    assert [each.headers["cookie"] for each in api.asked] == ["sid=ours"]
+
+
+async def test_a_header_stands_once_however_it_is_spelled() -> None:
+    api = Api()
+    paths = one(parameters=[parameter("X-Trace", "header")])
+    paths["/x"]["parameters"] = [parameter("x-trace", "header", required=True), parameter("x-trace")]
+    async with behind(api, paths) as app:
+        [tool] = (await Modern(app).ask("tools/list"))["result"]["tools"]
+        await Modern(app).call("x", {"X-Trace": "a", "x-trace": "b"})
+    assert list(tool["inputSchema"]["properties"]) == ["X-Trace", "x-trace"]
+    assert (api.asked[0].headers["x-trace"], api.asked[0].target) == ("a", "/v1/x?x-trace=b")
 
 
 async def test_a_trace_goes_on_at_the_api() -> None:

@@ -74,6 +74,10 @@ def test_only_documents_of_3_0_and_3_1_are_read(version: Any) -> None:
         ([{"url": "https://a.example/\r\nx: y"}], "a host and a path"),
         ([{"url": "https://{region}.a.example"}], "'region' has no default"),
         (["https://a.example"], "must hold objects"),
+        ([{"url": "https://[::1/v1"}], "no host and port"),
+        ([{"url": "https://a.example:port"}], "no host and port"),
+        ([{"url": "https://a.example:99999"}], "no host and port"),
+        ([{"url": "ftp://user:secret@a.example"}], "its server is 'a.example'"),
     ],
 )
 def test_a_document_without_a_base_url_is_refused(servers: Any, said: str) -> None:
@@ -131,7 +135,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_place() -> None:
         "paths./i.put: a parameter needs a name, and in: path, query, header, cookie",
         "paths./i.post: parameters must be a list",
         "paths./j.post: requestBody: content is missing",
-        "paths./k.post: a schema must be an object",
+        "paths./k.post: a schema must be an object, and not 'text'",
     ]
 
 
@@ -157,6 +161,8 @@ def test_a_document_of_too_many_operations_asks_for_a_choice() -> None:
         ({"parameters": [parameter("a\r\nb: c", "header")]}, "cannot be the name of a header"),
         ({"parameters": [parameter("a;b", "cookie")]}, "cannot be the name of a cookie"),
         ({"requestBody": body({"description": "x" * 70_000})}, "bytes, and 65536 are the most"),
+        ({"requestBody": {"content": {"application/x-www-form-urlencoded": {"encoding": {"a": {"style": "matrix"}}}}}},
+         "has the style 'matrix'"),
         ({"requestBody": body({"maximum": 1 << 70})}, "cannot be written as JSON"),
     ],
 )  # fmt: skip
@@ -166,6 +172,16 @@ def test_what_cannot_be_asked_is_left_out_alone(said: Any, why: str) -> None:
     assert len(read.left_out) == 1
     assert read.left_out[0].startswith("paths./x.post: ")
     assert why in read.left_out[0]
+
+
+@pytest.mark.parametrize("path", ["/../x", "/a/..", "/./x", "/x?kind=all", "/#kind=all", "/a\\b"])
+def test_a_path_that_is_more_than_one_is_left_out(path: str) -> None:
+    (said,) = found({path: {"get": OK}, "/y..z/...": {"get": OK}}).left_out
+    assert said == f"paths.{path}.get: its path holds ?, #, a backslash or the steps . and .."
+
+
+def test_a_document_of_swagger_is_named_as_one() -> None:
+    assert problems({"swagger": "2.0"}) == ["says swagger: 2.0; 3.0 and 3.1 can be read"]
 
 
 def test_an_operation_with_a_server_of_its_own_is_left_out_unless_the_url_is_given() -> None:
@@ -205,8 +221,20 @@ def test_only_what_is_referred_to_stands_in_a_tool() -> None:
 def test_references_of_one_name_to_two_places_stay_two() -> None:
     given = {"allOf": [{"$ref": "#/components/schemas/A"}, {"$ref": "#/components/schemas/B/properties/A"}]}
     made = schema(given, A={"type": "string"}, B={"properties": {"A": {"type": "integer"}}})
-    assert made["allOf"] == [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A_2"}]
-    assert made["$defs"] == {"A": {"type": "string"}, "A_2": {"type": "integer"}}
+    assert made["allOf"] == [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A_6f767275"}]
+    assert made["$defs"] == {"A": {"type": "string"}, "A_6f767275": {"type": "integer"}}
+
+
+def test_what_else_a_document_holds_changes_no_definition() -> None:
+    schemas = {name: {"properties": {"id": {"title": name}}} for name in ("A", "B", "C")}
+    paths = {
+        f"/{name}": {"post": {"operationId": name, "requestBody": body({"$ref": f"#/components/schemas/{name}/properties/id"})}}
+        for name in schemas
+    }  # fmt: skip
+    more = {"components": {"schemas": schemas}}
+    alone = found({"/C": paths["/C"]}, **more)
+    assert found(paths, **more).operations["C"].tool == alone.operations["C"].tool
+    assert found(paths, wanted=("C",), **more).operations["C"].tool == alone.operations["C"].tool
 
 
 @pytest.mark.parametrize(
@@ -241,6 +269,16 @@ def test_references_are_read_with_their_escapes(reference: str, place: str) -> N
         ("3.0.3", {"example": 1, "xml": {}, "discriminator": {}, "x-mcp-header": "Authorization", "$id": "u", "$schema": "u"}, {}),
         ("3.0.3", {"type": "file"}, {}),
         ("3.0.3", {"type": [{}]}, {}),
+        ("3.1.0", {"type": []}, {}),
+        ("3.1.0", {"type": ["string", "string"]}, {}),
+        ("3.0.3", {"title": 404, "description": 1.5, "pattern": 12, "format": None, "deprecated": "yes", "uniqueItems": 1}, {}),
+        ("3.0.3", {"minLength": "3", "maxLength": -1, "minItems": 0.5, "maxItems": None, "maximum": "9", "minimum": True,
+                   "exclusiveMinimum": "1", "multipleOf": 0}, {}),
+        ("3.0.3", {"maximum": float("inf"), "minLength": 1.0, "multipleOf": 0.01}, {"minLength": 1.0, "multipleOf": 0.01}),
+        ("3.1.0", {"required": ["a", "a"], "dependentRequired": {"a": "b"}, "allOf": [], "anyOf": []}, {}),
+        ("3.1.0", {"dependentRequired": {"a": ["b"]}}, {"dependentRequired": {"a": ["b"]}}),
+        ("3.0.3", {"items": [{"type": "string"}, {"nullable": True, "type": "integer"}]},
+                  {"prefixItems": [{"type": "string"}, {"type": ["integer", "null"]}]}),
         ("3.0.3", {"type": "string", "required": True, "enum": "a", "examples": {}}, {"type": "string"}),
         ("3.1.0", {"default": {"$ref": "#/x"}, "const": {"nullable": True}}, {"default": {"$ref": "#/x"}, "const": {"nullable": True}}),
     ],
@@ -339,6 +377,44 @@ def test_a_query_is_written_in_its_style(said: Any, value: Any, query: str) -> N
 def test_a_path_is_written_in_its_style(said: Any, value: Any, path: str) -> None:
     made = request(operation(parameter("p", "path", **said), path="/x/{p}.json"), {"p": value}, {})
     assert made.target == f"/x/{path}.json"
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [({}, {"limit": 9}), ({"style": "deepObject"}, {"x": 1}), ({"explode": True}, {"a b": 1})],
+)
+def test_no_value_can_say_what_another_argument_says(said: Any, value: Any) -> None:
+    others = [parameter("limit"), parameter("p[x]"), parameter("a b")]
+    with pytest.raises(Unfit, match="which is asked for by itself"):
+        request(operation(*others, parameter("p", **said)), {"p": value}, {})
+
+
+FIELDS = {
+    "tags": {"explode": False}, "meta": {"style": "deepObject", "explode": True}, "more": {"contentType": "application/json"},
+    "note": {"contentType": "text/plain"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ({"tags": ["a", "b,c"]}, "tags=a,b%2Cc"),
+        ({"meta": {"k": "v", "in": {"n": 1}}}, "meta%5Bk%5D=v&meta%5Bin%5D%5Bn%5D=1"),
+        ({"more": {"a": [1, None]}}, "more=%7B%22a%22%3A%5B1%2Cnull%5D%7D"),
+        (
+            {"note": "é &", "other": [1, 2], "off": False, "no": None},
+            "note=%C3%A9%20%26&other=1&other=2&off=false&no=",
+        ),
+    ],
+)
+def test_a_forms_fields_are_written_as_the_document_says(value: Any, sent: str) -> None:
+    form = {"content": {"application/x-www-form-urlencoded": {"encoding": FIELDS}}}
+    asked = found(one(requestBody=form)).operations["x"]
+    assert request(asked, {"body": value}, {}).body == sent.encode()
+    with pytest.raises(Unfit, match="'body' is nested deeper"):
+        request(asked, {"body": {"other": {"a": 1}}}, {})
+    with pytest.raises(Unfit, match="may not hold 'meta\\[k\\]'"):
+        request(asked, {"body": {"meta": {"k": 1}, "meta[k]": 2}}, {})
 
 
 def test_a_header_holds_a_list_in_one_line() -> None:

@@ -54,7 +54,7 @@ def failure(text: str) -> bytes:
 
 
 def _failed(status: int, media: str, content_type: str, body: bytes) -> bytes:
-    if status < 400:
+    if status < 400 and status != HTTPStatus.NOT_MODIFIED:
         return failure(f"{_named(status)}: where the API sends to is not followed")
     text = _text(media, content_type, body) if body else ""
     if text is None:

@@ -28,7 +28,8 @@ class Document:
     def __init__(self, tree: Mapping[str, Any]) -> None:
         version = str(tree.get("openapi", ""))
         if not f"{version}.".startswith(tuple(f"{each}." for each in VERSIONS)):
-            raise Wrong(f"says openapi: {version or 'nothing'}; {' and '.join(VERSIONS)} can be read")
+            said = f"swagger: {tree['swagger']}" if "swagger" in tree else f"openapi: {version or 'nothing'}"
+            raise Wrong(f"says {said}; {' and '.join(VERSIONS)} can be read")
         self.tree = tree
         self.old = f"{version}.".startswith("3.0.")  # whose schemas are not yet JSON Schema
 
@@ -60,10 +61,14 @@ class Document:
     def base(self, url: str) -> str:
         """Where the API is: `url`, or else the document's first server. Raises Wrong."""
         base = (url or self._server()).rstrip("/")
-        parts = urlsplit(base)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            named = f"its server is {base!r}" if base else "it names no server"
-            raise Wrong(f"has no base URL ({named}): give the server's url")
+        try:
+            parts = urlsplit(base)
+            named = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            raise Wrong("the base URL has no host and port that can be read") from None
+        if parts.scheme not in ("http", "https") or not named:
+            told = f"its server is {base.rpartition('@')[2]!r}" if base else "it names no server"
+            raise Wrong(f"has no base URL ({told}): give the server's url")
         if parts.query or parts.fragment or "@" in parts.netloc or not _PLAIN_URL.fullmatch(base):
             raise Wrong(f"the base URL {parts.hostname} may hold a host and a path, and nothing else")
         return base

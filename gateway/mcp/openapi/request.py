@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote
@@ -44,7 +44,7 @@ def request(operation: Operation, arguments: Mapping[str, Any], raw: Mapping[str
         if arguments.get(each.argument) is not None:
             given[each.place].append((each, arguments[each.argument]))
     path = _filled(operation.path, {each.name: _segment(each, value) for each, value in given["path"]})
-    query = "&".join(pair for each, value in given["query"] for pair in _query(each, value))
+    query = _joined(given["query"], (each.name for each in operation.parameters if each.place == "query"))
     headers = [(each.name.lower().encode(), _line(each, value)) for each, value in given["header"]]
     cookies = [f"{each.name}={_plain(each, value, escaped=True)}" for each, value in given["cookie"]]
     headers += [(b"cookie", "; ".join(cookies).encode())] if cookies else []
@@ -80,7 +80,8 @@ def _segment(parameter: Parameter, value: Any) -> str:
     read = escaped
     for _ in range(_READINGS):
         read = unquote(read)
-        if not {"", ".", ".."}.isdisjoint(_STEPS.split(read)):
+        steps = _STEPS.split(read)
+        if "" in steps or not {".", ".."}.isdisjoint(step.partition(";")[0] for step in steps):
             raise Unfit(
                 f"the argument {parameter.argument!r} may neither be empty nor hold the steps . and .."
             )
@@ -92,6 +93,21 @@ def _line(parameter: Parameter, value: Any) -> bytes:
     if not text.isprintable() or max(text, default="") > "\xff":
         raise Unfit(f"the argument {parameter.argument!r} becomes a header: one line of Latin letters")
     return text.encode("latin-1")
+
+
+def _joined(given: Iterable[tuple[Parameter, Any]], names: Iterable[str]) -> str:
+    """No key in one value may say what another parameter says: rules and limits look for it there."""
+    others = set(map(_escape, names))
+    pairs = []
+    for parameter, value in given:
+        for pair in _query(parameter, value):
+            name = pair.partition("=")[0]
+            if name in others and name != _escape(parameter.name):
+                raise Unfit(
+                    f"the argument {parameter.argument!r} may not hold {unquote(name)!r}, which is asked for by itself"
+                )
+            pairs.append(pair)
+    return "&".join(pairs)
 
 
 def _query(parameter: Parameter, value: Any) -> Iterator[str]:
@@ -138,10 +154,6 @@ def _plain(parameter: Parameter, value: Any, *, escaped: bool) -> str:
 
 
 def _scalar(parameter: Parameter, value: Any) -> str:
-    return scalar(value, parameter.argument)
-
-
-def scalar(value: Any, argument: str) -> str:
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, bool):
@@ -150,7 +162,7 @@ def scalar(value: Any, argument: str) -> str:
         return str(int(value))  # 1.0 is an integer to JSON Schema, and not to most APIs
     if isinstance(value, int | float):
         return repr(value)
-    raise Unfit(f"the argument {argument!r} is nested deeper than its place can say")
+    raise Unfit(f"the argument {parameter.argument!r} is nested deeper than its place can say")
 
 
 def _body(operation: Operation, arguments: Mapping[str, Any], raw: Mapping[str, Raw]) -> bytes | None:
@@ -161,9 +173,15 @@ def _body(operation: Operation, arguments: Mapping[str, Any], raw: Mapping[str, 
     fields = arguments[BODY]
     if not isinstance(fields, Mapping):
         raise Unfit("the argument 'body' must be an object")
-    pairs = (
-        (key, each)
-        for key, value in fields.items()
-        for each in (value if isinstance(value, list) else [value])
+    written = operation.body.fields
+    given = [(written.get(key) or _field(key, value), value) for key, value in fields.items()]
+    return _joined(given, fields).encode()
+
+
+def _field(name: str, value: Any) -> Parameter:
+    """Of a form, where the document does not say how it is written: a list is the name again, and an object nothing at all."""
+    if isinstance(value, Mapping):
+        raise Unfit(f"the argument {BODY!r} is nested deeper than its place can say")
+    return Parameter(
+        BODY, name, "query", False, "form", explode=True, as_json=False, schema=True, description=""
     )
-    return "&".join(f"{_escape(key)}={_escape(scalar(each, BODY))}" for key, each in pairs).encode()

@@ -7,8 +7,11 @@ and never something else.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
-from collections.abc import Iterable, Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gateway.mcp.openapi.document import Document, Json, LeftOut, Wrong
@@ -18,13 +21,9 @@ _ONE = frozenset({"additionalProperties", "contains", "contentSchema", "else", "
                   "unevaluatedItems", "unevaluatedProperties"})  # fmt: skip
 _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _MAPS = frozenset({"dependentSchemas", "patternProperties", "properties"})
-_PLAIN = frozenset({"const", "contentEncoding", "contentMediaType", "default", "dependentRequired", "deprecated", "description",
-                    "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "maxContains", "maxItems", "maxLength",
-                    "maxProperties", "maximum", "minContains", "minItems", "minLength", "minProperties", "minimum", "multipleOf",
-                    "pattern", "required", "title", "type", "uniqueItems", "writeOnly"})  # fmt: skip
-_LISTED = frozenset({"enum", "examples", "required"})
 _TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
+_NAMED = "#/components/schemas/"
 
 
 class Schemas:
@@ -33,7 +32,6 @@ class Schemas:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._names: dict[str, str] = {}  # reference → name under $defs
-        self._taken: set[str] = set()
         self._referred: dict[str, tuple[Any, frozenset[str]]] = {}
 
     def convert(self, schema: Any, references: set[str]) -> Any:
@@ -43,13 +41,13 @@ class Schemas:
     def definitions(self, references: Iterable[str]) -> Json:
         """All that is behind the references, by name."""
         found: Json = {}
-        waiting = sorted(references)  # each process names them alike
+        waiting = list(references)
         while waiting:
             reference = waiting.pop()
             name = self._name(reference)
             if name not in found:
                 found[name], further = self._behind(reference)
-                waiting += sorted(further)
+                waiting += further
         return dict(sorted(found.items()))
 
     def _behind(self, reference: str) -> tuple[Any, frozenset[str]]:
@@ -63,20 +61,14 @@ class Schemas:
         if not isinstance(reference, str) or reference not in self._names:
             if not isinstance(self._document.at(reference), bool):
                 self._document.object({"$ref": reference})
-            plain = _NAME.sub("_", reference.rpartition("/")[2]) or "schema"
-            name, count = plain, 1
-            while name in self._taken:
-                count += 1
-                name = f"{plain}_{count}"
-            self._taken.add(name)
-            self._names[reference] = name
+            self._names[reference] = _named(reference)
         return self._names[reference]
 
     def _converted(self, schema: Any, references: set[str], depth: int) -> Any:
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, Mapping):
-            raise Wrong("a schema must be an object")
+            raise Wrong(f"a schema must be an object, and not {reprlib.repr(schema)}")
         if depth > DEEPEST:
             raise LeftOut(f"a schema of it is nested deeper than {DEEPEST} levels")
         out: Json = {}
@@ -86,8 +78,10 @@ class Schemas:
             if self._document.old:
                 return out  # what stands beside it says nothing there
         for key, value in schema.items():
-            if key in _PLAIN and _sound(key, value):
+            if key in _SOUND and _SOUND[key](value):
                 out[key] = value
+            elif key == "items" and isinstance(value, list):  # what drafts before 2020-12 called prefixItems
+                out |= self._several({"prefixItems": value}, references, depth + 1)
             elif key in _ONE:
                 out[key] = self._converted(value, references, depth + 1)
         return _modern(_writable(out | self._several(schema, references, depth + 1), schema), schema)
@@ -96,7 +90,7 @@ class Schemas:
         """The members that hold schemas in a list or by name."""
         out: Json = {}
         for key, value in schema.items():
-            if key in _LISTS and isinstance(value, list):
+            if key in _LISTS and isinstance(value, list) and value:
                 out[key] = [self._converted(each, references, depth) for each in value]
             elif key in _MAPS and isinstance(value, Mapping):
                 out[key] = {
@@ -107,11 +101,56 @@ class Schemas:
         return out
 
 
-def _sound(key: str, value: Any) -> bool:
-    """Documents in use say `required: true` or `type: file`; one such word makes a model's API refuse all tools."""
-    if key == "type":
-        return all(str(each) in _TYPES for each in (value if isinstance(value, list) else [value]))
-    return key not in _LISTED or isinstance(value, list)
+def _named(reference: str) -> str:
+    """Of the reference alone: what else the document holds, or which operations are wanted, changes no tool's definition."""
+    name = reference.rpartition("/")[2]
+    if reference == _NAMED + name and name and not _NAME.search(name):
+        return name
+    return f"{_NAME.sub('_', name)}_{hashlib.sha256(reference.encode()).hexdigest()[:8]}"
+
+
+def _is_type(value: Any) -> bool:
+    several = value if isinstance(value, list) else [value]
+    return _is_names(several) and bool(several) and _TYPES.issuperset(several)
+
+
+def _is_names(value: Any) -> bool:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        return False
+    return len(set(value)) == len(value)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return _is_number(value) and value >= 0 and value == int(value)
+
+
+# Documents in use say `required: true`, `type: file` or `description: 404`; one such word makes a model's API refuse all tools.
+_SOUND: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("const", "default"), lambda value: True),
+    **dict.fromkeys(("enum", "examples"), lambda value: isinstance(value, list)),
+    **dict.fromkeys(("deprecated", "uniqueItems", "writeOnly"), _is_flag),
+    **dict.fromkeys(("contentEncoding", "contentMediaType", "description", "format", "pattern", "title"), _is_text),
+    **dict.fromkeys(("exclusiveMaximum", "exclusiveMinimum"), lambda value: _is_flag(value) or _is_number(value)),
+    **dict.fromkeys(("maximum", "minimum"), _is_number),
+    **dict.fromkeys(("maxContains", "maxItems", "maxLength", "maxProperties"), _is_count),
+    **dict.fromkeys(("minContains", "minItems", "minLength", "minProperties"), _is_count),
+    "multipleOf": lambda value: _is_number(value) and value > 0,
+    "dependentRequired": lambda value: isinstance(value, Mapping) and all(map(_is_names, value.values())),
+    "required": _is_names,
+    "type": _is_type,
+}  # fmt: skip
 
 
 def _read_only(schema: Any) -> bool:

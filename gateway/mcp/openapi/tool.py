@@ -31,13 +31,14 @@ HINTS: Mapping[str, Json] = {
     "patch": {"readOnlyHint": False},
     "delete": {"readOnlyHint": False, "destructiveHint": True},
 }
-# Headers that belong to the credential, to the body, or to the connection.
+# Headers that belong to the credential, to the body, to the connection, or to the gateway.
 _NOT_ASKED = frozenset({"accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length",
-                        "content-type", "cookie", "expect", "host", "keep-alive", "proxy-authorization", "te", "trailer",
-                        "transfer-encoding", "upgrade"})  # fmt: skip
+                        "content-type", "cookie", "expect", "host", "keep-alive", "proxy-authorization", "te", "traceparent",
+                        "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent"})  # fmt: skip
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _JSON = re.compile(r"\*/\*|application/\*|application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
+_ASTRAY = re.compile(r"[?#\\]|/\.\.?(?=/|$)")  # what no path of a document may hold
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -63,6 +64,7 @@ class Body:
     media: str
     required: bool
     schema: Any
+    fields: Mapping[str, Parameter]  # of a form, those that the document says how to write
 
     @property
     def is_form(self) -> bool:
@@ -99,6 +101,7 @@ class Reader:
         self._document = document
         self._schemas = Schemas(document)
         self._not_asked = _NOT_ASKED.union(supplied)
+        self._own_cookies = "cookie" in supplied
         self._based = based
 
     def operation(self, draft: Draft, name: str) -> Operation:
@@ -121,17 +124,19 @@ class Reader:
                 name, place = each.get("name"), str(each.get("in"))
                 if not isinstance(name, str) or not name or place not in _STYLES:
                     raise Wrong(f"a parameter needs a name, and in: {', '.join(_STYLES)}")
-                said[name, place] = each
-        asked = {
-            own: each
-            for own, each in said.items()
-            if own[1] != "header" or own[0].lower() not in self._not_asked
-        }
-        arguments = naming.arguments(list(asked), reserved=reserved)
+                said[name.lower() if place == "header" else name, place] = each
+        asked = [each for (name, place), each in said.items() if self._is_asked(name, place)]
+        arguments = naming.arguments([(each["name"], each["in"]) for each in asked], reserved=reserved)
         return tuple(
             self._parameter(each, argument, references)
-            for argument, each in zip(arguments, asked.values(), strict=True)
+            for argument, each in zip(arguments, asked, strict=True)
         )
+
+    def _is_asked(self, name: str, place: str) -> bool:
+        """Not what the gateway says itself: an argument would be lost."""
+        if place == "cookie":
+            return not self._own_cookies
+        return place != "header" or name not in self._not_asked
 
     def _parameter(self, said: Mapping[str, Any], argument: str, references: set[str]) -> Parameter:
         name, place = said["name"], said["in"]
@@ -171,7 +176,18 @@ class Reader:
         essence = _essence(media)
         named = "application/json" if essence.endswith("*") else essence
         schema = self._schemas.convert(_schema(content[media]), references)
-        return Body(named, said.get("required") is True, schema)
+        return Body(named, said.get("required") is True, schema, self._fields(content[media]))
+
+    def _fields(self, media: Any) -> dict[str, Parameter]:
+        said = media.get("encoding") if isinstance(media, Mapping) else None
+        said = said if isinstance(said, Mapping) else {}
+        return {name: self._field(name, each) for name, each in said.items() if isinstance(each, Mapping)}
+
+    def _field(self, name: str, said: Mapping[str, Any]) -> Parameter:
+        written = {key: said[key] for key in ("style", "explode") if key in said}
+        if not written and _JSON.fullmatch(_essence(said.get("contentType"))):
+            written = {"content": {"application/json": {}}}
+        return self._parameter({"name": name, "in": "query", **written}, BODY, set())
 
     def _tool(
         self,
@@ -200,6 +216,8 @@ class Reader:
 
 
 def _check_path(path: str, parameters: Sequence[Parameter]) -> None:
+    if _ASTRAY.search(path):
+        raise LeftOut("its path holds ?, #, a backslash or the steps . and ..")
     named = set(_VARIABLE.findall(path))
     given = {each.name for each in parameters if each.place == "path"}
     if named != given:
