@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import StoreError, Unwritable
 from gateway.metering.record import Record
-from gateway.tasks import end
+from gateway.tasks import end, under_way
 
 if TYPE_CHECKING:
     from gateway.stores.protocols import Ledger
@@ -38,18 +38,15 @@ class Spool:
         if len(self._waiting) > self._bound:
             del self._waiting[0]
             self.dropped += 1
-        if self._task is None and not self.at_once:
+        if not (self.at_once or under_way(self._task)):
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         failures = 0
-        try:
-            while self._waiting:
-                pause = _PAUSES[min(failures, len(_PAUSES)) - 1] if failures else self._linger
-                await asyncio.sleep(pause)
-                failures = 0 if await self.flush() else failures + 1
-        finally:
-            self._task = None
+        while self._waiting:
+            pause = _PAUSES[min(failures, len(_PAUSES)) - 1] if failures else self._linger
+            await asyncio.sleep(pause)
+            failures = 0 if await self.flush() else failures + 1
 
     async def flush(self) -> bool:
         """Whether the ledger took what waited; what it did not take goes on waiting. A record that it can never hold is

@@ -305,6 +305,33 @@ async def test_what_is_still_waiting_at_the_end_is_counted_as_lost() -> None:
     assert spool.dropped == 1
 
 
+def test_records_are_written_in_the_next_event_loop_when_theirs_is_gone() -> None:
+    written = asyncio.Event()
+
+    class Telling(MemoryStore):
+        async def append(self, records: Sequence[Record]) -> None:
+            await super().append(records)
+            written.set()
+
+    store = Telling()
+    spool = Spool(store, linger=0.001)
+
+    async def begin() -> None:
+        spool.put(Record("r1", "c", 1.0, "llm", "messages", "/", "ok"))
+
+    async def later() -> None:
+        spool.put(Record("r2", "c", 2.0, "llm", "messages", "/", "ok"))
+        async with asyncio.timeout(5):
+            await written.wait()
+        await spool.close()
+
+    gone = asyncio.new_event_loop()
+    gone.run_until_complete(begin())
+    gone.close()  # what ran in it is not even cancelled
+    asyncio.run(later())
+    assert [record.id for record in asyncio.run(store.records())] == ["r2", "r1"]
+
+
 FAILURES = [
     (Refused(unauthorized("no")), "refused"),
     (UpstreamTimeout("slow"), "timeout"),
