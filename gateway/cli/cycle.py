@@ -92,7 +92,9 @@ class Cycle(Struct, eq=False):
             self.task = None
 
     async def _broken(self) -> None:
-        """An answer that has begun must not look whole."""
+        """An answer that has begun must not look whole; one that was complete before stays as it is."""
+        if self.response_complete:
+            return
         if self.response_started:
             self.flush()
             self.connection.transport.close()

@@ -87,13 +87,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         inside = self._size is not None and not self._finished
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._size is not None:  # otherwise it is served: a CONNECT, behind which nothing follows
-                self._again(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._unreadable()
+        self._feed(data)
         if self._finished:
             self._rest()
         elif self._size is None:
@@ -104,6 +98,17 @@ class PatientProtocol(HttpToolsProtocol):
                 self._give_up()
             elif self._timer is None:
                 self._wait()
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                return self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._size is None:  # it is served: a CONNECT, behind which nothing follows
+                    return
+                data = self._again(data[upgrade.args[0] :])
+            except httptools.HttpParserError:
+                return self._unreadable()
 
     # -- what the parser finds
 
@@ -158,16 +163,16 @@ class PatientProtocol(HttpToolsProtocol):
         cycle.more_body = False
         cycle.wake()
 
-    def _again(self, rest: bytes) -> None:
-        """Read a request as if it had not offered another protocol, as Java's client does with h2c: httptools takes what
-        follows for that protocol's."""
+    def _again(self, rest: bytes) -> bytes:
+        """What a new parser is to read: the request as if it had not offered another protocol, as Java's client does with
+        h2c, and what follows, which httptools takes for that protocol's."""
         parser, headers = self.parser, self.headers
         tokens = b",".join(values(headers, b"connection")).lower().replace(b" ", b"").split(b",")
         kept = [pair for pair in headers if pair[0] not in _OFFER]
         kept += [(b"connection", b"close")] if b"close" in tokens else []
         start = b"%b %b HTTP/%b" % (parser.get_method(), self.url, parser.get_http_version().encode())
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join((start, *map(b": ".join, kept), b"", rest)))
+        return b"\r\n".join((start, *map(b": ".join, kept), b"", rest))
 
     def _unreadable(self) -> None:
         """Bytes that are no HTTP spoil no answer that is being given to what came before them."""

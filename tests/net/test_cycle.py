@@ -111,6 +111,23 @@ async def test_an_app_that_fails_after_its_head_breaks_the_connection() -> None:
         writer.close()
 
 
+async def test_what_fails_behind_a_complete_answer_loses_neither_it_nor_the_next() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start(content_length="5"))
+        await send(body(b"hello"))
+        raise RuntimeError("in what comes after")
+
+    async with served(app) as (host, port):
+        ends = [await asyncio.open_connection(host, port) for _ in range(4)]
+        for _ in range(2):
+            for _, writer in ends:
+                writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            for reader, _ in ends:
+                assert (await asyncio.wait_for(reader.readuntil(b"hello"), 10)).startswith(b"HTTP/1.1 200 ")
+        for _, writer in ends:
+            writer.close()
+
+
 async def test_a_connection_that_rests_too_long_is_closed_and_one_that_is_used_is_not() -> None:
     async with served(answering(start(content_length="2"), body(b"ok")), rest=0.3) as (host, port):
         reader, writer = await asyncio.open_connection(host, port)
@@ -429,6 +446,16 @@ async def test_an_offer_of_another_protocol_is_declined_and_its_body_read() -> N
         answer = await asyncio.wait_for(reader.read(), 10)
         assert b"\r\nconnection: close\r\n" in answer
         assert answer.endswith(b"\r\n\r\nGET ")
+        writer.close()
+
+
+async def test_any_number_of_offers_at_once_is_declined() -> None:
+    async with served(echo) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n" * 1500)
+        for _ in range(1500):
+            answer = await asyncio.wait_for(reader.readuntil(b"GET "), 10)
+            assert answer.startswith(b"HTTP/1.1 200 ")
         writer.close()
 
 
