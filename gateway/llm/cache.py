@@ -114,7 +114,7 @@ class Cache:
     async def keep(self, key: str, relay: Relay, call: Call) -> None:
         """Keep what the client was told, if that is an answer and all of it."""
         told = relay.told(self._largest)
-        if told is None or call.usage is None or not _is_answer(*told):
+        if told is None or call.usage is None or not _is_answer(*told) or not self._breaker.allows():
             return
         head, body = told
         media = dict(head)[b"content-type"].decode("latin-1")

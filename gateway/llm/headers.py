@@ -68,13 +68,13 @@ def beside(changing: Sequence[Pair], headers: Sequence[Pair]) -> Headers:
 
 # They say who asks and how it connects; no answer is another one for it.
 _ASIDE = re.compile(
-    rb"user-agent|accept-encoding|cache-control|pragma|priority|x-goog-api-client|(?:x-stainless|amz-sdk)-"
+    rb"user-agent|accept-encoding|cache-control|pragma|priority|x-goog-api-client|(?:x-stainless|amz-sdk)-.*"
 )
 
 
 def telling(headers: Sequence[Pair], *, passthrough: bool) -> Headers:
     """Those that go up and may make an answer another one: all that is not known to do nothing of the kind."""
-    return sorted(pair for pair in up(headers, passthrough=passthrough) if not _ASIDE.match(pair[0]))
+    return sorted(pair for pair in up(headers, passthrough=passthrough) if not _ASIDE.fullmatch(pair[0]))
 
 
 _CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")

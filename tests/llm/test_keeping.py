@@ -150,6 +150,7 @@ async def test_embeddings_are_kept_and_counts_and_lists_are_not() -> None:
         {"anthropic_beta": "context-1m"},
         {"anthropic_version": "2024-01-01"},
         {"x_unheard_of": "1"},
+        {"priority_tier": "flex"},
     ],
     ids=lambda other: next(iter(other)),
 )
@@ -414,6 +415,15 @@ async def test_a_store_that_fails_or_hangs_fails_no_request(
                 assert (reply.status, said, reply.body) == (200, "miss", MESSAGE)
     assert cache.counters["get"] + cache.counters["put"] >= 3
     assert "the cache of answers goes without its store" in caplog.text
+
+
+async def test_a_store_that_fails_is_not_asked_with_every_request() -> None:
+    store = Failing()
+    cache = shared(store=store, at_once=True)
+    async with gateway(OK, cache=cache) as gw:
+        for _ in range(10):
+            await Asker(gw, cache)()
+    assert store.asked < 10
 
 
 @pytest.mark.parametrize(
