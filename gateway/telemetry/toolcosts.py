@@ -32,7 +32,9 @@ WAITING = 32 * 1024 * 1024  # bytes of bodies that may wait
 METHODS = frozenset({"messages", "chat"})
 DAY = 86_400
 TRIES = 20  # to add to a day's document to which others add, too
-MOST = 1500  # tools of a day that are told apart: DynamoDB holds no document beyond 400 KB
+# Tools of a day that are told apart, and bytes of their names: DynamoDB holds no document beyond 400 KB.
+MOST = 1500
+LONGEST = 150
 OTHERS = "other"
 Costs = dict[str, "Cost"]  # by tool
 
@@ -197,7 +199,7 @@ async def _merge(store: Documents, day: str, costs: Mapping[str, Cost]) -> None:
         tools = dict(standing.value["tools"]) if standing else {}
         for name, cost in costs.items():
             key = "/".join(toolcost.split(name))
-            if key not in tools and len(tools) >= MOST:
+            if len(key.encode()) > LONGEST or (key not in tools and len(tools) >= MOST):
                 key = "/" + OTHERS
             sum_ = _cost(tools.get(key))
             sum_.add(cost)

@@ -314,6 +314,12 @@ async def test_beyond_so_many_tools_of_a_day_they_are_one() -> None:
     assert other.cost.definition_usd == pytest.approx(501 * found[-1].cost.definition_usd, rel=0.01)
 
 
+async def test_a_name_longer_than_any_provider_takes_is_none_of_a_days_tools() -> None:
+    longest, longer = "mcp__hub__" + "x" * 118, "y" * 300_000
+    found = await costs(anthropic(tools=[{**GREP, "name": name} for name in (longest, longer)]))
+    assert {total.tool for total in found} == {"read", "x" * 118, "other"}
+
+
 async def test_costs_of_a_day_that_the_store_cannot_hold_keep_no_other_day_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
