@@ -50,6 +50,20 @@ def amount(given: dict[str, Any]) -> str | None:
     return None
 
 
+def names(given: dict[str, Any]) -> str | None:
+    """What is wrong with what limits and budgets are called."""
+    from gateway.limits import demand
+    from gateway.limits.rules import Budget, Limit
+
+    limits = [Limit(**each) for each in given.get("limits", ())]
+    budgets = [Budget(**each) for each in given.get("budgets", ())]
+    try:
+        demand.compiled(limits, budgets, lambda text: lambda call, op: None)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
 ENFORCE = Key(Flag(), "false observes instead of refusing, and logs what it would have done")
 RULES = ListOf(Text(expression), lone=True)
 SOURCES = ListOf(Text(), lone=True)
@@ -194,7 +208,8 @@ RATELIMIT = Object(
             Number(1, whole=True), "how many share the limits, for the local share when the store fails"
         ),
         "enforce": ENFORCE,
-    }
+    },
+    fault=names,
 )
 
 SCANNER = Choice(

@@ -105,7 +105,9 @@ class Number(Struct, frozen=True):
             return None
         if not self.least <= value <= self.most:
             open_end = self.most == float("inf")
-            bounds = f"at least {self.least:g}" if open_end else f"between {self.least:g} and {self.most:g}"
+            bounds = (
+                f"at least {self.least:g}" if open_end else f"between {self.least:g} and {self.most:.12g}"
+            )
             reading.wrong(node, where, f"must be {bounds}")
         return value
 

@@ -91,6 +91,25 @@ routes:
     ]
 
 
+@pytest.mark.parametrize(
+    ("limits", "wrong"),
+    [
+        ("limits: [{requests: 5}, {requests: 5}]", "two limits are called '5 requests per 60s'"),
+        (
+            "limits: [{requests: 5, name: a}], budgets: [{usd: 5, per: day, name: a}]",
+            "two limits are called 'a'",
+        ),
+        (
+            "limits: [{requests: 5, name: pk}]",
+            "a limit cannot be called 'pk': the store has that name for itself",
+        ),
+    ],
+)
+def test_limits_that_cannot_be_told_apart_are_said_with_their_line(limits: str, wrong: str) -> None:
+    text = f"routes:\n  - path: /\n    policies: {{ratelimit: {{{limits}}}}}\n    llm: {{providers: {{ollama: {{}}}}}}\n"
+    assert problems(text) == [f"gateway.yaml:3: routes[0].policies.ratelimit: {wrong}"]
+
+
 @pytest.mark.parametrize("path", ["//a", "/a//b", "/a/../b", "/a/."])
 def test_a_path_that_no_request_has_is_refused(path: str) -> None:
     assert problems(f"routes: [{{path: '{path}', llm: {{providers: {{ollama: {{}}}}}}}}]") == [

@@ -157,7 +157,7 @@ routes:
     assert str(caught.value).splitlines() == [
         "gateway.yaml:7: routes[0].llm.cache.ttl: must be at least 1s, not '0s'",
         "gateway.yaml:8: routes[0].llm.cache.scope: must be one of principal, group, route; did you mean principal?",
-        "gateway.yaml:9: routes[0].llm.cache.largest: must be between 1 and 1.67772e+07",
+        "gateway.yaml:9: routes[0].llm.cache.largest: must be between 1 and 16777216",
         "gateway.yaml:10: routes[0].llm.cache: tll is not a key here; did you mean ttl?",
         "gateway.yaml:12: routes[1].llm.cache: ttl is missing: for how long an answer is given again",
     ]
