@@ -70,11 +70,15 @@ def beside(changing: Sequence[Pair], headers: Sequence[Pair]) -> Headers:
 _ASIDE = re.compile(
     rb"user-agent|accept-encoding|cache-control|pragma|priority|x-goog-api-client|(?:x-stainless|amz-sdk)-.*"
 )
+_PLAIN = (b"keep-alive", b"close")
 
 
 def telling(headers: Sequence[Pair], *, passthrough: bool) -> Headers:
-    """Those that go up and may make an answer another one: all that is not known to do nothing of the kind."""
-    return sorted(pair for pair in up(headers, passthrough=passthrough) if not _ASIDE.fullmatch(pair[0]))
+    """Those that go up and may make an answer another one: all that is not known to do nothing of the kind. A translation
+    reads those that Connection names, too, and of several the first one."""
+    naming = [pair for pair in headers if pair[0] == b"connection" and pair[1].lower() not in _PLAIN]
+    kept = [*up(headers, passthrough=passthrough), *naming]
+    return sorted((pair for pair in kept if not _ASIDE.fullmatch(pair[0])), key=_NAME)
 
 
 _CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")

@@ -15,14 +15,16 @@ import pytest
 
 from gateway.call import ANONYMOUS, Call, Principal
 from gateway.errors import ConfigError, GatewayError, StoreError
+from gateway.heads import Pair
 from gateway.llm.app import LLMApp
 from gateway.llm.cache import KIND, PACKED, Cache
+from gateway.llm.headers import telling
 from gateway.llm.routes import ModelRule, Target
 from gateway.stores.bounded import BESIDE, BoundedDocuments
 from gateway.stores.memory import MemoryStore
 from gateway.stores.protocols import Item
 from gateway.stores.sqlite import SqliteStore
-from gateway.types import App, Receive, Scope, Send
+from gateway.types import App, Headers, Receive, Scope, Send
 from tests.driver import Driver, Reply
 from tests.llm.gateways import (
     ANTHROPIC,
@@ -151,6 +153,7 @@ async def test_embeddings_are_kept_and_counts_and_lists_are_not() -> None:
         {"anthropic_version": "2024-01-01"},
         {"x_unheard_of": "1"},
         {"priority_tier": "flex"},
+        {"connection": "anthropic-beta", "anthropic_beta": "context-1m"},
     ],
     ids=lambda other: next(iter(other)),
 )
@@ -167,11 +170,27 @@ async def test_who_asks_with_which_program_and_credential_makes_no_other_questio
     cache = shared()
     async with gateway(OK, cache=cache) as gw:
         ask = Asker(gw, cache)
-        await ask(path="/v1/messages?key=a", user_agent="a/1", x_stainless_lang="js", x_request_id="1")
+        await ask(
+            path="/v1/messages?key=a",
+            user_agent="a/1",
+            x_stainless_lang="js",
+            x_request_id="1",
+            connection="close",
+        )
         again = await ask(
             path="/v1/messages?key=b", user_agent="b/2", x_stainless_lang="py", x_api_key="sk-other"
         )
         assert again[1] == "hit"
+
+
+def test_headers_in_another_order_make_another_question_only_within_one_name() -> None:
+    one, two, other = (b"anthropic-beta", b"a"), (b"anthropic-beta", b"b"), (b"accept", b"*/*")
+
+    def told(*headers: Pair) -> Headers:
+        return telling(headers, passthrough=False)
+
+    assert told(one, two, other) == told(other, one, two)
+    assert told(one, two) != told(two, one)  # a translation takes the first
 
 
 async def test_with_the_callers_own_credential_the_answer_is_of_that_credential() -> None:
