@@ -47,12 +47,12 @@ class Wire(Struct, eq=False):
             await self.send({"type": "http.response.start", "status": 200, "headers": head})
             answers, self.answers = self.answers, []
             for answer in answers:
-                await self._write(sse.encode(answer))
+                await self._write(_event(answer))
 
     async def event(self, data: bytes, *, id: str = "", retry: int | None = None) -> None:
         await self.start()
         head = b"retry: %d\n" % retry if retry is not None else b""
-        await self._write(head + sse.encode(data, id=id))
+        await self._write(head + _event(data, id=id))
 
     async def comment(self) -> None:
         await self._write(b": keep-alive\n\n")
@@ -61,7 +61,7 @@ class Wire(Struct, eq=False):
         """One of the expected answers; the last one ends the response."""
         self.expected -= 1
         if self.started:
-            await self._write(sse.encode(body))
+            await self._write(_event(body))
         elif not self.batch and not self.ended:
             return await self._whole(body, status)
         else:
@@ -96,6 +96,11 @@ class Wire(Struct, eq=False):
     async def _write(self, data: bytes) -> None:
         if not self.ended:
             await self.send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def _event(data: bytes, *, id: str = "") -> bytes:
+    """Servers may write JSON over several lines. In a value a line break is an escape: without the others it is the same JSON."""
+    return sse.encode(data.translate(None, b"\r\n"), id=id)
 
 
 class Watch(Struct, eq=False):

@@ -22,9 +22,9 @@ from gateway.policies import Policies
 from gateway.refusals import Refusal
 from gateway.stores.memory import MemoryStore
 from tests.mcp.apis import OK, Api, behind, body, document, parameter
-from tests.mcp.clients import Legacy, Modern, eventually
+from tests.mcp.clients import Legacy, Modern, events, eventually
 from tests.mcp.lambdas import lambdas
-from tests.mcp.servers import Scripted, served, tool
+from tests.mcp.servers import Asked, Scripted, served, tool
 from tests.mcp.test_policies import Guard, under
 
 PET = {"type": "object", "required": ["id", "name"], "properties": {
@@ -499,6 +499,31 @@ async def test_its_tools_stand_beside_those_of_an_mcp_server() -> None:
         assert (await legacy.call("pets_x"))["structuredContent"] == {"ok": True}
         await legacy.delete()
         await pool.close()
+
+
+async def test_an_answer_of_several_lines_is_one_event_where_the_client_gets_a_stream() -> None:
+    async def progressing(asked: Asked) -> Any:
+        await asked.notify(
+            "notifications/progress", {"progressToken": asked.params["_meta"]["progressToken"], "progress": 1}
+        )
+        return {"content": []}
+
+    many = b'{"a":\n\n1,\r\n\r"b": "c\\nd\xe2\x80\xa8"}'
+    other = Scripted([tool("t")], run={"t": progressing})
+    async with served(other) as url, served(Api(body=many)) as api:
+        pool = Pool(proxies=None)
+        pets = OpenApiUpstream("pets", document(one()), client=pool, url=api)
+        app = MCPApp([Server(pets), Server(HttpUpstream("other", url, client=pool))])
+        legacy = await Legacy(app, version="2025-03-26").begin()
+        reply = await legacy.post([
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x"}},
+            {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "t", "_meta": {"progressToken": 1}}},
+        ])  # fmt: skip
+        await legacy.delete()
+        await pool.close()
+    assert reply.headers["content-type"] == "text/event-stream"
+    [result] = [each["result"] for each in events(reply) if each.get("id") == 1]
+    assert result["structuredContent"] == {"a": 1, "b": "c\nd\u2028"}
 
 
 async def test_the_sdks_client_lists_and_calls_it() -> None:

@@ -218,6 +218,17 @@ def test_only_what_is_referred_to_stands_in_a_tool() -> None:
     assert list(made["$defs"]) == ["A", "B"]
 
 
+def test_schemas_that_all_lead_to_each_other_cost_their_size_once() -> None:
+    each = {"properties": {f"p{n}": {"$ref": f"#/components/schemas/S{n}"} for n in range(100)}}
+    schemas = {f"S{n}": {**each, "title": "x" * n * 100} for n in range(100)}
+    paths = {
+        f"/{n}": {"post": {"requestBody": body({"$ref": f"#/components/schemas/S{n}"})}} for n in range(100)
+    }
+    read = found({**paths, "/y": {"get": OK}}, components={"schemas": schemas})
+    assert (len(read.operations), len(read.left_out)) == (1, 100)
+    assert read.left_out[0] == "paths./0.post: its definition has more than 65536 bytes"
+
+
 def test_references_of_one_name_to_two_places_stay_two() -> None:
     given = {"allOf": [{"$ref": "#/components/schemas/A"}, {"$ref": "#/components/schemas/B/properties/A"}]}
     made = schema(given, A={"type": "string"}, B={"properties": {"A": {"type": "integer"}}})

@@ -14,6 +14,8 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from gateway.mcp.openapi.document import Document, Json, LeftOut, Wrong
 
 DEEPEST = 64
@@ -32,29 +34,33 @@ class Schemas:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._names: dict[str, str] = {}  # reference → name under $defs
-        self._referred: dict[str, tuple[Any, frozenset[str]]] = {}
+        self._referred: dict[str, tuple[Any, frozenset[str], int]] = {}  # schema, its references, its size
 
     def convert(self, schema: Any, references: set[str]) -> Any:
         """`references` gets those that it makes. Raises Wrong and LeftOut."""
         return self._converted(schema, references, 0)
 
-    def definitions(self, references: Iterable[str]) -> Json:
-        """All that is behind the references, by name."""
+    def definitions(self, references: Iterable[str], *, most: int) -> Json:
+        """All that is behind the references, by name: `most` bytes of it, or a document whose schemas all lead to each other would
+        cost their number times their size. Raises LeftOut."""
         found: Json = {}
-        waiting = list(references)
+        waiting, left = list(references), most
         while waiting:
             reference = waiting.pop()
             name = self._name(reference)
             if name not in found:
-                found[name], further = self._behind(reference)
+                found[name], further, size = self._behind(reference)
                 waiting += further
+                left -= size
+                if left < 0:
+                    raise LeftOut(f"its definition has more than {most} bytes")
         return dict(sorted(found.items()))
 
-    def _behind(self, reference: str) -> tuple[Any, frozenset[str]]:
+    def _behind(self, reference: str) -> tuple[Any, frozenset[str], int]:
         if reference not in self._referred:
             further: set[str] = set()
             schema = self.convert(self._document.at(reference), further)
-            self._referred[reference] = schema, frozenset(further)
+            self._referred[reference] = schema, frozenset(further), written(schema)
         return self._referred[reference]
 
     def _name(self, reference: str) -> str:
@@ -99,6 +105,14 @@ class Schemas:
                     if not _read_only(each)
                 }
         return out
+
+
+def written(definition: Any) -> int:
+    """Its bytes as JSON. Raises LeftOut."""
+    try:
+        return len(orjson.dumps(definition))
+    except TypeError as exc:
+        raise LeftOut(f"its definition cannot be written as JSON: {exc}") from None
 
 
 def _named(reference: str) -> str:

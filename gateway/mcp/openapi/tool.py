@@ -7,11 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import orjson
-
 from gateway.mcp.openapi import naming
 from gateway.mcp.openapi.document import Document, Json, LeftOut, Wrong
-from gateway.mcp.openapi.schemas import Schemas
+from gateway.mcp.openapi.schemas import Schemas, written
 
 Place = Literal["path", "query", "header", "cookie"]
 LARGEST = 64 * 1024  # bytes of one tool's definition
@@ -204,13 +202,9 @@ class Reader:
             required += [BODY] if body.required else []
         schema: Json = {"type": "object", "properties": properties, "additionalProperties": False}
         schema |= {"required": required} if required else {}
-        schema |= {"$defs": found} if (found := self._schemas.definitions(references)) else {}
+        schema |= {"$defs": found} if (found := self._schemas.definitions(references, most=LARGEST)) else {}
         tool = {**_words(draft, name), "inputSchema": schema, "annotations": HINTS[draft.method]}
-        try:
-            size = len(orjson.dumps(tool))
-        except TypeError as exc:
-            raise LeftOut(f"its definition cannot be written as JSON: {exc}") from None
-        if size > LARGEST:
+        if (size := written(tool)) > LARGEST:
             raise LeftOut(f"its definition has {size} bytes, and {LARGEST} are the most")
         return tool
 
