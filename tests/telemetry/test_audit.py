@@ -259,6 +259,16 @@ def test_after_a_full_disk_the_next_line_is_whole(tmp_path: Path) -> None:
     assert b"\n\n" not in path.read_bytes()
 
 
+def test_a_line_that_an_earlier_process_could_not_end_takes_none_of_this_one_along(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b"first\ntorn")
+    for line in (b"next\n", b"last\n"):
+        sink = FileSink(path)
+        sink.write([line])
+        sink.close()
+    assert path.read_bytes() == b"first\ntorn\nnext\nlast\n"
+
+
 def test_a_new_file_begins_with_a_line_though_the_full_one_ends_without(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     program = FULL_DISK.replace("(10, 20)", "(10,)").replace("sys.argv[1]", "sys.argv[1], max_bytes=35")
