@@ -281,7 +281,7 @@ async def test_an_answer_that_came_packed_is_not_passed_off_as_text() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["..", ".", "", "../admin", "a/../../b", "..\\b", "%2e%2e", "%252e%252e/x", "a%2f..", "/", "a/", ["a", "..", "/.."], "..;", "..%3bx=1/a"],
+    ["..", ".", "", "../admin", "a/../../b", "..\\b", "%2e%2e", "%252e%252e/x", "a%2f..", "/", "a/", ["a", "..", "/.."], "..;", "..%3bx=1/a", "..?a", "..%23a", ".\t.", " ..", "..%00"],
 )  # fmt: skip
 async def test_a_path_argument_cannot_leave_its_segment(value: Any) -> None:
     api = Api()

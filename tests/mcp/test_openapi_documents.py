@@ -180,6 +180,15 @@ def test_a_path_that_is_more_than_one_is_left_out(path: str) -> None:
     assert said == f"paths.{path}.get: its path holds ?, #, a backslash or the steps . and .."
 
 
+def test_extensions_and_empty_lists_of_servers_are_nothing_wrong() -> None:
+    paths = {
+        "x-origin": "text",
+        "/x": {"x-owner": [], "servers": [], "get": {"operationId": "x", "servers": []}},
+    }
+    made = read(Document(document(paths, servers=[{"url": URL}])))
+    assert (list(made.operations), made.problems, made.left_out) == (["x"], [], [])
+
+
 def test_a_document_of_swagger_is_named_as_one() -> None:
     assert problems({"swagger": "2.0"}) == ["says swagger: 2.0; 3.0 and 3.1 can be read"]
 

@@ -17,6 +17,8 @@ from gateway.types import Headers
 _SEPARATORS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 _STEPS = re.compile(r"[/\\]")
+# A step to where it stands or to what is above, also to those who drop control characters and what they take for parameters.
+_ASTRAY = re.compile(r"(?:[\0- ]*\.){1,2}[\0- ]*(?:[;?#].*)?", re.DOTALL)
 _LITERAL = "/:@!$&'()*+,;=~%"
 _READINGS = 4  # how often somebody on the way might undo escapes
 _EXACT = 2.0**53
@@ -80,8 +82,7 @@ def _segment(parameter: Parameter, value: Any) -> str:
     read = escaped
     for _ in range(_READINGS):
         read = unquote(read)
-        steps = _STEPS.split(read)
-        if "" in steps or not {".", ".."}.isdisjoint(step.partition(";")[0] for step in steps):
+        if any(not step or _ASTRAY.fullmatch(step) for step in _STEPS.split(read)):
             raise Unfit(
                 f"the argument {parameter.argument!r} may neither be empty nor hold the steps . and .."
             )

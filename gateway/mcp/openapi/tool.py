@@ -103,7 +103,7 @@ class Reader:
         self._based = based
 
     def operation(self, draft: Draft, name: str) -> Operation:
-        if not self._based and ("servers" in draft.said or "servers" in draft.item):
+        if not self._based and (draft.said.get("servers") or draft.item.get("servers")):
             raise LeftOut("it has servers of its own, and only one base URL is asked")
         references: set[str] = set()
         body = self._body(draft, references)
