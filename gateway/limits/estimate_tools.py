@@ -15,6 +15,7 @@ from gateway.limits.recent import Recent
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _SECTIONS = ("tools", "toolConfig", "tool_config", "functions")
 _DEFERRED = re.compile(rb'"defer_loading":\s*true')
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _DATED = re.compile(rb'"\w+_20')  # in the kind of a tool that a provider defines
 LONGEST = 512  # bytes of such kinds that are remembered
 _TOOL = (
@@ -65,8 +66,9 @@ def _loaded(tools: bytes, every: bytes, found: Iterable[bytes]) -> bytes:
         listed = [bytes(tool) for tool in _list(tools)]
     except msgspec.DecodeError:
         return every
+    names = frozenset(found)
     return b",".join(
-        tool for tool in listed if not _DEFERRED.search(tool) or any(name in tool for name in found)
+        tool for tool in listed if not (_DEFERRED.search(tool) and names.isdisjoint(_STRINGS.findall(tool)))
     )
 
 
