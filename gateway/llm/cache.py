@@ -12,16 +12,18 @@ import logging
 import time
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
 from gateway.errors import ConfigError, StoreError
+from gateway.heads import Pair
 from gateway.limits.breaker import Breaker
 from gateway.llm import headers as passing
 from gateway.llm.routes import Candidate
 from gateway.metering.usage import Usage
+from gateway.net.client import values
 from gateway.stores.bounded import BoundedDocuments
 from gateway.tasks import under_way
 from gateway.types import Headers
@@ -98,12 +100,12 @@ class Cache:
 
     async def answered(self, inquiry: Inquiry, candidates: Sequence[Candidate], relay: Relay) -> bool:
         """Whether the client has been answered from here. If not, the relay is told what its answer is to be kept as."""
-        wishes = _wishes(inquiry.head.names)
+        wishes = _wishes(inquiry.head.pairs)
         whose = self._whose(inquiry.call)
-        if not whose or "no-store" in wishes or not _repeatable(inquiry):
+        if not whose or b"no-store" in wishes or not _repeatable(inquiry):
             return False
         key = _key(inquiry, candidates, whose)
-        kept = None if "no-cache" in wishes else await self._found(key)
+        kept = None if b"no-cache" in wishes else await self._found(key)
         self.counters["miss" if kept is None else "hit"] += 1
         if kept is None:
             relay.key = key
@@ -175,8 +177,10 @@ class Cache:
         await asyncio.gather(*filter(under_way, self._writing))
 
 
-def _wishes(headers: Mapping[str, str]) -> set[str]:
-    return {each.strip().lower() for each in headers.get("cache-control", "").split(",")}
+def _wishes(headers: Sequence[Pair]) -> set[bytes]:
+    """They may stand in one header or in several."""
+    given = b",".join(values(headers, b"cache-control"))
+    return {each.strip().lower() for each in given.split(b",")}
 
 
 def _repeatable(inquiry: Inquiry) -> bool:

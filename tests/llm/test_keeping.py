@@ -269,6 +269,15 @@ async def test_a_client_may_ask_anew_or_for_nothing_to_be_kept() -> None:
         ]
 
 
+async def test_a_wish_counts_in_a_second_header_too() -> None:
+    cache = shared()
+    wishes = [("cache-control", "max-age=600"), ("cache-control", "no-store")]
+    async with gateway(OK, cache=cache) as gw:
+        reply = await gw.drive.post("/v1/messages", REQUEST, headers=[*ANTHROPIC.items(), *wishes])
+        assert "x-gateway-cache" not in reply.headers
+    assert not cache.counters
+
+
 BROKEN = b'{"type":"error","error":{"type":"api_error","message":"no"}}'
 PACKED_ANSWER = JSON + b"content-encoding: gzip\r\n"
 
