@@ -350,7 +350,7 @@ def test_a_pictures_size_is_read_from_its_head(kind: str) -> None:
 
 
 MADE_UP = {
-    "names of tools": lambda number: ask([{"tool_name": f"{number} {each}"} for each in range(1000)]),
+    "names of tools": lambda number: ask([{"tool_name": f"{number} {each}"} for each in range(3000)]),
     "a long name of a tool": lambda number: ask([{"tool_name": f"{number}" + "x" * 100_000}]),
     "pictures": lambda number: ask([{"data": f"{number}" + "x" * 90}] * 2000),
     "kinds of tools": lambda number: ask("", tools=[{"type": f"{number}{'x' * 100_000}_20250124"}]),
@@ -368,7 +368,7 @@ def test_whoever_makes_up_requests_does_not_fill_the_memory(what: str) -> None:
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert kept < 19 * 5000
+    assert kept < 1_000_000  # what is remembered grows in steps; these would be 1.9 MB and more
 
 
 def test_many_tools_that_were_looked_for_are_told_from_many_in_no_time() -> None:
