@@ -45,6 +45,7 @@ def _document(name: str, text: str) -> dict[str, Any]:
     """Raises ValueError."""
     if len(text) > LARGEST:
         raise ValueError(f"{name} has {len(text)} characters, and {LARGEST} are the most")
+    text = text.removeprefix("\ufeff")
     found = _json(name, text) if text.lstrip().startswith("{") else _yaml(name, text)
     if not isinstance(found, dict):
         raise ValueError(f"{name} is no OpenAPI document: it must be an object")

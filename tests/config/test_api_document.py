@@ -56,7 +56,7 @@ def test_yaml_is_read_as_the_json_that_it_stands_for(read: Read, tmp_path: Path)
     [("9223372036854775807", 2**63 - 1), ("-9223372036854775808", -(2**63)), ("18446744073709551615", 2**64 - 1), ("18446744073709551616", 2.0**64)],
 )  # fmt: skip
 def test_a_number_means_the_same_in_yaml_and_in_json(read: Read, written: str, meant: Any) -> None:
-    for text in (f"x: {written}", f'\n{{\t"x":\t{written}}}'):
+    for text in (f"x: {written}", f'\n{{\t"x":\t{written}}}', f'\ufeff{{\t"x": {written}}}'):
         made = document(read(text))["x"]
         assert (made, type(made)) == (meant, type(meant))
 

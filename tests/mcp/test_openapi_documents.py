@@ -180,6 +180,24 @@ def test_a_path_that_is_more_than_one_is_left_out(path: str) -> None:
     assert said == f"paths.{path}.get: its path holds ?, #, a backslash or the steps . and .."
 
 
+def test_a_reference_that_yaml_takes_for_a_comment_is_told_as_one() -> None:
+    (said,) = found(one(parameters=[{"$ref": None}])).problems
+    assert said == "paths./x.post: $ref is empty: in YAML, # begins a comment unless it stands in quotes"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("string", "a schema must be an object, and not 'string'"),
+        ({"$ref": "#/none"}, "$ref '#/none' leads to nothing"),
+    ],
+)
+def test_what_is_wrong_behind_a_reference_is_told_with_its_place(wrong: Any, said: str) -> None:
+    schemas = {"A": {"items": {"$ref": "#/components/schemas/B"}}, "B": {"properties": {"name": wrong}}}
+    read = found(one(requestBody=body({"$ref": "#/components/schemas/A"})), components={"schemas": schemas})
+    assert read.problems == [f"paths./x.post: #/components/schemas/B: {said}"]
+
+
 def test_extensions_and_empty_lists_of_servers_are_nothing_wrong() -> None:
     paths = {
         "x-origin": "text",

@@ -35,6 +35,8 @@ class Document:
 
     def at(self, reference: Any) -> Any:
         """What stands at a reference. Raises Wrong: nothing is fetched, and no other file is read."""
+        if reference is None:
+            raise Wrong("$ref is empty: in YAML, # begins a comment unless it stands in quotes")
         if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
             raise Wrong(f"$ref {reference!r} leads out of the document; only #/… is followed")
         node: Any = self.tree

@@ -59,7 +59,10 @@ class Schemas:
     def _behind(self, reference: str) -> tuple[Any, frozenset[str], int]:
         if reference not in self._referred:
             further: set[str] = set()
-            schema = self.convert(self._document.at(reference), further)
+            try:
+                schema = self.convert(self._document.at(reference), further)
+            except Wrong as exc:
+                raise Wrong(f"{reference}: {exc}") from None
             self._referred[reference] = schema, frozenset(further), written(schema)
         return self._referred[reference]
 
