@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _SCOPES = {"user": "user_id", "rbac_group": "rbac_group_id", "organization": ""}
 PAGE, LARGEST_PAGE = 20, 1000
+_CENTS = re.compile(r"[0-9]{1,10}")  # what a bucket has room for
 
 
 class SpendLimitsApi:
@@ -39,8 +41,10 @@ class SpendLimitsApi:
         scope, period, amount = _scope(body.get("scope")), body.get("period", "monthly"), body.get("amount")
         if period not in PERIODS:
             raise BadRequest("period: one of daily, weekly, monthly")
-        if amount is not None and not (isinstance(amount, str) and amount.isascii() and amount.isdigit()):
-            raise BadRequest('amount: cents as a string of digits ("50000" is $500), or null for no limit')
+        if amount is not None and not (isinstance(amount, str) and _CENTS.fullmatch(amount)):
+            raise BadRequest(
+                'amount: cents as a string of at most ten digits ("50000" is $500), or null for no limit'
+            )
         ident = _ident(scope, period)
         standing = await self._store.get(KIND, ident)
         now = _stamp(self._clock())

@@ -65,6 +65,7 @@ async def test_a_limit_is_made_replaced_read_and_deleted(api: SpendLimitsApi, cl
         {"scope": USER, "amount": "5.00"},
         {"scope": USER, "amount": 500},
         {"scope": USER, "amount": "-1"},
+        {"scope": USER, "amount": "9" * 5000},
         {"scope": USER, "amount": "1", "period": "yearly"},
         {"scope": {"type": "user"}, "amount": "1"},
         {"scope": {"type": "planet"}, "amount": "1"},
