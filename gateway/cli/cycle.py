@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Awaitable, Generator
 from typing import Any, Protocol
 
@@ -95,9 +97,12 @@ class Cycle(Struct, eq=False):
         """An answer that has begun must not look whole; one that was complete before stays as it is."""
         if self.response_complete:
             return
-        if self.response_started:
+        transport = self.connection.transport
+        if self._endless and not transport.is_closing():
+            _reset(transport)
+        elif self.response_started:
             self.flush()
-            self.connection.transport.close()
+            transport.close()
         else:
             await self.send(dict(_FAILED))
             await self.send({"type": "http.response.body", "body": b"Internal Server Error"})
@@ -243,6 +248,14 @@ class Cycle(Struct, eq=False):
     def flush(self) -> None:
         if self._head:
             self._write(b"")
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Where the connection's end is the body's, nothing else says that this one is none. nginx asks with HTTP/1.0."""
+    transport.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
+    transport.abort()
 
 
 def _head(status: int, headers: Headers) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from gateway.answer import sink_of
 from gateway.cli import listening
@@ -109,6 +110,29 @@ async def test_an_app_that_fails_after_its_head_breaks_the_connection() -> None:
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await reader.read()).endswith(b"\r\n\r\n")
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+def test_a_broken_answer_does_not_look_whole_where_its_end_is_the_connections(
+    factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(body(b"half", more=True))
+        raise RuntimeError("in the middle")
+
+    async def ask() -> None:
+        async with served(app) as (host, port):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(ask())
 
 
 async def test_what_fails_behind_a_complete_answer_loses_neither_it_nor_the_next() -> None:
