@@ -139,6 +139,12 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_place() -> None:
     ]
 
 
+def test_a_document_of_many_files_does_not_fill_the_screen() -> None:
+    paths = {f"/{n}": {"get": {"$ref": f"{n}.yaml"}} for n in range(300)}
+    told = problems(document(paths), url=URL)
+    assert (len(told), told[-1]) == (21, "and 280 more")
+
+
 @pytest.mark.parametrize("paths", [None, [], {}, {"/x": {"options": OK, "x-y": 1}}])
 def test_a_document_that_offers_nothing_is_refused(paths: Any) -> None:
     assert problems(document(paths), url=URL) == ["no operation can be offered"]

@@ -22,6 +22,7 @@ from gateway.net.client import Client, Response, Timeouts, header
 from gateway.types import Headers
 
 LARGEST = 16 * 1024 * 1024  # bytes of an answer
+_TOLD = 20  # problems of one document
 _TTL = 60_000  # milliseconds for which a client may keep the list
 _OURS: Headers = [
     (b"accept", b"application/json, text/*;q=0.9, */*;q=0.5"),
@@ -147,7 +148,8 @@ def _read(
     found = read(opened, wanted=wanted, supplied=hidden, based=bool(url))
     problems += found.problems
     if problems:
-        raise ConfigError("\n".join(problems))
+        more = [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
+        raise ConfigError("\n".join(problems[:_TOLD] + more))
     return base, found
 
 
