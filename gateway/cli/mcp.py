@@ -45,6 +45,7 @@ async def _asked(config: Path) -> list[tuple[str, Status]]:
     from gateway.config.build_mcp import mcp
     from gateway.config.load import load
     from gateway.config.resources import Resources
+    from gateway.config.routes import path_of
 
     file = load(config).data
     resources = Resources(dry=True)
@@ -54,8 +55,7 @@ async def _asked(config: Path) -> list[tuple[str, Status]]:
         for route in file["routes"]:
             if "mcp" not in route:
                 continue
-            path = route["path"]
-            path = path if isinstance(path, str) else path["exact"]
+            path = path_of(route)
             app = mcp(route["mcp"], path, file, config.parent, resources)
             try:
                 found += [(path, status) for status in await app.status()]

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.config.load import load
+from gateway.config.routes import path_of, policies_of
 from gateway.policy import switches
 from gateway.stores import open_store
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     file = load(args.config, secrets=False).data
     url = file.get("store", "memory:")
     off = asyncio.run(_off(url))
-    routes = [_route(route, file.get("policies") or {}) for route in file["routes"]]
+    routes = [_route(route, policies_of(file, route)) for route in file["routes"]]
     found = {"configuration": str(args.config), "store": url.split("?")[0], "routes": routes, "off": off}
     print(orjson.dumps(found).decode() if args.json else "\n".join(_told(found)))
     return 0
@@ -50,16 +51,14 @@ async def _off(url: str) -> Sequence[Section] | None:
 
 
 def _route(route: Section, policies: Section) -> dict[str, Any]:
-    path = route["path"] if isinstance(route["path"], str) else route["path"]["exact"]
-    merged = {**policies, **(route.get("policies") or {})}
-    found: dict[str, Any] = {"path": path, "kind": "llm" if "llm" in route else "mcp"}
+    found: dict[str, Any] = {"path": path_of(route), "kind": "llm" if "llm" in route else "mcp"}
     if "llm" in route:
         found["providers"] = list(route["llm"].get("providers") or {})
         found["models"] = [_model(rule) for rule in route["llm"].get("models") or ()]
     else:
         servers = (route.get("mcp") or {}).get("servers") or {}
         found["servers"] = {name: _server(server) for name, server in servers.items()}
-    return {**found, "policies": {name: _policy(merged[name]) for name in merged}}
+    return {**found, "policies": {name: _policy(policies[name]) for name in policies}}
 
 
 def _model(rule: Section) -> str:

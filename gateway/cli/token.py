@@ -168,12 +168,13 @@ def verifiers(config: Path) -> list[tuple[str, Verifier]]:
     from gateway.config.build_policies import verifier
     from gateway.config.load import load
     from gateway.config.resources import Resources
+    from gateway.config.routes import path_of, policies_of
 
     loaded = load(config)
     found: list[tuple[str, Verifier]] = []
     for route in loaded.data["routes"]:
-        path = route["path"]["exact"] if isinstance(route["path"], Mapping) else route["path"]
-        auth = {**(loaded.data.get("policies") or {}), **(route.get("policies") or {})}.get("auth") or {}
+        path = path_of(route)
+        auth = policies_of(loaded.data, route).get("auth") or {}
         public = str(loaded.data.get("public_url", "")).rstrip("/")
         for section in auth.get("jwt") or ():
             made: Verifier = verifier(section, loaded.folder, Resources(dry=True))

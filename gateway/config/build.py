@@ -19,6 +19,7 @@ from gateway.config.load import Loaded
 from gateway.config.places import unfit_for_lambda
 from gateway.config.ready import Ready
 from gateway.config.resources import Resources
+from gateway.config.routes import path_of, policies_of
 from gateway.errors import ConfigError
 from gateway.mcp.metadata import WELL_KNOWN, Resource
 from gateway.metering.meter import RouteMeters
@@ -49,7 +50,7 @@ def build(loaded: Loaded, resources: Resources) -> Running:
         except ConfigError as error:
             line = loaded.lines.get(f"routes[{number}].path", 1)
             told = str(error).splitlines()
-            problems += [f"{loaded.source}:{line}: route {_path(section)}: {each}" for each in told]
+            problems += [f"{loaded.source}:{line}: route {path_of(section)}: {each}" for each in told]
             continue
         routes.append(route)
         apps.append(app)
@@ -60,7 +61,10 @@ def build(loaded: Loaded, resources: Resources) -> Running:
     if page is not None and page.route is not None:
         routes.append(page.route)
     meters = RouteMeters(
-        {_path(each): resources.meter(_merged(file, each).get("usage") or {}) for each in file["routes"]}
+        {
+            path_of(each): resources.meter(policies_of(file, each).get("usage") or {})
+            for each in file["routes"]
+        }
     )
     observers = [meters, *seen.observers, *(page.observers if page is not None else [])]
     costs = page.costs if page is not None else None
@@ -95,19 +99,10 @@ def _bound(file: Section, resources: Resources) -> Bound:
     return Bound(own)
 
 
-def _merged(file: Section, route: Section) -> Section:
-    return {**(file.get("policies") or {}), **(route.get("policies") or {})}
-
-
-def _path(section: Section) -> str:
-    path = section["path"]
-    return path["exact"] if isinstance(path, Mapping) else path  # type: ignore[no-any-return]
-
-
 def _route(
     section: Section, file: Section, folder: Path, resources: Resources
 ) -> tuple[Route, Resource | None, App]:
-    path, port = _path(section), section.get("port")
+    path, port = path_of(section), section.get("port")
     listen = file.get("listen") or {}
     if ("llm" in section) == ("mcp" in section):
         raise ConfigError("needs either llm or mcp")
@@ -120,7 +115,7 @@ def _route(
         trusted_hops=listen.get("trusted_hops", 0),
         address_header=listen.get("address_header", ""),
     )
-    layers, resource = stack(_merged(file, section), place, resources)
+    layers, resource = stack(policies_of(file, section), place, resources)
     exact = isinstance(section["path"], Mapping)
     ports = frozenset([port]) if port else frozenset()
     return Route(path, layers.around(app), exact=exact, ports=ports, mcp=place.mcp), resource, app

@@ -12,6 +12,7 @@ from gateway.compose import Route
 from gateway.config.build_telemetry import Telemetry
 from gateway.config.load import Loaded
 from gateway.config.resources import Resources
+from gateway.config.routes import policies_of
 from gateway.errors import ConfigError
 from gateway.middleware.access import Observer
 
@@ -79,8 +80,7 @@ async def _standings(file: Section, resources: Resources) -> Sequence[Mapping[st
     from gateway.identity import keys
     from gateway.limits.standing import standings
 
-    merged = [{**(file.get("policies") or {}), **(route.get("policies") or {})} for route in file["routes"]]
-    limiters = [resources.limiter(policies) for policies in merged]
+    limiters = [resources.limiter(policies_of(file, route)) for route in file["routes"]]
     rules = {(rule.group, rule.name): rule for limiter in limiters for rule in limiter.rules}
     known = [*keys_of(file), *await keys.made(resources.store)]
     return await standings(resources.store, rules.values(), now=time.time(), keys=known)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.compose import Layer, Stack
 from gateway.config.resources import Resources
+from gateway.config.routes import rules_of
 from gateway.errors import ConfigError
 from gateway.identity.attribution import Attributing
 from gateway.mcp.metadata import Resource
@@ -41,7 +42,7 @@ def stack(policies: Section, place: Place, resources: Resources) -> tuple[Stack,
     """The layers, and the OAuth resource that the route is where tokens protect it."""
     auth, resource = _auth(policies.get("auth") or {}, place, resources)
     challenge = resource.challenge if resource else None
-    authz = partial(_authz(policies.get("authz"), resources), challenge=challenge)
+    authz = partial(_authz(rules_of(policies), resources), challenge=challenge)
     limiter, guard = resources.limiter(policies), _guard(policies.get("guard"), place)
     meter = resources.meter(policies.get("usage") or {})
     if place.mcp:
@@ -180,11 +181,10 @@ def _instant(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _authz(section: Any, resources: Resources) -> Callable[..., App]:
+def _authz(rules: Section, resources: Resources) -> Callable[..., App]:
     """Stands always: kill switches and the limits of keys need no rules."""
     from gateway.middleware.authz import AuthzMiddleware
 
-    rules: Section = {"allow": section} if isinstance(section, list) else section or {}
     return partial(AuthzMiddleware, switches=resources.switches, **rules)
 
 

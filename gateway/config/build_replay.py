@@ -9,6 +9,7 @@ from typing import Any, cast
 from gateway.admin.replay import Policies
 from gateway.config.build_mcp import bounded
 from gateway.config.load import Loaded
+from gateway.config.routes import path_of, policies_of, rules_of
 from gateway.mcp.upstream import Upstream
 from gateway.policy.authorization import Authorization
 
@@ -27,12 +28,10 @@ def replayed(loaded: Loaded) -> Mapping[str, Policies]:
     file = loaded.data
     found = {}
     for route in file["routes"]:
-        path = route["path"] if isinstance(route["path"], str) else route["path"]["exact"]
-        section = {**(file.get("policies") or {}), **(route.get("policies") or {})}.get("authz") or {}
-        rules: dict[str, Any] = {"allow": section} if isinstance(section, list) else dict(section)
+        rules = rules_of(policies_of(file, route))
         servers = {
             name: bounded(cast(Upstream, _Nobody(name)), {**each, "enforce": True})
             for name, each in ((route.get("mcp") or {}).get("servers") or {}).items()
         }
-        found[path] = Policies(Authorization(**{**rules, "enforce": True}), servers)
+        found[path_of(route)] = Policies(Authorization(**{**rules, "enforce": True}), servers)
     return found

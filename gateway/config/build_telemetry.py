@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.config.build_traces import traces
 from gateway.config.resources import Resources
+from gateway.config.routes import policies_of
 from gateway.errors import ConfigError
 from gateway.middleware.access import Observer
 from gateway.telemetry.access import AccessLog, TextLines
@@ -76,7 +77,7 @@ def _metrics(section: Section, file: Section, resources: Resources) -> tuple[Obs
 def _watched(metrics: Any, queues: Mapping[str, Any], file: Section, resources: Resources) -> None:
     """What limiters and queues count by themselves is shown as well; each is watched once, however often a file is read."""
     for route in file["routes"]:
-        policies = {**(file.get("policies") or {}), **(route.get("policies") or {})}
+        policies = policies_of(file, route)
         meter = resources.meter(policies.get("usage") or {})
         resources.once("watched", [id(metrics), id(meter)], partial(metrics.watch_drops, "ledger", meter))
         limiter = resources.limiter(policies)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.config.load import Loaded
+from gateway.config.routes import policies_of, rules_of
 from gateway.errors import ConfigError
 
 Section = Mapping[str, Any]
@@ -29,16 +30,6 @@ def advice(loaded: Loaded) -> list[str]:
     return [f"{loaded.source}:{loaded.lines.get(where, 1)}: {text}" for where, text in dict.fromkeys(found)]
 
 
-def merged(file: Section, route: Section) -> dict[str, Any]:
-    """A route's policies: its own over the file's, by name."""
-    return {**(file.get("policies") or {}), **(route.get("policies") or {})}
-
-
-def authz_of(policies: Section) -> dict[str, Any]:
-    section = policies.get("authz") or {}
-    return {"allow": section} if isinstance(section, list) else dict(section)
-
-
 def _home(route: Section, number: int, policy: str) -> str:
     return (
         f"routes[{number}].policies.{policy}"
@@ -51,7 +42,7 @@ def _rules(loaded: Loaded) -> Iterator[tuple[str, str]]:
     from gateway.policy import lint
 
     for number, route in enumerate(loaded.data["routes"]):
-        section = authz_of(merged(loaded.data, route))
+        section = rules_of(policies_of(loaded.data, route))
         rules = {kind: section.get(kind, ()) for kind in RULES}
         if any(rules.values()):
             for text in lint.warnings(**rules, serves=_serves(loaded.data, route)):
@@ -68,7 +59,7 @@ def _serves(file: Section, route: Section) -> Literal["llm", "mcp"] | None:
 
 def _doors(loaded: Loaded) -> Iterator[tuple[str, str]]:
     for number, route in enumerate(loaded.data["routes"]):
-        auth = merged(loaded.data, route).get("auth") or {}
+        auth = policies_of(loaded.data, route).get("auth") or {}
         home = _home(route, number, "auth")
         if auth.get("mode") in ("optional", "permissive"):
             yield home, f"mode: {auth['mode']} serves callers without a credential on {route['path']}"
@@ -97,7 +88,7 @@ def _seals(loaded: Loaded) -> Iterator[tuple[str, str]]:
 
 def _patterns(loaded: Loaded) -> Iterator[tuple[str, str]]:
     for number, route in enumerate(loaded.data["routes"]):
-        rules = (merged(loaded.data, route).get("guard") or {}).get("request", ())
+        rules = (policies_of(loaded.data, route).get("guard") or {}).get("request", ())
         if "prompt_injection" in map(_scanner, rules):
             continue
         for rule in rules:
@@ -124,7 +115,7 @@ def _tried(loaded: Loaded, test: Section, number: int) -> Tried:
     name = test.get("name") or f"tests[{number}]"
     try:
         route = _route_for(loaded.data, test)
-        policy = Authorization(**authz_of(merged(loaded.data, route)))
+        policy = Authorization(**rules_of(policies_of(loaded.data, route)))
         refusal = decided(policy, caller=test.get("as"), call=test["call"])
     except ConfigError as error:
         return Tried(name, False, str(error))

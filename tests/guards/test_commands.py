@@ -128,7 +128,7 @@ EVERYDAY = [
     "NODE_OPTIONS=--max-old-space-size=4096 npm test", "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2 bin/server", "trap 'rm -f \"$tmp\"' EXIT",
     "base64 -d logo.b64 > logo.png", "printf '\\033[1mdone\\033[0m\\n'", "docker run --rm -v \"$PWD\":/src -w /src node:22 sh -c 'npm ci && npm test'",
     "nc -z localhost 5432", "tar czf out.tgz dist/ && ls -lh out.tgz", "git log --format='%h %s' -5", "psql -c \"select count(*) from t where a = 'x;y'\"",
-    "chown -R node:node /home/node /opt", "mv /home/a /home/b", "case $1 in a) echo A ;; *) echo B ;; esac", "\"C:\\Program Files\\Git\\bin\\git.exe\" status", "PathTo\\..\\tools\\build.exe /t:Rebuild",
+    "chown -R node:node /home/node /srv/app", "mv /home/a /home/b", "case $1 in a) echo A ;; *) echo B ;; esac", "\"C:\\Program Files\\Git\\bin\\git.exe\" status", "PathTo\\..\\tools\\build.exe /t:Rebuild",
     "Get-ChildItem -Recurse | Where-Object Length -gt 1MB | Remove-Item", "wget https://example.test/a.tgz && tar xf a.tgz && cd a && ./configure",
     "document.querySelector('a').click(); return `${document.title}`", "view", "",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 Json = dict[str, Any]
 VERSIONS = ("3.0", "3.1")
 _CHAIN = 32  # references that only lead to the next one
-_VARIABLE = re.compile(r"\{([^{}]*)\}")
+VARIABLE = re.compile(r"\{([^{}]*)\}")
 _PLAIN_URL = re.compile(r"[!-~]+")
 
 
@@ -89,4 +89,4 @@ class Document:
                 raise Wrong(f"servers: the variable {found[1]!r} has no default; give the server's url")
             return str(variable["default"])
 
-        return _VARIABLE.sub(default, str(first.get("url", "")))
+        return VARIABLE.sub(default, str(first.get("url", "")))

@@ -11,11 +11,11 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.mcp.openapi.document import VARIABLE
 from gateway.mcp.openapi.tool import BODY, Operation, Parameter
 from gateway.types import Headers
 
 _SEPARATORS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}
-_VARIABLE = re.compile(r"\{([^{}]*)\}")
 _STEPS = re.compile(r"[/\\]")
 # A step to where it stands or to what is above, also to those who drop control characters and what they take for parameters.
 _ASTRAY = re.compile(r"(?:[\0- ]*\.){1,2}[\0- ]*(?:[;?#].*)?", re.DOTALL)
@@ -70,7 +70,7 @@ def _check(operation: Operation, arguments: Mapping[str, Any]) -> None:
 
 
 def _filled(path: str, values: Mapping[str, str]) -> str:
-    parts = _VARIABLE.split(path)
+    parts = VARIABLE.split(path)
     parts[::2] = [quote(literal, safe=_LITERAL) for literal in parts[::2]]
     parts[1::2] = [values[name] for name in parts[1::2]]
     return "".join(parts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.mcp.openapi import naming
-from gateway.mcp.openapi.document import Document, Json, LeftOut, Wrong
+from gateway.mcp.openapi.document import VARIABLE, Document, Json, LeftOut, Wrong
 from gateway.mcp.openapi.schemas import Schemas, written
 
 Place = Literal["path", "query", "header", "cookie"]
@@ -35,7 +35,6 @@ _NOT_ASKED = frozenset({"accept", "accept-encoding", "authorization", "connectio
                         "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent"})  # fmt: skip
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _JSON = re.compile(r"\*/\*|application/\*|application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
-_VARIABLE = re.compile(r"\{([^{}]*)\}")
 _ASTRAY = re.compile(r"[?#\\]|/\.\.?(?=/|$)")  # what no path of a document may hold
 FORM = "application/x-www-form-urlencoded"
 
@@ -212,7 +211,7 @@ class Reader:
 def _check_path(path: str, parameters: Sequence[Parameter]) -> None:
     if _ASTRAY.search(path):
         raise LeftOut("its path holds ?, #, a backslash or the steps . and ..")
-    named = set(_VARIABLE.findall(path))
+    named = set(VARIABLE.findall(path))
     given = {each.name for each in parameters if each.place == "path"}
     if named != given:
         raise Wrong(f"{{{min(named ^ given)}}} must stand in the path and among its parameters")
