@@ -21,7 +21,7 @@ from gateway.net.pool import Pool
 from gateway.net.proxies import NO_PROXIES
 from tests.driver import Driver
 from tests.llm.checking import Checked
-from tests.net.upstream import Peer, Script, Upstream, upstream
+from tests.net.upstream import Peer, Script, Upstream, answer, repeat, upstream
 
 QUICK = Timeouts(connect=5, first_byte=5, idle=5, total=10)
 ANTHROPIC = {"anthropic-version": "2023-06-01", "x-api-key": "sk-caller", "content-type": "application/json"}
@@ -31,6 +31,8 @@ MESSAGE = (
     b'{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"hello"}],'
     b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":3}}'
 )
+JSON = b"content-type: application/json\r\n"
+OK = repeat(answer(MESSAGE, headers=JSON))
 CHAT = {"model": "gpt-x", "messages": [{"role": "user", "content": "hi"}]}
 COMPLETION = (
     b'{"id":"c1","object":"chat.completion","created":1,"model":"gpt-x","choices":[{"index":0,"message":'

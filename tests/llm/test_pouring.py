@@ -20,7 +20,7 @@ from gateway.refusals import Refusal
 from gateway.types import App, Message, Receive, Scope, Send
 from tests.driver import Driver
 from tests.llm.gateways import ANTHROPIC, EVENTS, STREAM, STREAM_HEAD, Gateway, chunk, gateway
-from tests.net.test_cycle import served
+from tests.net.apps import served
 from tests.net.upstream import Peer, Script
 
 ASK = orjson.dumps(STREAM)

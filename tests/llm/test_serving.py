@@ -24,7 +24,8 @@ from tests.llm.gateways import (
     CHAT,
     COMPLETION,
     EVENTS,
-    MESSAGE,
+    JSON,
+    OK,
     REQUEST,
     STREAM,
     STREAM_HEAD,
@@ -34,9 +35,6 @@ from tests.llm.gateways import (
     streaming,
 )
 from tests.net.upstream import Peer, answer, repeat
-
-JSON = b"content-type: application/json\r\n"
-OK = repeat(answer(MESSAGE, headers=JSON))
 
 
 async def test_a_server_takes_it_for_an_asgi_app_of_today() -> None:

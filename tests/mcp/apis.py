@@ -32,6 +32,34 @@ def document(paths: Mapping[str, Any], *, version: str = "3.1.0", **more: Any) -
     return {"openapi": version, "info": {"title": "Pets", "version": "1"}, "paths": paths, **more}
 
 
+PET = {"type": "object", "required": ["id", "name"], "properties": {
+    "id": {"type": "integer", "readOnly": True}, "name": {"type": "string"},
+    "mother": {"$ref": "#/components/schemas/Pet"}}}  # fmt: skip
+PETS: dict[str, Any] = {
+    "/pets": {
+        "get": {"operationId": "listPets", "summary": "List pets", "description": "All of them.",
+                "parameters": [parameter("limit", schema={"type": "integer"}), parameter("tag", schema={"type": "array"})], **OK},
+        "post": {"operationId": "createPet", "requestBody": body({"$ref": "#/components/schemas/Pet"}, required=True), **OK},
+    },
+    "/pets/{petId}": {
+        "parameters": [parameter("petId", "path", required=True)],
+        "get": {"operationId": "getPet", **OK},
+        "put": {"operationId": "replacePet", "requestBody": body({"type": "object"}), **OK},
+        "delete": OK,
+    },
+}  # fmt: skip
+SCHEMAS = {"components": {"schemas": {"Pet": PET}}}
+
+
+def one(**operation: Any) -> dict[str, Any]:
+    return {"/x": {"get": {"operationId": "x", **operation, **OK}}}
+
+
+def said(result: dict[str, Any]) -> str:
+    assert len(result["content"]) == 1
+    return str(result["content"][0]["text"])
+
+
 @dataclass
 class Request:
     method: str
